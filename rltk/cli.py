@@ -1,0 +1,190 @@
+"""The command line: one function a command, imported when it is called, so that `rltk --help` needs nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
+
+from rltk import __version__
+from rltk.errors import UserError, suggestion
+
+USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # 128 + the signal, as a shell has it
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse prints its usage before an error; here an error is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`.")
+
+
+class Command(NamedTuple):
+    about: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status: 0, 2 for what the user can put right, 130 when interrupted."""
+    try:
+        status = dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return status
+    except UserError as error:
+        print(f"rltk: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough; Python flushes once more as it leaves
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def dispatch(argv: list[str]) -> int:
+    if not argv or argv[0].startswith("-"):
+        return without_command(argv)
+    name, *rest = argv
+    if name not in COMMANDS:
+        raise UserError(f"there is no command {name}; {suggestion(name, list(COMMANDS), otherwise='choose one of')}")
+    return COMMANDS[name].run(parse(name, rest)) or 0
+
+
+def without_command(argv: list[str]) -> int:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:{width}}  {command.about}" for name, command in COMMANDS.items())
+    parser = Parser(
+        prog="rltk",
+        usage="rltk COMMAND ...",
+        description="Reinforcement learning of language models with LoRA and with full fine-tuning, from one recipe.",
+        epilog=f"commands:\n{listed}\n\n`rltk COMMAND --help` says more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"rltk {__version__}")
+    parser.parse_args(argv)
+    parser.print_help()
+    return USER_ERROR
+
+
+def parse(name: str, argv: list[str]) -> argparse.Namespace:
+    """Arguments of a command; key=value and options may come in any order."""
+    about, add_arguments, _ = COMMANDS[name]
+    parser = Parser(prog=f"rltk {name}", description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
+    add_arguments(parser)
+    args, unknown = parser.parse_known_intermixed_args(argv)
+    if unknown:
+        options = re.findall(r"--[a-z-]+", parser.format_usage())
+        ending = suggestion(unknown[0], options, otherwise="it has")
+        raise UserError(f"rltk {name} has no option {unknown[0]}; {ending}")
+    return args
+
+
+def add_recipe(parser: argparse.ArgumentParser, metavar: str = "RECIPE", also: str = "") -> None:
+    parser.add_argument("recipe", metavar=metavar, help=f"a recipe file, or a name that `rltk recipes` lists{also}")
+    parser.add_argument("overrides", metavar="key=value", nargs="*", default=[], help="such as optim.lr=1e-5")
+    profiles = "lay this profile of the recipe over it; auto (default): laptop where no accelerator is visible; none"
+    parser.add_argument("--profile", metavar="NAME", default="auto", help=profiles)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+
+
+def train_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser, "RECIPE|RUN", also="; with --resume also the folder of a run")
+    parser.add_argument("--run", metavar="DIR", help="keep the run in this folder rather than a new one in run.dir")
+    parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_json(parser)
+
+
+def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="RUN_OR_MODEL", help="the folder of a run, a hub id, or a model's folder")
+    parser.add_argument("--task", metavar="T", dest="tasks", action="append", help="what to evaluate on; repeatable")
+    parser.add_argument("--split", choices=("test", "validation"), help="which problems of the task")
+    parser.add_argument("--limit", metavar="N", type=limit, help="problems a task, or all")
+    parser.add_argument("--samples", metavar="K", type=whole(0), help="sampled completions a problem")
+    parser.add_argument("--temperature", metavar="X", type=positive, help="softmax temperature of the samples")
+    parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which a completion is cut off")
+    parser.add_argument("--batch", metavar="N", type=whole(1), help="completions at once")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the samples")
+    parser.add_argument("--out", metavar="DIR", help="write the scores and items to this folder")
+    add_json(parser)
+
+
+def check_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser)
+    add_json(parser)
+
+
+def recipes_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="print this recipe")
+    add_json(parser)
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `least` on."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} must be a whole number of at least {least}")
+        return int(text)
+
+    return read
+
+
+def limit(text: str) -> int | str:
+    return text if text == "all" else whole(1)(text)
+
+
+def positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} must be a number greater than 0")
+    return value
+
+
+def train(args: argparse.Namespace) -> int | None:
+    from rltk.commands.train import train
+
+    return train(args)
+
+
+def evaluate(args: argparse.Namespace) -> int | None:
+    from rltk.commands.evaluate import evaluate
+
+    return evaluate(args)
+
+
+def check(args: argparse.Namespace) -> int | None:
+    from rltk.commands.check import check
+
+    return check(args)
+
+
+def recipes(args: argparse.Namespace) -> int | None:
+    from rltk.commands.recipes import recipes
+
+    return recipes(args)
+
+
+def schema(args: argparse.Namespace) -> int | None:
+    from rltk.commands.schema import schema
+
+    return schema(args)
+
+
+COMMANDS = {
+    "train": Command("train a policy as a recipe says", train_arguments, train),
+    "eval": Command("measure the accuracy of a run or a model", evaluate_arguments, evaluate),
+    "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
+    "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
+    "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),
+}

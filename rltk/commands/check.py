@@ -1,0 +1,67 @@
+"""`rltk check`: what a recipe comes to on this machine, or what is wrong with it, in well under a second."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from rltk.errors import RecipeError
+from rltk.recipe import Loaded, load_recipe, recipe_hash, resolved
+from rltk.recipe.fields import Section
+from rltk.recipe.locate import shown
+from rltk.recipe.tree import as_json, shortened
+
+
+class Change(NamedTuple):
+    key: str
+    value: str
+    default: str
+    """Empty where there is none."""
+
+
+def check(args: argparse.Namespace) -> None:
+    try:
+        loaded = load_recipe(args.recipe, args.overrides, args.profile)
+    except RecipeError as error:
+        if args.json:
+            print(json.dumps({"ok": False, "errors": error.sentences}, indent=2))
+        raise
+    print(json.dumps(for_programs(loaded), indent=2) if args.json else for_people(loaded))
+
+
+def for_programs(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "ok": True,
+        "source": shown(loaded.source),
+        "profile": loaded.profile,
+        "notes": loaded.notes,
+        "hash": recipe_hash(loaded.recipe),
+        "recipe": resolved(loaded.recipe),
+    }
+
+
+def for_people(loaded: Loaded) -> str:
+    """Where the recipe came from, each key that is not at its default, and ok."""
+    found = list(changes(loaded.recipe))
+    width = max(len(change.key) for change in found)
+    rows = [
+        f"  {key:{width}}  {shortened(value, 80)}{f'  (default {default})' if default else ''}"
+        for key, value, default in found
+    ]
+    notes = [f"note     {note}" for note in loaded.notes]
+    head = [f"recipe   {shown(loaded.source)}", f"profile  {loaded.profile or 'none'}", *notes]
+    return "\n".join([*head, f"hash     {recipe_hash(loaded.recipe)}", "not at a default:", *rows, "ok"])
+
+
+def changes(section: Section, prefix: str = "") -> Iterator[Change]:
+    fields = type(section).model_fields
+    for key in sorted(fields, key=lambda key: key != "type"):  # a section's type says how to read the rest
+        value, field = getattr(section, key), fields[key]
+        if isinstance(value, Section):
+            yield from changes(value, f"{prefix}{key}.")
+        elif key == "type" or field.is_required():
+            yield Change(prefix + key, as_json(value), "")
+        elif value != field.default:
+            yield Change(prefix + key, as_json(value), as_json(field.default))

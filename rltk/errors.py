@@ -1,0 +1,30 @@
+"""What a user can put right: the command line prints the sentence alone and leaves with status 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class UserError(ValueError):
+    """Something the user can put right, said in one sentence: what, where, what was given, what to do."""
+
+
+class RecipeError(UserError):
+    """A recipe that cannot run: one sentence a fault, one line each."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that `word` is most likely a slip of, if any is near."""
+    matches = difflib.get_close_matches(word, list(choices), n=1)
+    return matches[0] if matches else None
+
+
+def suggestion(word: str, choices: Sequence[str], *, otherwise: str) -> str:
+    """The end of a sentence about a wrong word: the nearest choice, or else all of them."""
+    match = nearest(word, choices)
+    return f"did you mean {match}?" if match else f"{otherwise} {', '.join(choices)}."

@@ -1,0 +1,35 @@
+"""A recipe as the JSON that a run keeps: what it was after profile, command line and defaults, and a hash of that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rltk.recipe.explain import refusal, validate
+from rltk.recipe.schema import Recipe
+from rltk.recipe.tree import Where, from_plain
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """Every key with its value, defaults included, as JSON has them."""
+    values = recipe.model_dump(mode="json")
+    if not recipe.data.is_embedded:
+        del values["data"]["levels"]  # other data has none, and the schema refuses them there
+    return values
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """12 hex digits, equal for recipes that differ at most in `run`, which changes no result."""
+    values = {key: value for key, value in resolved(recipe).items() if key != "run"}
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()
+
+
+def recipe_from_resolved(values: Mapping[str, Any], source: str = "the saved recipe") -> Recipe:
+    """The recipe that `resolved` gave; `source` is what a message calls the place it was kept in."""
+    recipe, complaints = validate(from_plain(values, Where(layer=0, line=0, source=source)))
+    if recipe is None:
+        raise refusal(complaints)
+    return recipe

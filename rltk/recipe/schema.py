@@ -1,0 +1,282 @@
+"""The recipe: every key a person may write, its type, its range and its default, which stands here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from rltk.errors import suggestion
+from rltk.recipe.fields import (
+    AtLeastOne,
+    Count,
+    Flag,
+    Fraction,
+    NonNegative,
+    Positive,
+    Section,
+    Share,
+    Text,
+    Whole,
+    broken_rule,
+)
+
+EMBEDDED = "embedded/"
+EMBEDDED_MODELS = ("embedded/policy",)
+EMBEDDED_DATA = ("embedded/word-problems",)
+EVAL_TASKS = ("heldout", "gsm8k", "word-problems")
+NAME_IN_WORDS = "letters, digits, '.', '_' and '-' that begin with a letter or a digit"
+
+
+class Model(Section):
+    """The language model that is trained."""
+
+    path: Text
+    """A hub id, a local folder, or embedded/policy, the small policy that comes with rltk."""
+    revision: Text | None = None
+    """Branch, tag or commit of a hub model; null is its main branch."""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Type of the arithmetic and of frozen weights; weights that train are always float32."""
+    gradient_checkpointing: Flag = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    trust_remote_code: Flag = False
+    """Let the model's repository run its own Python here."""
+
+    @model_validator(mode="after")
+    def _embedded(self) -> Model:
+        refuse_unknown_embedded(self.path, EMBEDDED_MODELS)
+        if self.path.startswith(EMBEDDED) and self.revision is not None:
+            raise broken_rule(f"has no meaning for {self.path}; set it to null", "revision", "path")
+        return self
+
+
+class Data(Section):
+    """The problems: a question, and an answer that can be checked."""
+
+    path: Text
+    """A hub id, a local folder, a .jsonl or .parquet file, or embedded/word-problems, which is generated."""
+    config: Text | None = None
+    """Configuration of a hub data set, such as main."""
+    question: Text = "question"
+    """Column of the question."""
+    answer: Text = "answer"
+    """Column of the gold answer."""
+    train: Text = "train"
+    """Name of the split that is trained on."""
+    test: Text = "test"
+    """Name of the split that nothing is tuned on."""
+    validation: Whole = 0
+    """Problems held out of the training split, to choose settings by."""
+    levels: Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=5)], ...], Field(min_length=1)] = (1, 2, 3)
+    """Difficulties of the embedded problems; other data has none to choose."""
+    size: Count | None = None
+    """Training problems used, the first ones; null is all of them."""
+    prompt: str = "{question}"
+    """What is asked: {question} is replaced by the question, everything else stays as written."""
+    system: Text | None = None
+    """System message of the chat template; null sends none."""
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.path.startswith(EMBEDDED)
+
+    @field_validator("prompt")
+    @classmethod
+    def _one_question(cls, prompt: str) -> str:
+        if re.findall(r"\{[A-Za-z_]\w*\}", prompt) != ["{question}"]:
+            raise broken_rule("must contain {question} exactly once and no other placeholder")
+        return prompt
+
+    @model_validator(mode="after")
+    def _honours_what_is_set(self) -> Data:
+        refuse_unknown_embedded(self.path, EMBEDDED_DATA)
+        if not self.is_embedded and "levels" in self.model_fields_set:
+            raise broken_rule(f"is for embedded data only, and data.path is {self.path}; remove it", "levels", "path")
+        for key in ("config", "question", "answer", "train", "test", "validation") if self.is_embedded else ():
+            default = type(self).model_fields[key].default
+            if getattr(self, key) != default:
+                shown = "null" if default is None else default
+                raise broken_rule(f"has no meaning for {self.path}; set it back to {shown}", key, "path")
+        return self
+
+
+class OnPolicy(Section):
+    """What GRPO and RLOO share: a step samples completions, grades them, and learns from the grades."""
+
+    prompts: Count = 32
+    """Problems a step."""
+    group: Annotated[int, Field(strict=True, ge=2)] = 8
+    """Completions a problem: more makes the baseline better and the step dearer."""
+    updates: Count = 1
+    """Optimizer steps in one pass over a step's completions; it must divide prompts, since groups stay whole."""
+    epochs: Count = 1
+    """Passes over a step's completions: more learns more from each, from a policy that is no longer the one trained."""
+    loss: Literal["grpo", "dr_grpo", "dapo"] = "dr_grpo"
+    """Average over tokens: within each completion (grpo), by a constant (dr_grpo), over all tokens at once (dapo)."""
+    clip_low: Fraction = 0.2
+    """How far a token's probability ratio may fall below 1 before it stops learning."""
+    clip_high: NonNegative = 0.2
+    """How far a token's probability ratio may rise above 1 before it stops learning."""
+    kl: NonNegative = 0.0
+    """Weight of the KL divergence to the starting model; 0 loads no reference model."""
+    importance_cap: AtLeastOne | None = 2.0
+    """Cap of the weights that correct for sampling and training computing probabilities differently; null: none."""
+    mask_truncated: Flag = True
+    """Learn nothing from a completion that was cut off at rollout.max_new_tokens."""
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> OnPolicy:
+        if self.prompts % self.updates:
+            raise broken_rule(f"must be a multiple of algo.updates ({self.updates})", "prompts", "updates")
+        return self
+
+
+class GRPO(OnPolicy):
+    """Group relative policy optimization: the baseline is the mean reward of the problem's group."""
+
+    type: Literal["grpo"] = "grpo"
+    scale: Literal["none", "group", "batch"] = "none"
+    """Standard deviation that the centred reward is divided by: none, of its group, of the whole step."""
+
+
+class RLOO(OnPolicy):
+    """REINFORCE leave-one-out: the baseline is the mean reward of the problem's other completions."""
+
+    type: Literal["rloo"] = "rloo"
+
+
+class LoRA(Section):
+    """Low-rank adapters train; the base stays as it is."""
+
+    type: Literal["lora"] = "lora"
+    rank: Count = 8
+    alpha: Positive = 32.0
+    """The adapter's output is scaled by alpha / rank."""
+    dropout: Fraction = 0.0
+    targets: Literal["all-linear", "attention", "mlp"] | Annotated[tuple[Text, ...], Field(min_length=1)] = "all-linear"
+    """Layers that get an adapter: a kind, or a list of module names."""
+    expert_rank: Literal["same", "divided"] = "same"
+    """Rank in each expert of a mixture: the same, or rank / active experts (at least 1), for the same active size."""
+
+
+class Full(Section):
+    """Every weight trains."""
+
+    type: Literal["full"] = "full"
+
+
+class Optim(Section):
+    """AdamW and its schedule."""
+
+    lr: Literal["auto"] | Positive = "auto"
+    """Peak learning rate; auto picks one for the model, the algorithm and the tuning."""
+    steps: Count = 200
+    """Steps of the loop, each on fresh completions."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Learning rate after the warmup: constant, or down to zero."""
+    warmup: Whole = 0
+    """Steps over which the learning rate rises to its peak."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+    max_grad_norm: Positive = 1.0
+    """A gradient longer than this is scaled down to it."""
+    micro_tokens: Count = 16384
+    """Tokens in one forward and backward pass: less saves memory and changes nothing else."""
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Optim:
+        if self.warmup >= self.steps:
+            raise broken_rule(f"must be less than optim.steps ({self.steps})", "warmup", "steps")
+        return self
+
+
+class Rollout(Section):
+    """How completions are sampled while training."""
+
+    engine: Literal["auto", "native", "generate"] = "auto"
+    """native is rltk's own and fast; generate is that of transformers, for models native cannot run."""
+    max_new_tokens: Count = 512
+    """Length at which a completion is cut off."""
+    temperature: Positive = 1.0
+    """Softmax temperature of sampling, and of the log-probabilities that are trained."""
+    top_k: Whole = 0
+    """Sample from the k likeliest tokens only; 0 from all."""
+    top_p: Share = 1.0
+    """Sample from the likeliest tokens that hold this much probability; 1 from all."""
+    min_p: Fraction = 0.0
+    """Sample from tokens at least this likely relative to the likeliest; 0 from all."""
+    batch: Count | None = None
+    """Completions sampled at once: less saves memory; null is all of a step."""
+
+
+class Eval(Section):
+    """Accuracy on problems that nothing trained on."""
+
+    tasks: tuple[Text, ...] = ("heldout",)
+    """heldout is the recipe's own data; or gsm8k, word-problems, a folder or a .jsonl file."""
+    split: Literal["test", "validation"] = "test"
+    """validation to choose settings by, test to report."""
+    limit: Count | None = 1000
+    """Problems a task, the first ones; null is all of them."""
+    samples: Whole = 1
+    """Sampled completions a problem beside the greedy one."""
+    temperature: Positive = 1.0
+    """Softmax temperature of the sampled completions."""
+    every: Whole = 0
+    """Steps between evaluations while training; 0 evaluates before and after only."""
+    before: Flag = True
+    """Evaluate the starting model too, so that there is something to compare with."""
+    batch: Count = 256
+    """Completions at once: less saves memory."""
+
+
+class Run(Section):
+    """Where a run is kept and how it is watched; nothing here changes a result."""
+
+    dir: Text = "runs"
+    """Folder of all runs; this one goes into <dir>/<name>/<id>."""
+    checkpoint_every: Count = 20
+    """Steps between checkpoints: the most that a killed run loses."""
+    keep: Count = 2
+    """Checkpoints kept, the newest."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Where metrics go beside the run folder."""
+
+
+Algo = Annotated[GRPO | RLOO, Field(discriminator="type")]
+Tune = Annotated[LoRA | Full, Field(discriminator="type")]
+
+
+class Recipe(Section):
+    """One training run."""
+
+    name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", json_schema_extra={"patternErrorMessage": NAME_IN_WORDS}),
+    ]
+    """Names the folder of its runs."""
+    seed: Whole = 0
+    model: Model
+    data: Data
+    algo: Algo
+    tune: Tune
+    optim: Optim = Optim()
+    rollout: Rollout = Rollout()
+    eval: Eval = Eval()
+    run: Run = Run()
+
+    @model_validator(mode="after")
+    def _validation_exists(self) -> Recipe:
+        needs_it = self.eval.split == "validation" and "heldout" in self.eval.tasks
+        if needs_it and not self.data.is_embedded and not self.data.validation:
+            raise broken_rule("must be at least 1 when eval.split is validation", "data.validation", "eval.split")
+        return self
+
+
+def refuse_unknown_embedded(path: str, known: Sequence[str]) -> None:
+    if path.startswith(EMBEDDED) and path not in known:
+        ending = suggestion(path, known, otherwise="choose")
+        raise broken_rule(f"does not come with rltk; {ending}", "path")
