@@ -1,0 +1,1 @@
+"""Answers, metrics and grading: a leaf package that rewards and evaluation share. Never imports `rltk`."""

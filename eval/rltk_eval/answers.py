@@ -1,0 +1,153 @@
+r"""Text in, verdict out: what a correct answer is, decided here once for RL rewards and for evaluation.
+
+Where a completion's answer is looked for, first that applies (what follows the last `</think>`, if there is one):
+
+1. `#### 72`, as GSM8K writes it. All such lines must agree: listing several answers is a reward hack, so it reads as
+   nothing. A line that has no number, or starts with other words ("#### Step 2: add") or as a numbered heading
+   ("#### 2. Add"), is passed over as a markdown heading, unless it ends the text.
+2. the last `\boxed{72}`; two different ones side by side ("\boxed{3} or \boxed{4}") read as nothing.
+3. the last "the answer is 72" or "answer: 72" that a number follows.      } not when
+4. the last number in the text.                                            } `strict`
+
+The first place found decides: an answer announced there that does not read is UNREADABLE, and no later place is tried.
+An answer is one number, with units, currency, percent sign (50% equals 50), markup and remarks around it; see
+`rltk_eval.numbers`. Equality is exact: 72 = 72.00, 0.5 = 1/2, 0.33 is not 1/3.
+"""
+
+import re
+from collections import deque
+from enum import Enum
+from fractions import Fraction
+from typing import NamedTuple
+
+from rltk_eval.numbers import MAX_ANSWER, clean, last_number, read_bare, read_one, starts_with_number
+
+MAX_MARKS = 64
+"""`####` lines in a completion; more read as nothing. Bounds the work on hostile text."""
+
+_HASHES = re.compile(r"#{4,}")
+_NUMBERED = re.compile(r"\W{0,4}\d[.)]\s+\W{0,4}[^\W\d_]")
+_BOXED = re.compile(r"\\boxed\s*")
+_JOINED = re.compile(r"[\s$.,;/&(){}]{0,20}(?:or|and)?[\s$,;(){}]{0,20}", re.IGNORECASE)
+_BRACE = re.compile(r"[{}]")
+_ANNOUNCED = re.compile(r"\banswers?\b[^\n\d.!?]{0,60}?(?:\b(?:is|are|be|equals)\b|[:=])", re.IGNORECASE)
+
+
+class Verdict(str, Enum):
+    """What became of one completion."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    UNREADABLE = "unreadable"
+
+
+class Grade(NamedTuple):
+    """A verdict, and the answer that was read in canonical form ("72", "-3", "3/4"); None if unreadable."""
+
+    verdict: Verdict
+    answer: str | None
+
+    @property
+    def correct(self) -> bool:
+        return self.verdict is Verdict.CORRECT
+
+
+def grade_number(completion: str, gold: str, *, strict: bool = False) -> Grade:
+    """The grade against a bare number or a GSM8K solution; ValueError if it is the gold that does not read."""
+    target, value = _gold_value(gold), read_number(completion, strict=strict)
+    if value is None:
+        return Grade(Verdict.UNREADABLE, None)
+    return Grade(Verdict.CORRECT if value == target else Verdict.INCORRECT, str(value))
+
+
+def gold_answer(solution: str) -> str:
+    """The canonical answer of a dataset's row, "1000" for "... #### 1,000"; ValueError if there is none to read."""
+    return str(_gold_value(solution))
+
+
+def read_number(text: str, *, strict: bool = False) -> Fraction | None:
+    """The answer that a completion gives, None if there is none to read; strict: only after `####` or in a box."""
+    text = clean(text.rpartition("</think>")[2])
+    for find in (_after_hashes, _boxed) if strict else (_after_hashes, _boxed, _announced):
+        declared = find(text)
+        if declared is not None:
+            return declared.value
+    return None if strict else last_number(text)
+
+
+class _Declared(NamedTuple):
+    """An answer was announced; value is None if what was announced does not read."""
+
+    value: Fraction | None
+
+
+def _gold_value(gold: str) -> Fraction:
+    value = read_number(gold, strict=True)
+    if value is None:
+        value = read_bare(clean(gold))
+    if value is None:
+        shown = gold if len(gold) <= 200 else "..." + gold[-200:]
+        raise ValueError(f"no gold answer in {shown!r}: give one number, or a solution that ends in '#### 72'")
+    return value
+
+
+def _after_hashes(text: str) -> _Declared | None:
+    if "####" not in text:
+        return None
+    lines = text.rstrip().split("\n")
+    marked = [answer for line in lines for answer in _marked(line)]
+    if len(marked) > MAX_MARKS:
+        return _Declared(None)
+    closing = len(marked) - 1 if "####" in lines[-1] else len(marked)
+    answers = [answer for row, answer in enumerate(marked) if row >= closing or not _is_heading(answer)]
+    values = {read_one(answer) for answer in answers}
+    return _Declared(values.pop() if len(values) == 1 else None) if values else None
+
+
+def _marked(line: str) -> list[str]:
+    """What follows each `####` of a line; hashes that only close a heading are dropped."""
+    pieces = [piece.replace(r"\boxed", "").strip(" \t#") for piece in _HASHES.split(line)[1:]]
+    return [piece for piece in pieces if piece] or pieces[:1]
+
+
+def _is_heading(line: str) -> bool:
+    return not starts_with_number(line) or _NUMBERED.match(line) is not None
+
+
+def _boxed(text: str) -> _Declared | None:
+    boxes = [_box(text, match) for match in deque(_BOXED.finditer(text), maxlen=2)]
+    if not boxes:
+        return None
+    values = [None if box is None else read_one(box.content) for box in boxes]
+    first, last = boxes[0], boxes[-1]
+    if first is not None and last is not None and _JOINED.fullmatch(text, first.end, last.start):
+        return _Declared(values[-1] if values[0] == values[-1] else None)
+    return _Declared(values[-1])
+
+
+class _Box(NamedTuple):
+    start: int
+    content: str
+    end: int
+
+
+def _box(text: str, match: re.Match[str]) -> _Box | None:
+    r"""A box's content up to its own closing brace, a word without braces (`\boxed 2`); None if it never closes."""
+    start = match.end()
+    if not text.startswith("{", start):
+        content = text[start : start + MAX_ANSWER].split(maxsplit=1)[:1]
+        return _Box(match.start(), "".join(content), start + len("".join(content)))
+    depth = 0
+    for brace in _BRACE.finditer(text, start):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return _Box(match.start(), text[start + 1 : brace.start()], brace.end())
+    return None
+
+
+def _announced(text: str) -> _Declared | None:
+    for match in reversed(deque(_ANNOUNCED.finditer(text), maxlen=MAX_MARKS)):
+        answer = text[match.end() : match.end() + MAX_ANSWER].lstrip(" \t\n*_:").partition("\n")[0]
+        if starts_with_number(answer):
+            return _Declared(read_one(answer))
+    return None

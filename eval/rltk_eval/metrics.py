@@ -1,0 +1,69 @@
+"""Proportions with honest intervals, and pass@k. What is undefined is nan."""
+
+from collections.abc import Sequence
+from math import comb, nan, sqrt
+from statistics import NormalDist, fmean, variance
+from typing import NamedTuple
+
+
+class Interval(NamedTuple):
+    """A confidence interval; nan on both sides where it is undefined."""
+
+    low: float
+    high: float
+
+
+def wilson(correct: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval for a proportion, inside [0, 1] and never of zero width; nan if n is 0.
+
+    https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval
+    """
+    if not 0 <= correct <= n:
+        raise ValueError(f"correct ({correct}) must lie between 0 and n ({n})")
+    z = _normal_quantile(confidence)
+    if n == 0:
+        return Interval(nan, nan)
+    share, shrink = correct / n, 1 + z * z / n
+    centre = (share + z * z / (2 * n)) / shrink
+    half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / shrink
+    # At the ends one bound is exactly 0 or 1; in floats it would miss by a rounding error.
+    return Interval(0.0 if correct == 0 else centre - half, 1.0 if correct == n else centre + half)
+
+
+def mean_of_items(values_by_item: Sequence[Sequence[float]]) -> float:
+    """The mean over items of each item's own mean, so that every problem weighs the same; nan if there is none."""
+    if not all(values_by_item):
+        raise ValueError("every item needs at least one value; leave out items that were not sampled")
+    return fmean(map(fmean, values_by_item)) if values_by_item else nan
+
+
+def clustered_interval(values_by_item: Sequence[Sequence[float]], confidence: float = 0.95) -> Interval:
+    """The normal interval of `mean_of_items` when the samples of one item are not independent; nan for fewer than 2.
+
+    With C items of means m_c and overall mean m:  m +- z sqrt( sum_c (m_c - m)^2 / (C (C - 1)) ),  the standard error
+    of question-level means in Miller, "Adding Error Bars to Evals", 2024, https://arxiv.org/abs/2411.00640. For equally
+    many samples an item it is his cluster-robust one (cluster = problem), sqrt( sum_c (sum_i (s_ci - m))^2 ) / N over
+    N samples, times the usual small-sample correction sqrt(C / (C - 1)). It is not clipped to [0, 1], and has no width
+    where all items have the same mean.
+    """
+    z, mean = _normal_quantile(confidence), mean_of_items(values_by_item)
+    if len(values_by_item) < 2:
+        return Interval(nan, nan)
+    half = z * sqrt(variance(map(fmean, values_by_item)) / len(values_by_item))
+    return Interval(mean - half, mean + half)
+
+
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """Chance that at least one of k draws, without replacement, from n samples is correct; nan if n < k.
+
+    Unbiased: "Evaluating Large Language Models Trained on Code", 2021, https://arxiv.org/abs/2107.03374, equation 1.
+    """
+    if k < 1 or not 0 <= correct <= n:
+        raise ValueError(f"k ({k}) must be at least 1 and correct ({correct}) between 0 and n ({n})")
+    return nan if n < k else 1 - comb(n - correct, k) / comb(n, k)
+
+
+def _normal_quantile(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, such as 0.95; got {confidence}")
+    return NormalDist().inv_cdf((1 + confidence) / 2)

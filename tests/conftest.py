@@ -1,0 +1,15 @@
+"""Fixtures that every test may use."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real datasets beside the checkout, laid out as on the hub; skips where there is none."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"REAL DATA NOT FOUND: expected {SHARED_DATA} (hub layout, such as openai/gsm8k/main/*.parquet)")
+    return SHARED_DATA

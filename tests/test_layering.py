@@ -1,0 +1,39 @@
+"""What may import what. The leaf packages must be usable, and wrong or right, without the toolkit."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LEAVES = ["eval/rltk_eval", "reward_models/rltk_reward_models"]
+
+
+def imported_packages(source: str) -> Iterator[str]:
+    """The top-level package of every absolute import, also of those inside functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield (node.module or "").partition(".")[0]
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_leaf_packages_never_import_the_toolkit(leaf: str):
+    files = sorted((ROOT / leaf).rglob("*.py"))
+    assert len(files) >= 2
+    for file in files:
+        assert "rltk" not in set(imported_packages(file.read_text(encoding="utf-8"))), file
+
+
+def test_evaluation_imports_only_the_standard_library():
+    """Rewards import it in every worker; it must stay light."""
+    allowed = sys.stdlib_module_names | {"rltk_eval"}
+    for file in sorted((ROOT / "eval/rltk_eval").rglob("*.py")):
+        assert allowed.issuperset(imported_packages(file.read_text(encoding="utf-8"))), file
+
+
+def test_the_scan_sees_imports_inside_functions():
+    assert list(imported_packages("def f():\n    from rltk.run import x\n    import torch.nn")) == ["rltk", "torch"]
