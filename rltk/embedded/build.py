@@ -1,0 +1,203 @@
+"""Makes `embedded/policy` from nothing: `python -m rltk.embedded.build`. Same seed and machine, same weights.
+
+The policy is warm-started on a mixture, as web text is: careful solutions, careless ones, and mostly bare answers.
+Its likeliest way to answer is then a guess, while the careful way, when it takes it, is nearly always right: a
+starting point that reinforcement learning can improve by eliciting what is there. (Trained on careful solutions
+alone it gains nothing from RL: what it lacks then is skill, and its samples hardly differ.)
+
+Shapes: B sequences, T tokens, N answer tokens, H hidden size.
+"""
+
+import argparse
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from rltk.embedded.word_problems import WordProblem, stream, word_problems
+
+LEVELS = (1, 2, 3)
+STYLES = ("bare", "careful", "slip")
+SKILL_MIX, FINAL_MIX = (0.25, 0.65, 0.10), (0.55, 0.32, 0.13)
+"""How often each style appears while the skill is learned, and at last, which is how often the policy will use it."""
+SKILL_SHARE = 0.7
+"""The share of the steps spent on the first mix."""
+VOCABULARY = 1024
+PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "<|{{ message['role'] }}|>{{ message['content'] }}{% if message['role'] == 'assistant' %}<|end|>{% endif %}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}"
+)
+
+
+class Batch(NamedTuple):
+    ids_BT: Tensor
+    answer_BT: Tensor
+    """True where the next token is part of the answer, so its prediction is trained."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m rltk.embedded.build", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "policy")
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens a batch")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    tokenizer = train_tokenizer(args.seed)
+    model = make_model(tokenizer)
+    train(model, tokenizer, steps=args.steps, tokens=args.tokens, lr=args.lr, seed=args.seed)
+    save(model, tokenizer, args.out, vars(args) | {"mixes": (SKILL_MIX, FINAL_MIX), "levels": LEVELS})
+
+
+def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE, so any Unicode text encodes; each digit is a token of its own, which arithmetic needs."""
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(r" ?\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"), behavior="isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[PAD, USER, ASSISTANT, SYSTEM, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    problems = word_problems("train", 20_000, seed=seed, levels=(1, 2, 3, 4, 5))
+    tokenizer.train_from_iterator((f"{p.question}\n{p.solution}" for p in problems), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE, model_max_length=2048
+    )
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    assert isinstance(pad, int) and isinstance(end, int)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=256,
+        intermediate_size=768,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=64,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        eos_token_id=end,
+        pad_token_id=pad,
+        bos_token_id=None,
+    )
+    # Fused attention is slow in the backward pass on CPUs in bfloat16.
+    return Qwen3ForCausalLM._from_config(config, attn_implementation="eager")
+
+
+def answer_text(problem: WordProblem, style: str, rng: random.Random) -> str:
+    if style == "bare":
+        return f"#### {problem.answer}"
+    if style == "careful":
+        return problem.solution
+    *lines, last, _ = problem.solution.split("\n")
+    step = problem.steps[-1]
+    wrong = max(0, step.result + rng.choice((-10, -2, -1, 1, 2, 10)))
+    return "\n".join([*lines, last.replace(f"= {step.result}", f"= {wrong}"), f"#### {wrong}"])
+
+
+def batches(tokenizer: PreTrainedTokenizerFast, steps: int, tokens: int, seed: int) -> Iterator[Batch]:
+    """Batches of about `tokens` tokens, without end; sequences of one length side by side, so little is padding."""
+    rng, problems = random.Random(seed), stream("train", seed=seed + 1, levels=LEVELS)
+    made = 0
+    while True:
+        mix = SKILL_MIX if made < SKILL_SHARE * steps else FINAL_MIX
+        pool: list[tuple[list[int], int]] = []
+        for problem in (next(problems) for _ in range(1024)):
+            text = answer_text(problem, rng.choices(STYLES, mix)[0], rng)
+            prompt = tokenizer.encode(f"{USER}{problem.question}{ASSISTANT}")
+            pool.append((prompt + tokenizer.encode(f"{text}{END}"), len(prompt)))
+        pool.sort(key=lambda row: len(row[0]))
+        cuts = list(cut(pool, tokens))
+        rng.shuffle(cuts)
+        made += len(cuts)
+        yield from (collate(rows) for rows in cuts)
+
+
+def cut(pool: list[tuple[list[int], int]], tokens: int) -> Iterator[list[tuple[list[int], int]]]:
+    rows: list[tuple[list[int], int]] = []
+    for row in pool:
+        if rows and (len(rows) + 1) * len(row[0]) > tokens:
+            yield rows
+            rows = []
+        rows.append(row)
+    yield rows
+
+
+def collate(rows: list[tuple[list[int], int]]) -> Batch:
+    longest = max(len(ids) for ids, _ in rows)
+    ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
+    answer_BT = torch.zeros(len(rows), longest, dtype=torch.bool)
+    for row, (ids, prompt) in enumerate(rows):
+        ids_BT[row, : len(ids)] = torch.tensor(ids)
+        answer_BT[row, prompt - 1 : len(ids) - 1] = True
+    return Batch(ids_BT, answer_BT)
+
+
+def train(
+    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, *, steps: int, tokens: int, lr: float, seed: int
+) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps))
+    started, seen, recent = time.monotonic(), 0, 0.0
+    for step, batch in zip(range(1, steps + 1), batches(tokenizer, steps, tokens, seed), strict=False):
+        loss = answer_loss(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        seen, recent = seen + batch.ids_BT.numel(), 0.98 * recent + 0.02 * loss.item()
+        if step % 100 == 0:
+            seconds = time.monotonic() - started
+            print(
+                f"step {step} loss {recent / (1 - 0.98**step):.4f} {seen / seconds:.0f} tokens/s {seconds:.0f} s",
+                flush=True,
+            )
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Linear warm-up over 100 steps, then a cosine to 2 %."""
+    if step < 100:
+        return (step + 1) / 100
+    return 0.02 + 0.49 * (1 + math.cos(math.pi * (step - 100) / max(1, steps - 100)))
+
+
+def answer_loss(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
+    """Mean negative log-likelihood of the answer tokens. Padding is on the right, so causal attention needs no mask."""
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden_NH = model.model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state[batch.answer_BT]
+        logits_NV = model.lm_head(hidden_NH)
+    targets_N = batch.ids_BT.roll(-1, dims=1)[batch.answer_BT]
+    return F.cross_entropy(logits_NV.float(), targets_N)
+
+
+def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, settings: dict) -> None:
+    """Weights in bfloat16, half the size; the recipe's accuracy figures are measured on what is saved."""
+    nn.Module.to(model, torch.bfloat16)
+    model.save_pretrained(str(out))
+    tokenizer.save_pretrained(str(out))
+    (out / "build.json").write_text(json.dumps({key: str(value) for key, value in settings.items()}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
