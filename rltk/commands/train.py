@@ -1,0 +1,29 @@
+"""`rltk train`: from a recipe, or an unfinished run, to an evaluated policy in a run folder."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from rltk.errors import UserError
+from rltk.run.folder import locked
+from rltk.run.plan import Plan, new_run, resumed_recipe, resumed_run
+
+
+def train(args: Namespace) -> int:
+    plan = make_plan(args)
+    if not args.quiet:
+        for note in plan.notes:
+            print(note, flush=True)
+    # Only now: a bad recipe is answered in a fraction of the time that torch takes to import.
+    from rltk.onpolicy.session import Session
+
+    with locked(plan.path):
+        return Session(plan, is_quiet=args.quiet, is_json=args.json).run()
+
+
+def make_plan(args: Namespace) -> Plan:
+    if not Path(args.recipe).is_dir():
+        start = resumed_recipe if args.resume else new_run
+        return start(args.recipe, args.overrides, args.profile, args.run)
+    if not args.resume:
+        raise UserError(f"{args.recipe} is a folder; add --resume to go on with the run in it, or name a recipe.")
+    return resumed_run(Path(args.recipe), args.overrides)

@@ -1,0 +1,58 @@
+"""The one place that turns a question into prompt tokens and completion tokens into text, for all of rltk."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from rltk.data.problems import Problem
+from rltk.errors import UserError
+from rltk.recipe.schema import Data
+
+
+class PromptRenderer:
+    """Renders through the tokenizer's chat template where it has one, as plain text otherwise."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, data: Data) -> None:
+        self.tokenizer, self.template, self.system = tokenizer, data.prompt, data.system
+
+    def text(self, problem: Problem) -> str:
+        question = self.template.replace("{question}", problem.question)
+        if not self.tokenizer.chat_template:
+            return question if self.system is None else f"{self.system}\n\n{question}"
+        messages = [{"role": "user", "content": question}]
+        if self.system is not None:
+            messages.insert(0, {"role": "system", "content": self.system})
+        rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        assert isinstance(rendered, str)
+        return rendered
+
+    def tokens(self, problem: Problem) -> list[int]:
+        """A chat template writes its own special tokens, so the tokenizer must not add a second beginning-of-text."""
+        has_template = bool(self.tokenizer.chat_template)
+        ids = self.tokenizer.encode(self.text(problem), add_special_tokens=not has_template)
+        assert isinstance(ids, list)
+        return ids
+
+
+def render_all(
+    renderer: PromptRenderer, problems: Sequence[Problem], *, max_new_tokens: int, context: int | None
+) -> list[list[int]]:
+    """Prompt tokens of each problem; one that is empty, or leaves no room for its answer, is refused by its id."""
+    prompts = [renderer.tokens(problem) for problem in problems]
+    for problem, prompt in zip(problems, prompts, strict=True):
+        if not prompt:
+            raise UserError(f"problem {problem.id} renders to an empty prompt; see data.prompt.")
+        if context is not None and len(prompt) + max_new_tokens > context:
+            raise UserError(
+                f"problem {problem.id} has {len(prompt)} prompt tokens, and with rollout.max_new_tokens = "
+                f"{max_new_tokens} that exceeds the model's context of {context}."
+            )
+    return prompts
+
+
+def completion_text(tokenizer: PreTrainedTokenizerBase, tokens_T: Tensor) -> str:
+    """What the answer reader reads: the completion without special tokens."""
+    text = tokenizer.decode(tokens_T.tolist(), skip_special_tokens=True)
+    assert isinstance(text, str)
+    return text

@@ -1,0 +1,1 @@
+"""Hugging Face causal language models: loading them, and the adapters that LoRA trains."""

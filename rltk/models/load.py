@@ -1,0 +1,108 @@
+"""Loads tokenizer, configuration and weights of a causal language model, from a hub id, a folder or `embedded/policy`.
+
+Weights come in float32, whatever the checkpoint holds: what trains is float32 in every arm, and compute runs under
+bfloat16 autocast. A frozen weight may go back to bfloat16 afterwards (`adapters.shrink_frozen`), never one that trains.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+import rltk.embedded
+from rltk.errors import UserError
+from rltk.recipe.schema import Model
+
+EMBEDDED_POLICY = Path(rltk.embedded.__file__).parent / "policy"
+
+
+def local_path(path: str) -> str:
+    """Where transformers finds the model: a hub id or folder as given, the embedded policy in this package."""
+    return str(EMBEDDED_POLICY) if path == "embedded/policy" else str(Path(path).expanduser())
+
+
+def load_config(model: Model) -> PretrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(
+            local_path(model.path), revision=model.revision, trust_remote_code=model.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise cannot_load(model, "config.json", error) from error
+
+
+def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(
+            local_path(model.path), revision=model.revision, trust_remote_code=model.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise cannot_load(model, "tokenizer", error) from error
+
+
+def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
+    """The model in float32 on `device`, in evaluation mode. Only safetensors are read: pickles can run code."""
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(
+            local_path(model.path),
+            revision=model.revision,
+            trust_remote_code=model.trust_remote_code,
+            dtype=torch.float32,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        raise cannot_load(model, "safetensors weights", error) from error
+    if model.gradient_checkpointing:
+        loaded.gradient_checkpointing_enable({"use_reentrant": False})
+    nn.Module.to(loaded, device)
+    return loaded.eval()
+
+
+def cannot_load(model: Model, what: str, error: Exception) -> UserError:
+    first_line = str(error).strip().split("\n")[0]
+    return UserError(
+        f"model.path = {model.path!r}: its {what} could not be loaded ({first_line}); "
+        "give a folder that holds it, or a hub id while online."
+    )
+
+
+def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Every token that ends a completion: those of the generation config, the model config and the tokenizer.
+
+    Chat models name several (Phi-3.5, Llama 3); honouring only the tokenizer's makes finished answers look truncated.
+    """
+    generation = model.generation_config or GenerationConfig()
+    found: set[int] = set()
+    for ids in (generation.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
+        if ids is not None:
+            found.update(int(stop) for stop in ([ids] if isinstance(ids, int) else ids))
+    if not found:
+        raise UserError(
+            f"{model.name_or_path or 'the model'} names no end-of-text token, so no completion would ever end; "
+            "set eos_token_id in its generation_config.json."
+        )
+    return tuple(sorted(found))
+
+
+def pad_token(tokenizer: PreTrainedTokenizerBase, stops: tuple[int, ...]) -> int:
+    """What fills the unused end of a row. It is masked everywhere, so any id serves when the tokenizer has none."""
+    pad = tokenizer.pad_token_id
+    return pad if isinstance(pad, int) else stops[0]
+
+
+def context_length(config: PretrainedConfig) -> int | None:
+    """The longest sequence the model takes; None where its config names no limit."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def compute_dtype(model: Model) -> torch.dtype:
+    """What products are computed in; what trains is float32 either way."""
+    return torch.bfloat16 if model.dtype == "bfloat16" else torch.float32

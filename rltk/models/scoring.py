@@ -1,0 +1,109 @@
+"""Log-probabilities and entropies of completion tokens under the policy, in chunks.
+
+Only completion positions reach the output head, and they do so a chunk at a time, recomputed in the backward pass:
+no tensor of [B, T, V] exists. Shapes: B sequences, L prompt and completion tokens, T completion tokens (padded on the
+right), N scored tokens, H hidden size, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+CHUNK_ELEMENTS = 2**26
+"""Logits held at once: 256 MiB in float32."""
+
+
+class Scores(NamedTuple):
+    logprobs_BT: Tensor
+    """Zero where there is no token."""
+    entropy_BT: Tensor
+    """In nats, without gradient."""
+
+
+class Rows(NamedTuple):
+    """Sequences padded on the right: causal attention never looks there, so no attention mask is needed."""
+
+    ids_BL: Tensor
+    scored_BL: Tensor
+    """True at the position that predicts a completion token, which is the one before it."""
+    mask_BT: Tensor
+    """True where there is a completion token."""
+
+
+def make_rows(prompts: Sequence[Sequence[int]], completions: Sequence[Tensor]) -> Rows:
+    lengths = [(len(prompt), len(tokens)) for prompt, tokens in zip(prompts, completions, strict=True)]
+    ids_BL = torch.zeros(len(lengths), max(p + t for p, t in lengths), dtype=torch.long)
+    scored_BL = torch.zeros_like(ids_BL, dtype=torch.bool)
+    mask_BT = torch.zeros(len(lengths), max(t for _, t in lengths), dtype=torch.bool)
+    for row, (p, t) in enumerate(lengths):
+        ids_BL[row, :p], ids_BL[row, p : p + t] = torch.tensor(prompts[row]), completions[row]
+        scored_BL[row, p - 1 : p + t - 1] = True
+        mask_BT[row, :t] = True
+    return Rows(ids_BL, scored_BL, mask_BT)
+
+
+def score(model: nn.Module, rows: Rows, temperature: float) -> Scores:
+    """Log-probabilities under softmax(logits / temperature), which is what was sampled from."""
+    hidden_NH = last_hidden(model, rows.ids_BL)[rows.scored_BL]
+    targets_N = rows.ids_BL.roll(-1, dims=1)[rows.scored_BL]
+    logprobs_N, entropy_N = chunked_logprobs(Head(model), hidden_NH, targets_N, temperature)
+    # One row's scored tokens are consecutive in both masks, so the flat order is the same.
+    logprobs_BT = logprobs_N.new_zeros(rows.mask_BT.shape).masked_scatter(rows.mask_BT, logprobs_N)
+    return Scores(logprobs_BT, entropy_N.new_zeros(rows.mask_BT.shape).masked_scatter(rows.mask_BT, entropy_N))
+
+
+def last_hidden(model: nn.Module, ids_BL: Tensor, **inputs: Any) -> Tensor:
+    """What the model hands to its output head, [B, L, H], for any architecture: the head is given no position."""
+    caught: list[Tensor] = []
+
+    def catch(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        caught.append(args[0])
+        return (args[0][:, :0], *args[1:])
+
+    head = model.get_output_embeddings()  # pyright: ignore[reportCallIssue]  # nn.Module's attributes are untyped
+    handle = head.register_forward_pre_hook(catch)
+    try:
+        model(input_ids=ids_BL, use_cache="past_key_values" in inputs, **inputs)
+    finally:
+        handle.remove()
+    return caught[0]
+
+
+class Head:
+    """Hidden states to logits as the model does it, including what some architectures do after the matrix product."""
+
+    def __init__(self, model: nn.Module) -> None:
+        config = model.config.get_text_config()  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        self.project = model.get_output_embeddings()  # pyright: ignore[reportCallIssue]
+        self.softcap = getattr(config, "final_logit_softcapping", None)
+        """Gemma 2: logits are squashed by softcap * tanh(logits / softcap)."""
+        self.factor = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
+        """Cohere multiplies, Granite divides."""
+
+    def __call__(self, hidden_NH: Tensor) -> Tensor:
+        logits_NV = self.project(hidden_NH).float() * self.factor
+        return logits_NV if self.softcap is None else self.softcap * torch.tanh(logits_NV / self.softcap)
+
+
+def chunked_logprobs(head: Head, hidden_NH: Tensor, targets_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    vocabulary = head.project.weight.shape[0]
+    size = max(1, CHUNK_ELEMENTS // vocabulary)
+
+    def chunk(hidden_CH: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
+        logits_CV = head(hidden_CH) / temperature
+        log_softmax_CV = logits_CV.log_softmax(-1)
+        with torch.no_grad():
+            entropy_C = -(log_softmax_CV.exp() * log_softmax_CV).sum(-1)
+        return log_softmax_CV.gather(1, targets_C.unsqueeze(1))[:, 0], entropy_C
+
+    if len(targets_N) <= size or not torch.is_grad_enabled():
+        parts = [chunk(*part) for part in zip(hidden_NH.split(size), targets_N.split(size), strict=True)]
+    else:
+        parts = [
+            checkpoint(chunk, *part, use_reentrant=False)
+            for part in zip(hidden_NH.split(size), targets_N.split(size), strict=True)
+        ]
+    return torch.cat([logprobs for logprobs, _ in parts]), torch.cat([entropy for _, entropy in parts])

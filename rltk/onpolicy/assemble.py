@@ -1,0 +1,106 @@
+"""Puts a trainer together from a recipe: what can fail cheaply comes first, the weights last."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from rltk.data.problems import Order, Problem, fingerprint, load_problems
+from rltk.data.prompt import PromptRenderer
+from rltk.data.tasks import Task, load_task
+from rltk.models.adapters import add_lora, coverage, shrink_frozen
+from rltk.models.load import (
+    compute_dtype,
+    context_length,
+    load_config,
+    load_tokenizer,
+    load_weights,
+    pad_token,
+    stop_tokens,
+)
+from rltk.onpolicy.learner import Learner
+from rltk.onpolicy.loop import Trainer
+from rltk.plan.learning_rate import on_policy_learning_rate
+from rltk.recipe.schema import LoRA, Recipe
+from rltk.rollout.engines import make_sampler
+from rltk.rollout.evaluate import Evaluator
+from rltk.seeds import derive
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a run reads but the weights."""
+
+    tokenizer: PreTrainedTokenizerBase
+    config: PretrainedConfig
+    problems: list[Problem]
+    tasks: list[Task]
+
+    @property
+    def data_hash(self) -> str:
+        return fingerprint(self.problems)
+
+
+@dataclass(frozen=True)
+class Assembled:
+    trainer: Trainer
+    evaluator: Evaluator
+    statement: str
+    """What trains, in a sentence."""
+
+
+def load_inputs(recipe: Recipe) -> Inputs:
+    """Every problem is read and its gold answer checked here, before any weights load."""
+    tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
+    problems = load_problems(recipe.data, "train")
+    tasks = [
+        load_task(name, recipe.data, split=recipe.eval.split, limit=recipe.eval.limit) for name in recipe.eval.tasks
+    ]
+    return Inputs(tokenizer, config, problems, tasks)
+
+
+def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
+    """Loads the weights, adds the adapter, and connects sampler, learner and evaluator to the one model."""
+    base = load_weights(recipe.model, device)
+    stops = stop_tokens(base, inputs.tokenizer)
+    model, statement = tuned(base, recipe)
+    pad, dtype, engine = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model), recipe.rollout.engine
+    completions = recipe.rollout.batch or recipe.algo.prompts * recipe.algo.group
+    context = context_length(inputs.config)
+    trainer = Trainer(
+        recipe=recipe,
+        learner=Learner(recipe, model, lr=learning_rate(recipe, inputs.config)),
+        sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=completions, dtype=dtype),
+        order=Order(inputs.problems, seed=recipe.seed),
+        renderer=PromptRenderer(inputs.tokenizer, recipe.data),
+        tokenizer=inputs.tokenizer,
+        context=context,
+    )
+    evaluator = Evaluator(
+        make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.eval.batch, dtype=dtype),
+        inputs.tokenizer,
+        max_new_tokens=recipe.rollout.max_new_tokens,
+        context=context,
+        batch=recipe.eval.batch,
+    )
+    return Assembled(trainer, evaluator, statement)
+
+
+def tuned(base: PreTrainedModel, recipe: Recipe) -> tuple[nn.Module, str]:
+    """The model with what trains set to train; the adapter's initial values depend on the seed alone."""
+    if isinstance(recipe.tune, LoRA):
+        torch.manual_seed(derive(recipe.seed, "adapter"))
+        model = add_lora(base, recipe.tune)
+        if recipe.model.dtype == "bfloat16":
+            shrink_frozen(model)
+        return model, str(coverage(model))
+    base.requires_grad_(True)
+    count = sum(weight.numel() for weight in base.parameters())
+    return base, f"full fine-tuning trains all {count:,} parameters"
+
+
+def learning_rate(recipe: Recipe, config: PretrainedConfig) -> float:
+    if recipe.optim.lr != "auto":
+        return recipe.optim.lr
+    return on_policy_learning_rate(recipe.tune.type, config.get_text_config().hidden_size)

@@ -1,0 +1,56 @@
+"""Graded completions, and how they are dealt into the batches of an optimizer step.
+
+Shapes: T tokens of one completion.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from rltk.rollout.sampler import Rollout
+
+
+class Episode(NamedTuple):
+    """One completion with what it taught."""
+
+    prompt: list[int]
+    rollout: Rollout
+    reward: float
+    advantage: float
+    is_masked: bool
+    """Truncated, and the recipe says not to learn from those."""
+    old_logprobs_T: Tensor | None = None
+    """The policy's before the first of several optimizer steps; with a single one the policy is still the old one."""
+    reference_logprobs_T: Tensor | None = None
+
+    @property
+    def tokens_T(self) -> Tensor:
+        return self.rollout.tokens_T
+
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and completion."""
+        return len(self.prompt) + len(self.rollout.tokens_T)
+
+    @property
+    def trained_tokens(self) -> int:
+        return 0 if self.is_masked else len(self.rollout.tokens_T)
+
+
+def parts(episodes: Sequence[Episode], count: int) -> Iterator[Sequence[Episode]]:
+    """`count` equal parts in order, one for each optimizer step; the schema saw to it that groups stay whole."""
+    size = len(episodes) // count
+    return (episodes[start : start + size] for start in range(0, len(episodes), size))
+
+
+def micro_batches(episodes: Sequence[Episode], tokens: int) -> Iterator[list[Episode]]:
+    """Episodes of similar length together, at most `tokens` tokens with padding (one longer episode goes alone)."""
+    batch: list[Episode] = []
+    for episode in sorted(episodes, key=lambda episode: episode.length):
+        if batch and (len(batch) + 1) * episode.length > tokens:
+            yield batch
+            batch = []
+        batch.append(episode)
+    if batch:
+        yield batch

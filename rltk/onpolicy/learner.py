@@ -1,0 +1,179 @@
+"""What trains: the policy, its optimizer and its reference, and one pass of optimizer steps over graded episodes.
+
+Shapes: B completions, T completion tokens (padded on the right).
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from rltk.models.adapters import adapter_off
+from rltk.models.load import compute_dtype
+from rltk.models.scoring import Rows, Scores, make_rows, score
+from rltk.onpolicy.episodes import Episode, micro_batches, parts
+from rltk.onpolicy.objective import Batch, Objective, k3, policy_objective, token_weights, truncated_importance
+from rltk.recipe.schema import GRPO, RLOO, Optim, Recipe
+
+
+@dataclass
+class Tally:
+    """Sums over the trained tokens of one step, for its metrics."""
+
+    loss: float = 0.0
+    tokens: int = 0
+    kl: float = 0.0
+    entropy: float = 0.0
+    clipped: float = 0.0
+    mismatch: float = 0.0
+    largest_mismatch: float = 0.0
+    grad_norms: list[float] = field(default_factory=list)
+    skipped: int = 0
+
+    def mean(self, total: float) -> float:
+        """Per trained token; nan when none was trained."""
+        return total / self.tokens if self.tokens else math.nan
+
+
+class Learner:
+    def __init__(self, recipe: Recipe, model: nn.Module, *, lr: float) -> None:
+        assert isinstance(recipe.algo, (GRPO, RLOO))
+        self.algo, self.optim, self.model, self.lr = recipe.algo, recipe.optim, model, lr
+        self.temperature, self.max_new_tokens = recipe.rollout.temperature, recipe.rollout.max_new_tokens
+        self.dtype = compute_dtype(recipe.model)
+        self.trained = [weight for weight in model.parameters() if weight.requires_grad]
+        assert all(weight.dtype == torch.float32 for weight in self.trained), "weights that train are float32"
+        self.device = self.trained[0].device
+        is_full = recipe.tune.type == "full"
+        self.reference = frozen_copy(model) if is_full and self.algo.kl > 0 else model
+        """With LoRA the reference is the policy with its adapter off; full fine-tuning has to keep a copy."""
+        self.optimizer = torch.optim.AdamW(
+            self.trained, lr=lr, betas=self.optim.betas, eps=self.optim.eps, weight_decay=self.optim.weight_decay
+        )
+
+    def learn(self, episodes: Sequence[Episode], step: int) -> Tally:
+        """All optimizer steps over one step's episodes."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * schedule(self.optim, step)
+        tally = Tally()
+        fixed = self.fix_logprobs(episodes)
+        self.model.train()
+        for _ in range(self.algo.epochs):
+            for part in parts(fixed, self.algo.updates):
+                self.optimizer_step(part, tally)
+        self.model.eval()
+        return tally
+
+    def optimizer_step(self, part: Sequence[Episode], tally: Tally) -> None:
+        batch = Batch(len(part), sum(episode.trained_tokens for episode in part), self.max_new_tokens)
+        for weight in self.trained:
+            weight.grad = torch.zeros_like(
+                weight
+            )  # not None: Adam's momentum moves on though nothing was to be learned
+        learning = [episode for episode in part if self.teaches(episode)]
+        for micro in micro_batches(learning, self.optim.micro_tokens):
+            objective = self.objective(micro, batch, tally)
+            objective.loss.backward()
+            tally.loss += objective.loss.item()
+            tally.kl += objective.kl.item()
+            tally.clipped += objective.clipped.item()
+        norm = float(nn.utils.clip_grad_norm_(self.trained, self.optim.max_grad_norm))
+        if not math.isfinite(norm):  # one bad batch must not end in weights of nan
+            tally.skipped += 1
+            return
+        tally.grad_norms.append(norm)
+        self.optimizer.step()
+
+    def teaches(self, episode: Episode) -> bool:
+        """Without advantage or KL penalty an episode's gradient is zero, so it need not be computed."""
+        return not episode.is_masked and (episode.advantage != 0 or self.algo.kl > 0)
+
+    def objective(self, episodes: Sequence[Episode], batch: Batch, tally: Tally) -> Objective:
+        scores = self.score(self.model, episodes)
+        sampled_BT = self.pad([episode.rollout.logprobs_T for episode in episodes])
+        old_BT = self.pad_optional([episode.old_logprobs_T for episode in episodes])
+        old_BT = scores.logprobs_BT.detach() if old_BT is None else old_BT
+        mask_BT = self.pad([torch.ones(len(episode.tokens_T)) for episode in episodes])
+        observe(tally, scores, old_BT, sampled_BT, mask_BT.bool())
+        return policy_objective(
+            logprobs_BT=scores.logprobs_BT,
+            old_logprobs_BT=old_BT,
+            advantages_B=torch.tensor([episode.advantage for episode in episodes], device=self.device),
+            importance_BT=truncated_importance(old_BT, sampled_BT, self.algo.importance_cap),
+            reference_logprobs_BT=self.pad_optional([episode.reference_logprobs_T for episode in episodes]),
+            weights_BT=token_weights(mask_BT, self.algo.loss, batch),
+            clip_low=self.algo.clip_low,
+            clip_high=self.algo.clip_high,
+            kl=self.algo.kl,
+        )
+
+    def fix_logprobs(self, episodes: Sequence[Episode]) -> list[Episode]:
+        """Log-probabilities that later optimizer steps compare with, taken before the first of them."""
+        nothing = [None] * len(episodes)
+        is_several = self.algo.updates * self.algo.epochs > 1
+        old = self.logprobs(self.model, episodes) if is_several else nothing
+        with adapter_off(self.reference):
+            reference = self.logprobs(self.reference, episodes) if self.algo.kl > 0 else nothing
+        return [
+            episode._replace(old_logprobs_T=old_T, reference_logprobs_T=reference_T)
+            for episode, old_T, reference_T in zip(episodes, old, reference, strict=True)
+        ]
+
+    @torch.no_grad()
+    def logprobs(self, model: nn.Module, episodes: Sequence[Episode]) -> list[Tensor]:
+        """Log-probabilities of each episode's tokens, in the order of `episodes`."""
+        model.eval()
+        found: dict[int, Tensor] = {}
+        for micro in micro_batches(episodes, self.optim.micro_tokens):
+            logprobs_BT = self.score(model, micro).logprobs_BT
+            for episode, row_T in zip(micro, logprobs_BT, strict=True):
+                found[id(episode)] = row_T[: len(episode.tokens_T)]
+        return [found[id(episode)] for episode in episodes]
+
+    def score(self, model: nn.Module, episodes: Sequence[Episode]) -> Scores:
+        rows = make_rows([episode.prompt for episode in episodes], [episode.tokens_T for episode in episodes])
+        rows = Rows(*(tensor.to(self.device) for tensor in rows))
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return score(model, rows, self.temperature)
+
+    def pad(self, rows: Sequence[Tensor]) -> Tensor:
+        return pad_sequence(list(rows), batch_first=True).to(self.device)
+
+    def pad_optional(self, rows: Sequence[Tensor | None]) -> Tensor | None:
+        present = [row for row in rows if row is not None]
+        return self.pad(present) if present else None
+
+
+def observe(tally: Tally, scores: Scores, old_BT: Tensor, sampled_BT: Tensor, mask_BT: Tensor) -> None:
+    """Adds what does not enter the loss: entropy, and how far the sampler's log-probabilities are from the policy's.
+
+    The mismatch is the k3 estimate of KL(sampler || policy as it was when the step began).
+    """
+    difference_N = (old_BT - sampled_BT)[mask_BT]
+    tally.tokens += len(difference_N)
+    tally.entropy += scores.entropy_BT.sum().item()
+    tally.mismatch += k3(difference_N).sum().item()
+    tally.largest_mismatch = max(tally.largest_mismatch, difference_N.abs().max().item())
+
+
+def schedule(optim: Optim, step: int) -> float:
+    """The factor on the learning rate at `step`, counted from 0."""
+    if step < optim.warmup:
+        return (step + 1) / optim.warmup
+    done = (step - optim.warmup) / max(1, optim.steps - optim.warmup)
+    match optim.schedule:
+        case "constant":
+            return 1.0
+        case "linear":
+            return 1 - done
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def frozen_copy(model: nn.Module) -> nn.Module:
+    copied = copy.deepcopy(model)
+    return copied.requires_grad_(False)

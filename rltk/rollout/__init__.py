@@ -1,0 +1,1 @@
+"""From prompts to completions with the log-probabilities they were sampled with."""

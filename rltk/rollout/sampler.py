@@ -1,0 +1,49 @@
+"""What a sampler is: prompts in, completions with log-probabilities out.
+
+Shapes: P prompts, G group (completions a prompt), T tokens of one completion.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+
+class Sampling(NamedTuple):
+    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0, `top_p` 1 and `min_p` 0 leave the softmax whole."""
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+
+class Rollout(NamedTuple):
+    """One completion. Its last token is a stop token unless it was truncated."""
+
+    tokens_T: Tensor
+    logprobs_T: Tensor
+    """Of the policy's softmax at the sampling temperature (1 when greedy), before top-k, top-p and min-p: the
+    distribution that trains."""
+    is_truncated: bool
+
+
+class Sampler(Protocol):
+    def sample(
+        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
+    ) -> list[list[Rollout]]:
+        """`group` completions of each prompt, in order. The same arguments and weights give the same tokens."""
+        ...
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Dropout off within, and as it was afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

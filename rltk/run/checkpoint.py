@@ -1,0 +1,80 @@
+"""Checkpoints: trained weights and optimizer state as safetensors, progress as JSON. Nothing is pickled.
+
+Every random draw of a step is seeded by the run's seed and the step, so a checkpoint needs no generator state.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from rltk.errors import UserError
+from rltk.run.atomic import new_folder, write_json
+
+
+class Progress(NamedTuple):
+    step: int
+    """Steps done."""
+    tokens: int
+    """Completion tokens sampled so far."""
+
+
+def trained_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters that train, each once (tied weights share one), as contiguous CPU tensors."""
+    return {
+        name: weight.detach().cpu().contiguous() for name, weight in model.named_parameters() if weight.requires_grad
+    }
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, *, keep: int
+) -> Path:
+    """Writes `folder/step-<n>` whole or not at all, then deletes all but the newest `keep`."""
+    path = folder / f"step-{progress.step:06d}"
+    with new_folder(path) as beside:
+        save_file(trained_weights(model), beside / "weights.safetensors")
+        save_file(optimizer_tensors(model, optimizer), beside / "optimizer.safetensors")
+        write_json(beside / "progress.json", progress._asdict())
+    for old in list_checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return path
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    parameters = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    weights = load_file(path / "weights.safetensors")
+    if weights.keys() != parameters.keys():
+        raise UserError(f"{path} holds the weights of another model or adapter; resume with the recipe it was made by.")
+    with torch.no_grad():
+        for name, weight in parameters.items():
+            weight.copy_(weights[name])
+    restore_optimizer(optimizer, parameters, load_file(path / "optimizer.safetensors"))
+    return Progress(**json.loads((path / "progress.json").read_text()))
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if (path / "progress.json").exists())
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state under `<parameter>/<key>`, for example `...lora_A.default.weight/exp_avg`."""
+    return {
+        f"{name}/{key}": value.detach().cpu().contiguous()
+        for name, weight in model.named_parameters()
+        for key, value in optimizer.state.get(weight, {}).items()
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, parameters: dict[str, nn.Parameter], tensors: dict[str, Tensor]
+) -> None:
+    for entry, value in tensors.items():
+        name, _, key = entry.rpartition("/")
+        weight = parameters[name]
+        # Adam counts its steps in a tensor that stays on the CPU.
+        optimizer.state[weight][key] = value.clone() if key == "step" else value.to(weight.device)

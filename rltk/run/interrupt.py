@@ -1,0 +1,27 @@
+"""Ctrl-C and SIGTERM end a run between two steps, with a checkpoint; a second Ctrl-C ends it at once."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stop:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say, self.is_asked = say, False
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        if self.is_asked:
+            raise KeyboardInterrupt
+        self.is_asked = True
+        self.say("stopping after this step; press Ctrl-C again to stop at once")
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within it the first signal only asks."""
+        before = {number: signal.signal(number, self.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
