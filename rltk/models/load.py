@@ -53,6 +53,7 @@ def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
             local_path(model.path),
+            config=without_dropout(load_config(model)),
             revision=model.revision,
             trust_remote_code=model.trust_remote_code,
             dtype=torch.float32,
@@ -64,6 +65,14 @@ def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
     nn.Module.to(loaded, device)
     return loaded.eval()
+
+
+def without_dropout(config: PretrainedConfig) -> PretrainedConfig:
+    """Dropout of the base would make the policy that trains another than the one that sampled (huge first KL)."""
+    for name, value in vars(config.get_text_config()).items():
+        if ("dropout" in name or "pdrop" in name) and isinstance(value, float):
+            setattr(config.get_text_config(), name, 0.0)
+    return config
 
 
 def cannot_load(model: Model, what: str, error: Exception) -> UserError:

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from rltk.models.modes import evaluating
+from rltk.models.packing import Group, Layout, pack, packed
+
 CHUNK_ELEMENTS = 2**26
 """Logits held at once: 256 MiB in float32."""
 
@@ -53,6 +56,35 @@ def score(model: nn.Module, rows: Rows, temperature: float) -> Scores:
     # One row's scored tokens are consecutive in both masks, so the flat order is the same.
     logprobs_BT = logprobs_N.new_zeros(rows.mask_BT.shape).masked_scatter(rows.mask_BT, logprobs_N)
     return Scores(logprobs_BT, entropy_N.new_zeros(rows.mask_BT.shape).masked_scatter(rows.mask_BT, entropy_N))
+
+
+def score_packed(model: nn.Module, layout: Layout, temperature: float) -> Scores:
+    """The same for groups that share their prompts; `packed(model, layout)` must be in force."""
+    hidden_NH = last_hidden(model, layout.ids_1N, position_ids=layout.positions_1N)[0]
+    logprobs_S, entropy_S = chunked_logprobs(Head(model), hidden_NH[layout.predictor_S], layout.target_S, temperature)
+    is_token_BT = layout.is_completion_PGT.flatten(0, 1)
+    is_token_BT = is_token_BT[is_token_BT[:, 0]]  # groups smaller than the largest leave rows empty
+    logprobs_BT = logprobs_S.new_zeros(is_token_BT.shape).masked_scatter(is_token_BT, logprobs_S)
+    return Scores(logprobs_BT, entropy_S.new_zeros(is_token_BT.shape).masked_scatter(is_token_BT, entropy_S))
+
+
+def packs_faithfully(model: nn.Module) -> bool:
+    """Whether packing gives this model's own log-probabilities, tried on a few tokens.
+
+    It does not where tokens mix by other means than attention (state-space layers, say).
+    """
+    device = next(model.parameters()).device
+    groups = [Group([1, 2, 3], [torch.tensor([4, 5]), torch.tensor([6])]), Group([3], [torch.tensor([2, 1, 5])])]
+    layout = pack(groups, device)
+    rows = make_rows([g.prompt for g in groups for _ in g.completions], [c for g in groups for c in g.completions])
+    with evaluating(model), torch.no_grad():
+        try:
+            with packed(model, layout):
+                found_BT = score_packed(model, layout, 1.0).logprobs_BT
+        except (ValueError, TypeError, AttributeError, AssertionError, IndexError, RuntimeError):
+            return False  # the model's code has no place for another attention
+        expected_BT = score(model, Rows(*(tensor.to(device) for tensor in rows)), 1.0).logprobs_BT
+    return torch.allclose(found_BT, expected_BT, atol=1e-3)
 
 
 def last_hidden(model: nn.Module, ids_BL: Tensor, **inputs: Any) -> Tensor:

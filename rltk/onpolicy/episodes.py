@@ -4,10 +4,12 @@ Shapes: T tokens of one completion.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from torch import Tensor
 
+from rltk.models.packing import Group
 from rltk.rollout.sampler import Rollout
 
 
@@ -44,11 +46,21 @@ def parts(episodes: Sequence[Episode], count: int) -> Iterator[Sequence[Episode]
     return (episodes[start : start + size] for start in range(0, len(episodes), size))
 
 
+def groups(episodes: Sequence[Episode]) -> list[Group]:
+    """Neighbours that continue the same prompt, in order."""
+    neighbours = ((prompt, list(same)) for prompt, same in groupby(episodes, key=lambda episode: episode.prompt))
+    return [Group(prompt, [episode.tokens_T for episode in same]) for prompt, same in neighbours]
+
+
 def micro_batches(episodes: Sequence[Episode], tokens: int) -> Iterator[list[Episode]]:
-    """Episodes of similar length together, at most `tokens` tokens with padding (one longer episode goes alone)."""
+    """Groups of similar length together, at most `tokens` tokens with padding (one longer episode goes alone)."""
+    longest: dict[tuple[int, ...], int] = {}
+    for episode in episodes:
+        prompt = tuple(episode.prompt)
+        longest[prompt] = max(longest.get(prompt, 0), episode.length)
     batch: list[Episode] = []
-    for episode in sorted(episodes, key=lambda episode: episode.length):
-        if batch and (len(batch) + 1) * episode.length > tokens:
+    for episode in sorted(episodes, key=lambda episode: (longest[tuple(episode.prompt)], episode.prompt)):
+        if batch and (len(batch) + 1) * longest[tuple(episode.prompt)] > tokens:
             yield batch
             batch = []
         batch.append(episode)

@@ -6,6 +6,7 @@ Shapes: B completions, T completion tokens (padded on the right).
 import copy
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -14,8 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from rltk.models.adapters import adapter_off
 from rltk.models.load import compute_dtype
-from rltk.models.scoring import Rows, Scores, make_rows, score
-from rltk.onpolicy.episodes import Episode, micro_batches, parts
+from rltk.models.packing import Active, pack, packed
+from rltk.models.scoring import Rows, Scores, make_rows, packs_faithfully, score, score_packed
+from rltk.onpolicy.episodes import Episode, groups, micro_batches, parts
 from rltk.onpolicy.objective import Batch, Objective, k3, policy_objective, token_weights, truncated_importance
 from rltk.recipe.schema import GRPO, RLOO, Optim, Recipe
 
@@ -39,6 +41,10 @@ class Tally:
         return total / self.tokens if self.tokens else math.nan
 
 
+MOST_SCORES = 2**24
+"""Attention scores a layer may hold for a packed micro-batch; longer completions go in rows, with fused attention."""
+
+
 class Learner:
     def __init__(self, recipe: Recipe, model: nn.Module, *, lr: float) -> None:
         assert isinstance(recipe.algo, (GRPO, RLOO))
@@ -51,6 +57,9 @@ class Learner:
         is_full = recipe.tune.type == "full"
         self.reference = frozen_copy(model) if is_full and self.algo.kl > 0 else model
         """With LoRA the reference is the policy with its adapter off; full fine-tuning has to keep a copy."""
+        self.heads = model.config.get_text_config().num_attention_heads  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        # GPUs have fused attention for rows; CPUs gain more from computing each prompt once.
+        self.can_pack = self.device.type == "cpu" and packs_faithfully(model)
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=lr, betas=self.optim.betas, eps=self.optim.eps, weight_decay=self.optim.weight_decay
         )
@@ -71,13 +80,12 @@ class Learner:
     def optimizer_step(self, part: Sequence[Episode], tally: Tally) -> None:
         batch = Batch(len(part), sum(episode.trained_tokens for episode in part), self.max_new_tokens)
         for weight in self.trained:
-            weight.grad = torch.zeros_like(
-                weight
-            )  # not None: Adam's momentum moves on though nothing was to be learned
+            weight.grad = torch.zeros_like(weight)  # not None: Adam's momentum moves on though nothing is learned
         learning = [episode for episode in part if self.teaches(episode)]
         for micro in micro_batches(learning, self.optim.micro_tokens):
-            objective = self.objective(micro, batch, tally)
-            objective.loss.backward()
+            with self.arranged(self.model, micro):
+                objective = self.objective(micro, batch, tally)
+                objective.loss.backward()
             tally.loss += objective.loss.item()
             tally.kl += objective.kl.item()
             tally.clipped += objective.clipped.item()
@@ -129,16 +137,26 @@ class Learner:
         model.eval()
         found: dict[int, Tensor] = {}
         for micro in micro_batches(episodes, self.optim.micro_tokens):
-            logprobs_BT = self.score(model, micro).logprobs_BT
+            with self.arranged(model, micro):
+                logprobs_BT = self.score(model, micro).logprobs_BT
             for episode, row_T in zip(micro, logprobs_BT, strict=True):
                 found[id(episode)] = row_T[: len(episode.tokens_T)]
         return [found[id(episode)] for episode in episodes]
 
+    def arranged(self, model: nn.Module, episodes: Sequence[Episode]) -> AbstractContextManager[None]:
+        """Within it `score` computes each prompt once for its group, where that pays; backward passes end within."""
+        if not self.can_pack:
+            return nullcontext()
+        layout = pack(groups(episodes), self.device)
+        return packed(model, layout) if layout.attention_scores(self.heads) < MOST_SCORES else nullcontext()
+
     def score(self, model: nn.Module, episodes: Sequence[Episode]) -> Scores:
-        rows = make_rows([episode.prompt for episode in episodes], [episode.tokens_T for episode in episodes])
-        rows = Rows(*(tensor.to(self.device) for tensor in rows))
+        """Log-probabilities of these episodes, whose forward pass `arranged` may have prepared."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return score(model, rows, self.temperature)
+            if Active.layout is not None:
+                return score_packed(model, Active.layout, self.temperature)
+            rows = make_rows([episode.prompt for episode in episodes], [episode.tokens_T for episode in episodes])
+            return score(model, Rows(*(tensor.to(self.device) for tensor in rows)), self.temperature)
 
     def pad(self, rows: Sequence[Tensor]) -> Tensor:
         return pad_sequence(list(rows), batch_first=True).to(self.device)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from rltk.rollout.sampler import Rollout, Sampling, evaluating
+from rltk.models.modes import evaluating
+from rltk.rollout.sampler import Rollout, Sampling
 
 
 class GenerateSampler:

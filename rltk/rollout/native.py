@@ -5,18 +5,18 @@ that is rltk's. Shapes: P prompts, G completions a prompt, B rows still decoded,
 T completion tokens, H hidden size.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
+from rltk.models.modes import attending_through, evaluating
 from rltk.models.scoring import Head, last_hidden
 from rltk.rollout.attention import NAME, Decoding, Prefix, Suffix, decoding
 from rltk.rollout.draw import draw
-from rltk.rollout.sampler import Rollout, Sampling, evaluating
+from rltk.rollout.sampler import Rollout, Sampling
 
 COMPACT_BELOW = 0.8
 """Finished rows are computed along until this share is left: copying the cache at every exit would cost more."""
@@ -53,7 +53,7 @@ class NativeSampler:
         written = Written(len(prompts) * group, sampling.max_new_tokens, self.device)
         state = Decoding(prefix, Suffix(prefix, len(uniforms_BT), sampling.max_new_tokens), group, None)
         rows_B = torch.arange(len(uniforms_BT), device=self.device)
-        with decode_attention(self.model), decoding(state):
+        with attending_through(self.model, NAME), decoding(state):
             for t in range(sampling.max_new_tokens):
                 tokens_B, logprobs_B = draw(logits_BV, uniforms_BT[rows_B, t], sampling)
                 written.add(t, rows_B, tokens_B, logprobs_B, torch.isin(tokens_B, self.stops))
@@ -127,15 +127,3 @@ class Written:
 def attention_layers(cache: DynamicCache) -> list[Any]:
     """The cache's layers; transformers types them as ones that may hold no keys."""
     return list(cache.layers)
-
-
-@contextmanager
-def decode_attention(model: nn.Module) -> Iterator[None]:
-    """The model attends through `attention.py` within, and as before afterwards."""
-    base = next(module for module in model.modules() if isinstance(module, PreTrainedModel))
-    before = base.config._attn_implementation or "sdpa"
-    base.set_attn_implementation(NAME)
-    try:
-        yield
-    finally:
-        base.set_attn_implementation(before)

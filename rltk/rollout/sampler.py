@@ -3,11 +3,10 @@
 Shapes: P prompts, G group (completions a prompt), T tokens of one completion.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Sampling(NamedTuple):
@@ -36,14 +35,3 @@ class Sampler(Protocol):
     ) -> list[list[Rollout]]:
         """`group` completions of each prompt, in order. The same arguments and weights give the same tokens."""
         ...
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Dropout off within, and as it was afterwards."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

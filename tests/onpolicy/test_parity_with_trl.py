@@ -117,10 +117,11 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
     return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
 
+@pytest.mark.parametrize("packs", [False, True], ids=["rows", "packed"])
 @pytest.mark.parametrize("kl", [0.0, KL])
 @pytest.mark.parametrize("loss_type", ["grpo", "dr_grpo", "dapo"])
 @pytest.mark.parametrize("tune", ["lora", "full"])
-def test_loss_and_every_gradient_equal_trl(tune: str, loss_type: str, kl: float, tmp_path: Path) -> None:
+def test_loss_and_every_gradient_equal_trl(tune: str, loss_type: str, kl: float, packs: bool, tmp_path: Path) -> None:
     batch = episodes(with_reference=kl > 0)
     theirs, ours = policy(tune), policy(tune)
     loss = loss_of_trl(theirs, batch, loss_type, kl, tmp_path)
@@ -132,10 +133,14 @@ def test_loss_and_every_gradient_equal_trl(tune: str, loss_type: str, kl: float,
     trained = [episode for episode in batch if learner.teaches(episode)]
     tally, counts = Tally(), Batch(len(batch), sum(e.trained_tokens for e in batch), MAX_NEW_TOKENS)
     # Two micro-batches: their losses add up to the whole batch's.
-    objectives = [learner.objective(part, counts, tally) for part in (trained[:2], trained[2:])]
-    total = objectives[0].loss + objectives[1].loss
-    total.backward()
+    learner.can_pack = packs
+    objectives = []
+    for part in (trained[:2], trained[2:]):
+        with learner.arranged(ours, part):
+            objectives.append(learner.objective(part, counts, tally))
+            objectives[-1].loss.backward()
 
+    total = objectives[0].loss + objectives[1].loss
     assert total.item() == pytest.approx(loss.item(), rel=1e-5, abs=1e-6)
     assert sum(objective.clipped.item() for objective in objectives) > 3
     expected, found = gradients(theirs), gradients(ours)

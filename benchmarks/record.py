@@ -1,0 +1,75 @@
+"""Measurements with what they were made on and with, as JSON."""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rltk.run.provenance import commit, hardware, versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def peak_memory() -> int:
+    """Bytes: the allocator's peak on CUDA, the process's peak resident size on a CPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def synchronized_time() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def matmul_ceiling(dtype: torch.dtype = torch.bfloat16, size: int = 2048, seconds: float = 2.0) -> float:
+    """FLOP/s of large square products, the best of several: what the machine could do."""
+    left, right = (torch.randn(size, size, device=device()).to(dtype) for _ in range(2))
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = synchronized_time()
+        _ = left @ right
+        best = max(best, 2 * size**3 / (synchronized_time() - started))
+    return best
+
+
+def in_fresh_process(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What `python -m module arguments` printed as its last line; its memory and its caches are its own."""
+    command = [sys.executable, "-m", module, *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{finished.stderr[-3000:]}")
+    return json.loads(finished.stdout.strip().splitlines()[-1])
+
+
+def write_result(name: str, values: dict[str, Any], packages: Sequence[str] = ("trl",)) -> Path:
+    """`benchmarks/results/<name>.json`, with command, commit, versions and machine."""
+    made = {
+        "command": " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": versions() | {package: metadata.version(package) for package in packages},
+        "hardware": hardware(device()),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(made | values, indent=2) + "\n")
+    return path

@@ -1,0 +1,244 @@
+"""One GRPO step of rltk and of TRL's GRPOTrainer, in alternation, on the same checkpoint, problems and settings.
+
+    python -m benchmarks.step                          the embedded policy, LoRA rank 8 and full fine-tuning
+    python -m benchmarks.step --tune lora --repeats 5
+
+Each side runs in a fresh process: a warm-up step, then `--steps` timed ones. The two take turns, so that a machine
+that is slow for a while is slow for both. TRL runs with its fastest setting that needs no other package: `generate`
+with its dynamic cache under bfloat16 autocast, one micro-batch, no gradient checkpointing.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from rltk_eval.answers import grade_number
+
+from benchmarks.record import (
+    device,
+    in_fresh_process,
+    matmul_ceiling,
+    peak_memory,
+    spread,
+    synchronized_time,
+    write_result,
+)
+from rltk.data.problems import load_problems
+from rltk.models.load import local_path
+from rltk.onpolicy.assemble import assemble, load_inputs
+from rltk.onpolicy.loop import train_step
+from rltk.recipe.schema import Recipe
+
+
+@dataclass
+class Measured:
+    step_seconds: list[float] = field(default_factory=list)
+    rollout_seconds: list[float] = field(default_factory=list)
+    completion_tokens: list[float] = field(default_factory=list)
+    reward: list[float] = field(default_factory=list)
+    memory: int = 0
+    """Bytes at the peak above what the process held before the model loaded."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
+    parser.add_argument("--model", default="embedded/policy")
+    parser.add_argument("--data", default="embedded/word-problems")
+    parser.add_argument("--tune", choices=("lora", "full", "both"), default="both")
+    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--group", type=int, default=8)
+    parser.add_argument("--max-new-tokens", type=int, default=96)
+    parser.add_argument("--steps", type=int, default=3, help="timed steps a process")
+    parser.add_argument("--repeats", type=int, default=5, help="processes a side")
+    parser.add_argument("--name", default="step", help="of the results file")
+    parser.add_argument("--side", choices=("rltk", "trl"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.side:
+        print(json.dumps(asdict((measure_rltk if args.side == "rltk" else measure_trl)(args))))
+        return
+    tunes = ("lora", "full") if args.tune == "both" else (args.tune,)
+    results = {tune: compare(args, tune) for tune in tunes}
+    path = write_result(args.name, {"settings": vars(args), "matmul_flops": matmul_ceiling(), "results": results})
+    print(f"written to {path}")
+
+
+def compare(args: argparse.Namespace, tune: str) -> dict[str, Any]:
+    """Alternates the sides and sums up; `speedup` is TRL's step time over rltk's, pair by pair."""
+    shared = [
+        f"--{key.replace('_', '-')}={getattr(args, key)}"
+        for key in ("model", "data", "prompts", "group", "max_new_tokens", "steps")
+    ]
+    pairs = []
+    for repeat in range(args.repeats):
+        pair = {
+            side: in_fresh_process("benchmarks.step", [*shared, f"--tune={tune}", f"--side={side}"])
+            for side in ("rltk", "trl")
+        }
+        pairs.append(pair)
+        times = ", ".join(f"{side} {step_time(measured):.2f} s" for side, measured in pair.items())
+        print(f"{tune} {repeat + 1}/{args.repeats}: {times}", flush=True)
+    summary: dict[str, Any] = {side: summarize([pair[side] for pair in pairs]) for side in ("rltk", "trl")}
+    summary["speedup"] = spread([per_token(pair["trl"]) / per_token(pair["rltk"]) for pair in pairs])
+    summary["memory_ratio"] = spread([pair["rltk"]["memory"] / pair["trl"]["memory"] for pair in pairs])
+    report(tune, summary)
+    return summary
+
+
+def step_time(side: dict[str, Any]) -> float:
+    return sum(side["step_seconds"]) / len(side["step_seconds"])
+
+
+def per_token(side: dict[str, Any]) -> float:
+    """Seconds a completion token: the sides draw other completions, so their lengths differ a little."""
+    return sum(side["step_seconds"]) / sum(side["completion_tokens"])
+
+
+def summarize(processes: list[dict[str, Any]]) -> dict[str, Any]:
+    def each(key: str) -> list[float]:
+        return [value for process in processes for value in process[key]]
+
+    training = [step - rollout for step, rollout in zip(each("step_seconds"), each("rollout_seconds"), strict=True)]
+    speed = [
+        tokens / seconds for tokens, seconds in zip(each("completion_tokens"), each("rollout_seconds"), strict=True)
+    ]
+    return {
+        "step_seconds": spread(each("step_seconds")),
+        "rollout_seconds": spread(each("rollout_seconds")),
+        "train_seconds": spread(training),
+        "sampled_tokens_per_second": spread(speed),
+        "completion_tokens": spread(each("completion_tokens")),
+        "reward": spread(each("reward")),
+        "peak_memory_bytes": spread([process["memory"] for process in processes]),
+    }
+
+
+def report(tune: str, summary: dict[str, Any]) -> None:
+    for side in ("rltk", "trl"):
+        values = summary[side]
+        print(
+            f"{tune:5} {side:5} step {values['step_seconds']['median']:.2f} s "
+            f"(rollout {values['rollout_seconds']['median']:.2f}, training {values['train_seconds']['median']:.2f}), "
+            f"{values['sampled_tokens_per_second']['median']:,.0f} tokens/s, "
+            f"memory {values['peak_memory_bytes']['median'] / 2**20:,.0f} MiB"
+        )
+    speed, memory = summary["speedup"], summary["memory_ratio"]
+    fastest = f"{speed['median']:.2f} [{speed['min']:.2f}, {speed['max']:.2f}]"
+    print(f"{tune:5} speedup {fastest}, memory {memory['median']:.2f}")
+
+
+def recipe(args: argparse.Namespace) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "benchmark",
+            "model": {"path": args.model},
+            "data": {"path": args.data},
+            "algo": {"type": "grpo", "prompts": args.prompts, "group": args.group},
+            "tune": {"type": args.tune},
+            "optim": {"steps": args.steps + 1},
+            "rollout": {"max_new_tokens": args.max_new_tokens},
+            "eval": {"limit": 1},
+        }
+    )
+
+
+def measure_rltk(args: argparse.Namespace) -> Measured:
+    chosen, measured = recipe(args), Measured()
+    inputs = load_inputs(chosen)
+    before = peak_memory()
+    trainer = assemble(chosen, inputs, device()).trainer
+    for step in range(args.steps + 1):
+        started = synchronized_time()
+        metrics = train_step(trainer, step)
+        if step:
+            measured.step_seconds.append(synchronized_time() - started)
+            measured.rollout_seconds.append(metrics["rollout_seconds"])
+            measured.completion_tokens.append(metrics["sampled_tokens"])
+            measured.reward.append(metrics["reward"])
+    measured.memory = peak_memory() - before
+    return measured
+
+
+def measure_trl(args: argparse.Namespace) -> Measured:
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import TrainerCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    chosen, measured = recipe(args), Measured()
+    problems = load_problems(chosen.data, "train")
+    rows = [{"prompt": [{"role": "user", "content": problem.question}], "gold": problem.answer} for problem in problems]
+    dataset = Dataset.from_list(rows)
+    before = peak_memory()
+    size = args.prompts * args.group
+    options = GRPOConfig(
+        output_dir="/dev/null",
+        use_cpu=device().type == "cpu",
+        bf16=True,
+        report_to="none",
+        save_strategy="no",
+        max_steps=args.steps + 1,
+        per_device_train_batch_size=size,
+        gradient_accumulation_steps=1,
+        gradient_checkpointing=False,
+        num_generations=args.group,
+        max_completion_length=args.max_new_tokens,
+        learning_rate=1e-5,
+        lr_scheduler_type="constant",
+        loss_type="dr_grpo",
+        scale_rewards="none",
+        beta=0.0,
+        mask_truncated_completions=True,
+        disable_tqdm=True,
+        logging_strategy="no",
+    )
+    lora = LoraConfig(r=8, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+
+    def rewards(completions: list[list[dict[str, str]]], gold: list[str], **_: Any) -> list[float | None]:
+        texts = [completion[0]["content"] for completion in completions]
+        return [float(grade_number(text, answer).correct) for text, answer in zip(texts, gold, strict=True)]
+
+    class Clock(TrainerCallback):
+        started = 0.0
+
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.started = synchronized_time()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            measured.step_seconds.append(synchronized_time() - self.started)
+
+    trainer = GRPOTrainer(
+        model=local_path(args.model),
+        reward_funcs=rewards,
+        args=options,
+        train_dataset=dataset,
+        callbacks=[Clock()],
+        peft_config=lora if args.tune == "lora" else None,
+    )
+    generate = trainer._generate_single_turn
+    trainer._generate_single_turn = timed(generate, measured)
+    trainer.train()
+    for values in (measured.step_seconds, measured.rollout_seconds, measured.completion_tokens):
+        del values[0]
+    measured.memory = peak_memory() - before
+    return measured
+
+
+def timed(generate: Callable[..., Any], measured: Measured) -> Callable[..., Any]:
+    """TRL's sampling, with its time and its completion tokens noted."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        started = synchronized_time()
+        result = generate(*args, **kwargs)
+        measured.rollout_seconds.append(synchronized_time() - started)
+        measured.completion_tokens.append(sum(len(ids) for ids in result[0]))
+        return result
+
+    return run
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    main()
