@@ -59,7 +59,8 @@ def main() -> None:
     tokenizer = train_tokenizer(args.seed)
     model = make_model(tokenizer)
     train(model, tokenizer, steps=args.steps, tokens=args.tokens, lr=args.lr, seed=args.seed)
-    save(model, tokenizer, args.out, vars(args) | {"mixes": (SKILL_MIX, FINAL_MIX), "levels": LEVELS})
+    recorded = {key: value for key, value in vars(args).items() if key != "out"}
+    save(model, tokenizer, args.out, recorded | {"mixes": [SKILL_MIX, FINAL_MIX], "levels": LEVELS})
 
 
 def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:
@@ -196,7 +197,7 @@ def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path,
     nn.Module.to(model, torch.bfloat16)
     model.save_pretrained(str(out))
     tokenizer.save_pretrained(str(out))
-    (out / "build.json").write_text(json.dumps({key: str(value) for key, value in settings.items()}, indent=2) + "\n")
+    (out / "build.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
 if __name__ == "__main__":
