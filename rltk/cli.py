@@ -96,15 +96,19 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def train_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser, "RECIPE|RUN", also="; with --resume also the folder of a run")
-    parser.add_argument("--run", metavar="DIR", help="keep the run in this folder rather than a new one in run.dir")
+    parser.add_argument(
+        "--run", metavar="DIR", type=named, help="keep the run in this folder rather than a new one in run.dir"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
     add_json(parser)
 
 
 def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="RUN_OR_MODEL", help="the folder of a run, a hub id, or a model's folder")
-    parser.add_argument("--task", metavar="T", dest="tasks", action="append", help="what to evaluate on; repeatable")
+    target = "the folder of a run, a hub id, or a model's folder"
+    parser.add_argument("target", metavar="RUN_OR_MODEL", type=named, help=target)
+    tasks = "what to evaluate on; repeatable"
+    parser.add_argument("--task", metavar="T", dest="tasks", action="append", type=named, help=tasks)
     parser.add_argument("--split", choices=("test", "validation"), help="which problems of the task")
     parser.add_argument("--limit", metavar="N", type=limit, help="problems a task, or all")
     parser.add_argument("--samples", metavar="K", type=whole(0), help="sampled completions a problem")
@@ -112,7 +116,7 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which a completion is cut off")
     parser.add_argument("--batch", metavar="N", type=whole(1), help="completions at once")
     parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the samples")
-    parser.add_argument("--out", metavar="DIR", help="write the scores and items to this folder")
+    parser.add_argument("--out", metavar="DIR", type=named, help="write the scores and items to this folder")
     add_json(parser)
 
 
@@ -135,6 +139,13 @@ def whole(least: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def named(text: str) -> str:
+    """Not empty, as the value of a shell's variable that was never set is."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text names nothing")
+    return text
 
 
 def limit(text: str) -> int | str:

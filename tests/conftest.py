@@ -13,3 +13,11 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"REAL DATA NOT FOUND: expected {SHARED_DATA} (hub layout, such as openai/gsm8k/main/*.parquet)")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def guesser(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: a tiny policy that learns something within a few steps."""
+    from tests import runs
+
+    return runs.guesser(tmp_path_factory.mktemp("guesser"), tie_word_embeddings=True)

@@ -1,10 +1,12 @@
 """`rltk train`: from a recipe, or an unfinished run, to an evaluated policy in a run folder."""
 
+import os
+import sys
 from argparse import Namespace
 from pathlib import Path
 
 from rltk.errors import UserError
-from rltk.run.folder import locked
+from rltk.run.lock import locked
 from rltk.run.plan import Plan, new_run, resumed_recipe, resumed_run
 
 
@@ -12,18 +14,23 @@ def train(args: Namespace) -> int:
     plan = make_plan(args)
     if not args.quiet:
         for note in plan.notes:
-            print(note, flush=True)
+            print(note, file=sys.stderr, flush=True)
     # Only now: a bad recipe is answered in a fraction of the time that torch takes to import.
+    from rltk.models.quiet import quiet_libraries
     from rltk.onpolicy.session import Session
 
-    with locked(plan.path):
+    quiet_libraries()
+    with locked(plan.path, is_new=not plan.is_resuming):
         return Session(plan, is_quiet=args.quiet, is_json=args.json).run()
 
 
 def make_plan(args: Namespace) -> Plan:
-    if not Path(args.recipe).is_dir():
+    if not os.path.isdir(args.recipe):
         start = resumed_recipe if args.resume else new_run
         return start(args.recipe, args.overrides, args.profile, args.run)
     if not args.resume:
         raise UserError(f"{args.recipe} is a folder; add --resume to go on with the run in it, or name a recipe.")
+    for option, is_given in (("--run", args.run is not None), ("--profile", args.profile != "auto")):
+        if is_given:
+            raise UserError(f"{option} goes with a recipe; the run in {args.recipe} goes on as it was started.")
     return resumed_run(Path(args.recipe), args.overrides)

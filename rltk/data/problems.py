@@ -6,17 +6,16 @@ Every row is checked before weights load: a missing column or a gold answer that
 import hashlib
 import random
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rltk_eval.answers import gold_answer
 
+from rltk.data.rows import Row, described, read_rows
 from rltk.embedded.word_problems import word_problems
 from rltk.errors import UserError
 from rltk.recipe.schema import Data
 
 EMBEDDED_SIZES = {"train": 20_000, "validation": 2_000, "test": 2_000}
-FILE_READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
 class Problem(NamedTuple):
@@ -37,17 +36,18 @@ def load_problems(data: Data, split: str) -> list[Problem]:
     held_out, rest = hold_out(problems, data.validation)
     if split == "validation":
         if not held_out:
-            raise UserError(f"{data.path} has no validation problems; set data.validation to how many to hold out.")
+            raise UserError(f"{data.path} has no validation problems: evaluate on the test split, or hold some out.")
         return held_out
     return rest[: data.size]
 
 
 def embedded_problems(data: Data, split: str) -> list[Problem]:
     size = data.size if split == "train" and data.size else EMBEDDED_SIZES[split]
-    return [
-        Problem(problem.id, problem.question, str(problem.answer), str(problem.level))
-        for problem in word_problems(split, size, levels=data.levels)
-    ]
+    try:
+        problems = word_problems(split, size, levels=data.levels)
+    except ValueError as error:
+        raise UserError(f"data.size = {size}: {error}.") from error
+    return [Problem(problem.id, problem.question, str(problem.answer), str(problem.level)) for problem in problems]
 
 
 def hold_out(problems: list[Problem], count: int) -> tuple[list[Problem], list[Problem]]:
@@ -60,47 +60,23 @@ def hold_out(problems: list[Problem], count: int) -> tuple[list[Problem], list[P
 
 
 def read_split(data: Data, split: str) -> list[Problem]:
-    rows = open_rows(data, split)
-    for key, column in (("data.question", data.question), ("data.answer", data.answer)):
-        if column not in rows.column_names:
-            raise UserError(
-                f"{data.path} ({split}) has no column {column!r}, which {key} names; it has "
-                f"{', '.join(rows.column_names)}."
-            )
-    if not len(rows):
-        raise UserError(f"{data.path} ({split}) has no rows.")
-    return [read_row(data, split, index, row) for index, row in enumerate(rows)]
+    where = described(data, split)
+    return [read_row(data, where, f"{split}/{index}", row) for index, row in enumerate(read_rows(data, split))]
 
 
-def open_rows(data: Data, split: str) -> Any:
-    """A `datasets.Dataset`, from the hub's id or folder layout or from a single file."""
-    import datasets  # seconds to import, and the embedded problems need none of it
-
-    path = Path(data.path).expanduser()
-    reader = FILE_READERS.get(path.suffix)
-    try:
-        if reader and path.is_file():
-            return datasets.load_dataset(reader, data_files=str(path), split="train")
-        return datasets.load_dataset(str(path) if path.exists() else data.path, data.config, split=split)
-    except (OSError, ValueError) as error:  # DatasetNotFoundError is an OSError, DatasetGenerationError too rare
-        first_line = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"data.path = {data.path!r}: split {split!r} could not be read ({first_line}); "
-            "give a folder, a .jsonl or .parquet file, or a hub id while online."
-        ) from error
-
-
-def read_row(data: Data, split: str, index: int, row: dict[str, Any]) -> Problem:
-    where = f"{data.path} ({split}), row {index}"
-    question, answer = row[data.question], row[data.answer]
+def read_row(data: Data, where: str, name: str, row: Row) -> Problem:
+    question, answer = row.values.get(data.question), row.values.get(data.answer)
     if not isinstance(question, str) or not question.strip():
-        raise UserError(f"{where}: {data.question} is {question!r}; a question in words was expected.")
+        given = "missing" if question is None else repr(question)
+        raise UserError(f"{where}, {row.place}: {data.question} is {given}; a question in words was expected.")
+    if answer is None:
+        raise UserError(f"{where}, {row.place}: {data.answer} is missing.")
     try:
         gold = gold_answer(str(answer))
     except ValueError as error:
-        raise UserError(f"{where}: {data.answer} holds no gold answer ({error})") from error
-    level = row.get("level")
-    return Problem(f"{split}/{index}", question, gold, None if level is None else str(level))
+        raise UserError(f"{where}, {row.place}: {data.answer} has {error}.") from error
+    level = row.values.get("level")
+    return Problem(name, question, gold, None if level is None else str(level))
 
 
 def fingerprint(problems: Sequence[Problem]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -23,7 +24,10 @@ class PromptRenderer:
         messages = [{"role": "user", "content": question}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})
-        rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        try:
+            rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:  # some templates take no system message, and say so by raising
+            raise UserError(f"the model's chat template refuses the prompt ({error}); see data.system.") from error
         assert isinstance(rendered, str)
         return rendered
 

@@ -7,6 +7,7 @@ bfloat16 autocast. A frozen weight may go back to bfloat16 afterwards (`adapters
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -20,6 +21,8 @@ from transformers import (
 
 import rltk.embedded
 from rltk.errors import UserError
+from rltk.models.experts import follow_autocast
+from rltk.models.scoring import has_known_head
 from rltk.recipe.schema import Model
 
 EMBEDDED_POLICY = Path(rltk.embedded.__file__).parent / "policy"
@@ -53,24 +56,30 @@ def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
             local_path(model.path),
-            config=without_dropout(load_config(model)),
+            config=without_noise(load_config(model)),
             revision=model.revision,
             trust_remote_code=model.trust_remote_code,
             dtype=torch.float32,
             use_safetensors=True,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise cannot_load(model, "safetensors weights", error) from error
     if model.gradient_checkpointing:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
+    follow_autocast(loaded)
     nn.Module.to(loaded, device)
+    if not has_known_head(loaded):
+        raise UserError(
+            f"model.path = {model.path!r}: {loaded.config.model_type} scales its logits in a way that rltk does not "
+            "know, so every log-probability would be wrong; take another model."
+        )
     return loaded.eval()
 
 
-def without_dropout(config: PretrainedConfig) -> PretrainedConfig:
-    """Dropout of the base would make the policy that trains another than the one that sampled (huge first KL)."""
+def without_noise(config: PretrainedConfig) -> PretrainedConfig:
+    """Noise in the base's training mode would make the policy that trains another than the one that sampled."""
     for name, value in vars(config.get_text_config()).items():
-        if ("dropout" in name or "pdrop" in name) and isinstance(value, float):
+        if any(word in name for word in ("dropout", "pdrop", "jitter")) and isinstance(value, float):
             setattr(config.get_text_config(), name, 0.0)
     return config
 

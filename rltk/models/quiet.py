@@ -8,5 +8,7 @@ from transformers.utils import logging
 def quiet_libraries() -> None:
     """For the whole process. Bars of downloads stay: they come from huggingface_hub."""
     logging.set_tqdm_hook(lambda factory, args, options: factory(*args, **{**options, "disable": True}))
-    # PEFT asks transformers for an attribute by the name that transformers 5 deprecates.
-    warnings.filterwarnings("ignore", r"`is_gradient_checkpointing` is deprecated", FutureWarning)
+    # transformers 5 renames these, and PEFT and its own older versions know them by the old names only.
+    warnings.filterwarnings("ignore", r"`\w*gradient_checkpointing\w*` is deprecated", FutureWarning)
+    # PEFT looks for its rank patterns among modules only; ours are of parameters.
+    warnings.filterwarnings("ignore", r"The following rank_pattern keys did not match", RuntimeWarning)

@@ -7,8 +7,8 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from rltk.data.problems import Order, Problem, fingerprint, load_problems
-from rltk.data.prompt import PromptRenderer
-from rltk.data.tasks import Task, load_task
+from rltk.data.prompt import PromptRenderer, render_all
+from rltk.data.tasks import Task, load_tasks
 from rltk.models.adapters import add_lora, coverage, shrink_frozen
 from rltk.models.load import (
     compute_dtype,
@@ -19,11 +19,12 @@ from rltk.models.load import (
     pad_token,
     stop_tokens,
 )
+from rltk.models.scoring import packs_faithfully
 from rltk.onpolicy.learner import Learner
 from rltk.onpolicy.loop import Trainer
 from rltk.plan.learning_rate import on_policy_learning_rate
 from rltk.recipe.schema import LoRA, Recipe
-from rltk.rollout.engines import make_sampler
+from rltk.rollout.engines import choose_engine, make_sampler
 from rltk.rollout.evaluate import Evaluator
 from rltk.seeds import derive
 
@@ -51,26 +52,39 @@ class Assembled:
 
 
 def load_inputs(recipe: Recipe) -> Inputs:
-    """Every problem is read and its gold answer checked here, before any weights load."""
+    """Every problem is read, its gold answer checked and its prompt measured here, before any weights load."""
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
     problems = load_problems(recipe.data, "train")
-    tasks = [
-        load_task(name, recipe.data, split=recipe.eval.split, limit=recipe.eval.limit) for name in recipe.eval.tasks
-    ]
+    tasks = load_tasks(recipe.eval.tasks, recipe.data, split=recipe.eval.split, limit=recipe.eval.limit)
+    for data, asked in ((recipe.data, used(recipe, problems)), *((task.data, task.problems) for task in tasks)):
+        renderer, context = PromptRenderer(tokenizer, data), context_length(config)
+        render_all(renderer, asked, max_new_tokens=recipe.rollout.max_new_tokens, context=context)
     return Inputs(tokenizer, config, problems, tasks)
+
+
+def used(recipe: Recipe, problems: list[Problem]) -> list[Problem]:
+    """The problems that the steps of the recipe will ask."""
+    count = recipe.optim.steps * recipe.algo.prompts
+    if count >= len(problems):
+        return problems
+    return Order(problems, seed=recipe.seed).take(0, count)
 
 
 def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     """Loads the weights, adds the adapter, and connects sampler, learner and evaluator to the one model."""
     base = load_weights(recipe.model, device)
     stops = stop_tokens(base, inputs.tokenizer)
+    # Tried on the base, so that both arms train and sample in the same way.
+    engine, can_pack = choose_engine(recipe.rollout.engine, base), device.type == "cpu" and packs_faithfully(base)
     model, statement = tuned(base, recipe)
-    pad, dtype, engine = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model), recipe.rollout.engine
+    if engine != "native":
+        statement += f"; completions come from {engine}"
+    pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
     completions = recipe.rollout.batch or recipe.algo.prompts * recipe.algo.group
     context = context_length(inputs.config)
     trainer = Trainer(
         recipe=recipe,
-        learner=Learner(recipe, model, lr=learning_rate(recipe, inputs.config)),
+        learner=Learner(recipe, model, lr=learning_rate(recipe, inputs.config), can_pack=can_pack),
         sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=completions, dtype=dtype),
         order=Order(inputs.problems, seed=recipe.seed),
         renderer=PromptRenderer(inputs.tokenizer, recipe.data),

@@ -1,27 +1,35 @@
 """One process's work on a run: assemble, evaluate, train, evaluate, and leave a folder that says how good it got."""
 
 import json
+import sys
 import time
+from contextlib import nullcontext, suppress
 from datetime import datetime, timezone
+from shlex import quote
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
+from rltk.data.problems import fingerprint
+from rltk.errors import UserError
 from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, learning_rate, load_inputs
 from rltk.onpolicy.loop import train as run_loop
 from rltk.recipe.resolved import recipe_hash, resolved
 from rltk.rollout.describe import describe
+from rltk.run.atomic import remove_leftovers
 from rltk.run.checkpoint import Progress, list_checkpoints, load_checkpoint
-from rltk.run.folder import RunFolder
+from rltk.run.folder import RunFolder, resume_command
 from rltk.run.interrupt import Stop
 from rltk.run.plan import Plan
 from rltk.run.progress import Watch, duration
 from rltk.run.provenance import commit, hardware, versions
-from rltk.run.trackers import Trackers
+from rltk.run.trackers import Trackers, refuse_absent
 
 INTERRUPTED = 130
 """Exit status, as a shell has it after Ctrl-C."""
+DISK_IS_FULL = ("No space left on device", "Disk quota exceeded")
 
 
 class Session:
@@ -29,38 +37,52 @@ class Session:
 
     def __init__(self, plan: Plan, *, is_quiet: bool, is_json: bool) -> None:
         self.plan, self.recipe, self.is_json = plan, plan.recipe, is_json
-        self.inputs = load_inputs(plan.recipe)
-        self.folder = RunFolder(plan.path)
         self.started = time.monotonic()
         self.watch = Watch(steps=self.recipe.optim.steps, is_quiet=is_quiet)
+        refuse_absent(self.recipe.run.trackers)
+        self.folder = RunFolder(plan.path)
+        self.inputs = load_inputs(plan.recipe)
+        if plan.is_resuming:
+            self.refuse_other_data()
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
-        self.write_manifest(device)
         self.parts: Assembled = assemble(self.recipe, self.inputs, device)
+        self.progress = self.reached()
+        # Nothing has been written until here, so that what is refused leaves no run behind.
+        self.write_manifest(device)
+        self.trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
 
     def run(self) -> int:
-        self.introduce()
-        progress = self.restore()
+        status, stop = "failed", Stop(self.watch.say)
         try:
-            with self.watch:
-                progress = self.train_and_evaluate(progress)
+            with self.watch, stop.listening():
+                self.introduce()
+                status = "finished" if self.train_and_evaluate(self.progress, stop) else "interrupted"
         except KeyboardInterrupt:
-            return self.interrupted()
+            status = "interrupted"
+        except (OSError, SafetensorError) as error:  # the latter wraps what the system said
+            if not any(reason in str(error) for reason in DISK_IS_FULL):
+                raise
+            command = resume_command(self.plan.path)
+            raise UserError(f"the disk of {self.plan.path} is full; make room, then go on with: {command}") from error
         finally:
-            self.trackers.close()
-        if progress.step < self.recipe.optim.steps:
-            return self.interrupted()
-        self.folder.update_manifest(status="finished", finished=now())
-        self.conclude()
-        return 0
+            self.end(status)
+        return self.conclude() if status == "finished" else self.interrupted()
 
-    def train_and_evaluate(self, progress: Progress) -> Progress:
+    def end(self, status: str) -> None:
+        self.trackers.close()
+        finished = {"finished": now()} if status == "finished" else {}
+        # On a full disk the manifest may have to go on saying "running": such a run resumes too.
+        with suppress(OSError) if status == "failed" else nullcontext():
+            self.folder.update_manifest(status=status, **finished)
+
+    def train_and_evaluate(self, progress: Progress, stop: Stop) -> bool:
+        """Whether it got to the end, and was not asked to stop."""
+        self.folder.forget_after(progress.step)
         if self.recipe.eval.before and "before" not in self.folder.scores() and progress.step == 0:
             self.score("before")
-        stop = Stop(self.watch.say)
         self.watch.start_steps(progress.step)
-        with stop.listening():
-            progress = run_loop(
+        with stop.after_this_step():
+            run_loop(
                 self.parts.trainer,
                 self.folder,
                 progress,
@@ -68,22 +90,19 @@ class Session:
                 watch=self.show,
                 is_stopping=lambda: stop.is_asked,
             )
-        if progress.step == self.recipe.optim.steps:
-            save_model(self.parts.trainer.learner.model, self.inputs.tokenizer, self.plan.path / "model")
-            self.score("after")
-        return progress
+        if stop.is_asked:
+            return False
+        save_model(self.parts.trainer.learner.model, self.inputs.tokenizer, self.plan.path / "model")
+        self.score("after")
+        return True
 
-    def restore(self) -> Progress:
+    def reached(self) -> Progress:
         """Where to go on from: the newest checkpoint of a resumed run, or the beginning."""
         checkpoints = list_checkpoints(self.folder.checkpoints)
         if not self.plan.is_resuming or not checkpoints:
-            self.folder.forget_after(0)
             return Progress(0, 0)
         learner = self.parts.trainer.learner
-        progress = load_checkpoint(checkpoints[-1], learner.model, learner.optimizer)
-        self.folder.forget_after(progress.step)
-        self.watch.say(f"going on after step {progress.step}")
-        return progress
+        return load_checkpoint(checkpoints[-1], learner.model, learner.optimizer)
 
     def show(self, metrics: dict[str, Any]) -> None:
         self.watch.step(metrics)
@@ -117,10 +136,24 @@ class Session:
         )
         return evaluation.score["accuracy"]
 
+    def task_hashes(self) -> dict[str, str]:
+        return {task.name: fingerprint(task.problems) for task in self.inputs.tasks}
+
+    def refuse_other_data(self) -> None:
+        """A resumed run has to train and be scored on what it began with."""
+        manifest, hashes = self.folder.manifest(), self.task_hashes()
+        before = manifest.get("task_hashes", {})
+        changed = [task.data.path for task in self.inputs.tasks if hashes[task.name] != before.get(task.name)]
+        if self.inputs.data_hash != manifest.get("data_hash"):
+            changed.insert(0, self.recipe.data.path)
+        if changed:
+            raise UserError(f"{changed[0]} has changed since {self.plan.path} began; start a new run.")
+
     def write_manifest(self, device: torch.device) -> None:
         """Says what the run is before anything slow happens, so that even a killed run can be resumed."""
+        made_with = {"commit": commit(), "versions": versions(), "hardware": hardware(device)}
         if self.plan.is_resuming:
-            self.folder.update_manifest(status="running")
+            self.note_resumption(made_with)
             return
         self.folder.update_manifest(
             name=self.recipe.name,
@@ -133,10 +166,18 @@ class Session:
             seed=self.recipe.seed,
             lr=learning_rate(self.recipe, self.inputs.config),
             data_hash=self.inputs.data_hash,
-            commit=commit(),
-            versions=versions(),
-            hardware=hardware(device),
+            task_hashes=self.task_hashes(),
+            **made_with,
         )
+
+    def note_resumption(self, made_with: dict[str, Any]) -> None:
+        """The manifest keeps what the run began with, and lists beside it what each resumption was made with."""
+        manifest = self.folder.manifest()
+        changed = [key for key, value in made_with.items() if manifest.get(key) != value]
+        if changed:
+            self.watch.say(f"not the {' and '.join(changed)} that the run began with: its numbers may differ")
+        resumed = [*manifest.get("resumed", []), {"at": now(), **made_with}]
+        self.folder.update_manifest(status="running", resumed=resumed)
 
     def introduce(self) -> None:
         learner = self.parts.trainer.learner
@@ -144,22 +185,35 @@ class Session:
         self.folder.update_manifest(tuned=self.parts.statement)
         self.watch.say(f"run {self.plan.path}")
         self.watch.say(f"{self.parts.statement}; lr {learner.lr:.3g}, {how}")
+        if self.plan.is_resuming:
+            remove_leftovers(self.plan.path)
+            self.watch.say(f"going on after step {self.progress.step}")
 
     def interrupted(self) -> int:
-        self.folder.update_manifest(status="interrupted")
-        steps = len(self.folder.metrics)
-        self.watch.say(f"interrupted after step {steps}; go on with: rltk train {self.plan.path} --resume")
+        """Said even where all else is quiet: without it the work so far is lost to who does not know the command."""
+        checkpoints = list_checkpoints(self.folder.checkpoints)
+        kept = (
+            f"after step {checkpoints[-1].name.removeprefix('step-').lstrip('0')}" if checkpoints else "from the start"
+        )
+        command = resume_command(self.plan.path)
+        print(f"interrupted; go on {kept} with: {command}", file=sys.stderr)
+        if self.is_json:
+            print(json.dumps({"run": str(self.plan.path), "status": "interrupted", "resume": command}))
         return INTERRUPTED
 
-    def conclude(self) -> None:
+    def conclude(self) -> int:
+        """The result, on stdout."""
         scores = self.folder.scores()
         if self.is_json:
-            print(json.dumps({"run": str(self.plan.path), "scores": scores}))
-        for name, after in scores["after"].items():
-            before = scores.get("before", {}).get(name)
-            change = "" if before is None else f", {100 * (after['accuracy'] - before['accuracy']):+.1f} points"
-            self.watch.say(f"{name}: {describe(after)}{change}; evaluate again with: rltk eval {self.plan.path}")
-        self.watch.say(f"done in {duration(time.monotonic() - self.started)}")
+            print(json.dumps({"run": str(self.plan.path), "status": "finished", "scores": scores}))
+        else:
+            for name, after in scores["after"].items():
+                before = scores.get("before", {}).get(name)
+                change = "" if before is None else f", {100 * (after['accuracy'] - before['accuracy']):+.1f} points"
+                print(f"{name}: {describe(after)}{change}")
+        took = duration(time.monotonic() - self.started)
+        self.watch.say(f"done in {took}; evaluate it again with: rltk eval {quote(str(self.plan.path))}")
+        return 0
 
 
 def now() -> str:

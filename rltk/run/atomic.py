@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+SUFFIX = ".writing"
+
 
 def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.writing")
+    beside = place_beside(path)
     with beside.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -31,12 +33,35 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill; it takes its name only when the block ends without an error."""
-    beside = path.with_name(f".{path.name}.writing")
+    beside = place_beside(path)
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     yield beside
+    settle(beside)
     shutil.rmtree(path, ignore_errors=True)
     beside.replace(path)
+
+
+def settle(folder: Path) -> None:
+    """Everything in the folder is on the disk, and readable by whom the umask lets read."""
+    mode = folder.stat().st_mode & 0o666
+    for file in (path for path in folder.rglob("*") if path.is_file()):
+        file.chmod(mode)  # safetensors writes files that only their owner can read, whatever the umask
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Deletes what a killed process had not finished writing."""
+    for path in list(folder.rglob(f".*{SUFFIX}")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def place_beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}{SUFFIX}")
 
 
 def without_nan(value: Any) -> Any:

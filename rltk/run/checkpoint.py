@@ -5,10 +5,12 @@ Every random draw of a step is seeded by the run's seed and the step, so a check
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -21,6 +23,12 @@ class Progress(NamedTuple):
     """Steps done."""
     tokens: int
     """Completion tokens sampled so far."""
+
+
+class Checkpoint(NamedTuple):
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    progress: Progress
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -45,20 +53,37 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Puts the trained weights and the optimizer's state back; a checkpoint of another model is refused."""
     parameters = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    weights = load_file(path / "weights.safetensors")
-    if weights.keys() != parameters.keys():
+    saved = read_checkpoint(path)
+    if shapes(saved.weights) != shapes(parameters):
         raise UserError(f"{path} holds the weights of another model or adapter; resume with the recipe it was made by.")
     with torch.no_grad():
         for name, weight in parameters.items():
-            weight.copy_(weights[name])
-    restore_optimizer(optimizer, parameters, load_file(path / "optimizer.safetensors"))
-    return Progress(**json.loads((path / "progress.json").read_text()))
+            weight.copy_(saved.weights[name])
+    restore_optimizer(optimizer, parameters, saved.optimizer)
+    return saved.progress
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    try:
+        return Checkpoint(
+            weights=load_file(path / "weights.safetensors"),
+            optimizer=load_file(path / "optimizer.safetensors"),
+            progress=Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8"))),
+        )
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it to go on from the checkpoint before it.") from error
+
+
+def shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if (path / "progress.json").exists())
+    found = [path for path in folder.glob("step-*") if (path / "progress.json").exists()]
+    return sorted(found, key=lambda path: (len(path.name), path.name))  # step-1000000 comes after step-999999
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,17 +1,15 @@
 """The run folder `runs/<name>/<id>/`: what was run, every step's metrics, scores, items and checkpoints."""
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from rltk.errors import UserError
 from rltk.recipe.resolved import recipe_from_resolved, recipe_hash
 from rltk.recipe.schema import Recipe
 from rltk.run.atomic import write_json, write_jsonl
+from rltk.run.lock import is_taken
 
 Metrics = dict[str, Any]
 
@@ -60,11 +58,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     file = path / "manifest.json"
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{path} is not a run folder: it has no manifest.json.") from error
     except ValueError as error:
         raise UserError(f"{file} is damaged ({error}); start the run anew.") from error
-    if not isinstance(manifest, dict) or "recipe" not in manifest:
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("recipe"), dict) or "recipe_hash" not in manifest:
         raise UserError(f"{file} is damaged (it holds no recipe); start the run anew.")
     return manifest
 
@@ -83,15 +81,16 @@ def new_run_folder(recipe: Recipe, chosen: str | None) -> Place:
     """Where a new run goes: `chosen`, or `runs/<name>/<recipe hash>`, with a count behind it when that is taken."""
     if chosen is not None:
         path = Path(chosen)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"--run {chosen}: it exists and is not empty; add --resume to go on with it.")
+        if (path / "manifest.json").exists():
+            raise UserError(f"--run {chosen}: there is a run in it; add --resume to go on with it, or name another.")
+        if is_taken(path):
+            raise UserError(f"--run {chosen}: it exists and is not empty; name a new folder.")
         return Place(path, None)
     parent = Path(recipe.run.dir) / recipe.name
-    taken = runs_of(recipe)
-    unfinished = [path for path in taken if read_manifest(path).get("status") != "finished"]
     name, count = recipe_hash(recipe), 2
-    while (parent / name).exists():
+    while is_taken(parent / name):
         name, count = f"{recipe_hash(recipe)}-{count}", count + 1
+    unfinished = unfinished_runs(recipe)
     return Place(parent / name, unfinished[-1] if unfinished else None)
 
 
@@ -102,37 +101,44 @@ def run_to_resume(recipe: Recipe, chosen: str | None) -> Path:
         if manifest["recipe_hash"] != recipe_hash(recipe):
             raise UserError(
                 f"--run {chosen} was started from another recipe (hash {manifest['recipe_hash']}, this one is "
-                f"{recipe_hash(recipe)}); resume it as it was with: rltk train {chosen} --resume"
+                f"{recipe_hash(recipe)}); resume it as it was with: {resume_command(Path(chosen))}"
             )
+        refuse_finished(Path(chosen), manifest)
         return Path(chosen)
-    unfinished = [path for path in runs_of(recipe) if read_manifest(path).get("status") != "finished"]
+    unfinished = unfinished_runs(recipe)
     if not unfinished:
-        raise UserError(f"there is no unfinished run of this recipe under {Path(recipe.run.dir) / recipe.name}.")
+        others = unfinished_runs(recipe, "*")
+        hint = f"; one of another recipe of that name goes on with: {resume_command(others[-1])}" if others else "."
+        raise UserError(f"there is no unfinished run of this recipe under {Path(recipe.run.dir) / recipe.name}{hint}")
     return unfinished[-1]
 
 
-def runs_of(recipe: Recipe) -> list[Path]:
-    """Folders of this recipe's runs, oldest first."""
-    parent = Path(recipe.run.dir) / recipe.name
-    found = [path for path in parent.glob(f"{recipe_hash(recipe)}*") if (path / "manifest.json").exists()]
-    return sorted(found, key=lambda path: read_manifest(path).get("started", ""))
+def refuse_finished(path: Path, manifest: dict[str, Any]) -> None:
+    if manifest.get("status") == "finished":
+        raise UserError(f"{path} is finished; evaluate it with: rltk eval {quote(str(path))}")
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time works in a run folder; the lock goes with the process, however it ends."""
-    path.mkdir(parents=True, exist_ok=True)
-    with (path / ".lock").open("w") as file:
+def resume_command(path: Path) -> str:
+    return f"rltk train {quote(str(path))} --resume"
+
+
+def unfinished_runs(recipe: Recipe, pattern: str | None = None) -> list[Path]:
+    """Folders of this recipe's runs that can be gone on with, the newest last; damaged ones are passed over."""
+    found: list[tuple[str, int, Path]] = []
+    for path in (Path(recipe.run.dir) / recipe.name).glob(pattern or f"{recipe_hash(recipe)}*"):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another process is working in {path}; wait for it, or stop it first.") from error
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+            manifest = read_manifest(path)
+        except UserError:
+            continue
+        if manifest.get("status") != "finished":
+            found.append((str(manifest.get("started")), len(path.name), path))  # -10 was started after -2
+    return [path for *_, path in sorted(found)]
 
 
 def read_jsonl(path: Path) -> list[Metrics]:
-    if not path.exists():
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except FileNotFoundError:
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); start the run anew.") from error

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rltk.errors import UserError
 from rltk.recipe.load import load_recipe
 from rltk.recipe.schema import Recipe
-from rltk.run.folder import new_run_folder, read_manifest, run_recipe, run_to_resume
+from rltk.run.folder import new_run_folder, read_manifest, refuse_finished, resume_command, run_recipe, run_to_resume
 
 
 class Plan(NamedTuple):
@@ -25,7 +25,7 @@ def new_run(path_or_name: str, overrides: list[str], profile: str, run: str | No
     place = new_run_folder(loaded.recipe, run)
     notes = loaded.notes
     if place.unfinished is not None:
-        resume = f"rltk train {place.unfinished} --resume"
+        resume = resume_command(place.unfinished)
         notes += (f"an unfinished run of this recipe stays as it is; go on with it by: {resume}",)
     return Plan(loaded.recipe, place.path, False, loaded.profile, notes)
 
@@ -41,6 +41,5 @@ def resumed_run(path: Path, overrides: list[str]) -> Plan:
     manifest = read_manifest(path)
     if overrides:
         raise UserError(f"{overrides[0]}: a resumed run keeps its recipe; start a new run to change it.")
-    if manifest.get("status") == "finished":
-        raise UserError(f"{path} is finished; evaluate it with: rltk eval {path}")
+    refuse_finished(path, manifest)
     return Plan(run_recipe(path), path, True, manifest.get("profile"), ())

@@ -1,5 +1,6 @@
 """What the person watching sees: one live line on a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from types import TracebackType
 from typing import Any
@@ -12,7 +13,10 @@ class Watch:
     """Shows steps and evaluations. Use as a context manager, so that the terminal is restored however a run ends."""
 
     def __init__(self, *, steps: int, is_quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=is_quiet, highlight=False)
+        # FORCE_COLOR, which many CI systems set, must not put escape codes into a piped log.
+        is_terminal = None if sys.stderr.isatty() else False
+        self.console = Console(stderr=True, quiet=is_quiet, highlight=False, force_terminal=is_terminal)
+        self.is_live = self.console.is_interactive and not is_quiet
         self.steps, self.first, self.started = steps, 0, time.monotonic()
         self.accuracy: float | None = None
         self.live = Progress(
@@ -26,7 +30,7 @@ class Watch:
         self.task: TaskID | None = None
 
     def __enter__(self) -> "Watch":
-        if self.console.is_terminal:
+        if self.is_live:
             self.live.start()
         return self
 
@@ -55,7 +59,7 @@ class Watch:
         self.show(what, done, total, "", is_line=done == total)
 
     def show(self, what: str, done: int, total: int, text: str, *, is_line: bool) -> None:
-        if not self.console.is_terminal:
+        if not self.is_live:
             if is_line:
                 self.say(f"{what} {done}/{total} {text}".rstrip())
             return

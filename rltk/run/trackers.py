@@ -1,7 +1,7 @@
 """TensorBoard, Weights & Biases and Trackio, by name, through accelerate."""
 
-import importlib.util
 import math
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,21 @@ from rltk.errors import UserError
 PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "trackio": "trackio"}
 
 
+def refuse_absent(names: tuple[str, ...]) -> None:
+    """Refuses trackers that are not installed; a folder called wandb, as wandb itself leaves, is no package."""
+    for name in names:
+        try:
+            metadata.distribution(PACKAGES[name])
+        except metadata.PackageNotFoundError as error:
+            raise UserError(
+                f"run.trackers names {name}, which is not installed; pip install 'rltk[{name}]'."
+            ) from error
+
+
 class Trackers:
     """Forwards metrics to the trackers a recipe names; to none, silently, when it names none."""
 
     def __init__(self, names: tuple[str, ...], folder: Path, project: str, config: dict[str, Any]) -> None:
-        for name in names:
-            if importlib.util.find_spec(PACKAGES[name]) is None:
-                raise UserError(f"run.trackers names {name}, which is not installed; pip install 'rltk[{name}]'.")
         self.accelerator: Accelerator | None = None
         if names:
             self.accelerator = Accelerator(log_with=list(names), project_dir=str(folder))
