@@ -2,15 +2,19 @@
 
 `all-linear` means every weight matrix between the embeddings and the output head. In mixture-of-experts models
 transformers keeps the experts as one 3-D parameter rather than as linear layers, so they are adapted as parameters;
-routers stay frozen unless named.
+routers stay frozen unless they are linear layers and named. What PEFT then does differently is refused: for some
+architectures it reads our targets as the names of transformers 4, and drops shared experts without a word.
 """
 
+import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import filterfalse
 from typing import NamedTuple
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer, ParamWrapper
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -27,6 +31,10 @@ class Targets(NamedTuple):
     """Names of linear layers."""
     experts: tuple[str, ...]
     """Names of 3-D expert parameters."""
+
+    def weights(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+        for name in (*(f"{module}.weight" for module in self.modules), *self.experts):
+            yield name, model.get_parameter(name)
 
 
 class Coverage(NamedTuple):
@@ -46,35 +54,40 @@ class Coverage(NamedTuple):
 def add_lora(model: PreTrainedModel, tune: LoRA) -> PeftModel:
     """Wraps the model with a fresh adapter. B starts at zero, so the wrapped model computes what the base computes."""
     targets = lora_targets(model, tune)
+    if tune.targets == "all-linear":
+        refuse_gaps(model, targets)
+    if targets.experts and tune.dropout:
+        raise UserError("tune.dropout must be 0 for experts: their weights, not their inputs, get the adapter.")
+    chosen = {id(weight): name for name, weight in targets.weights(model)}
     config = LoraConfig(
         r=tune.rank,
         lora_alpha=tune.alpha,  # pyright: ignore[reportArgumentType]  # PEFT types it int and computes with floats
         lora_dropout=tune.dropout,
         target_modules=list(targets.modules),
         target_parameters=list(targets.experts) or None,
-        rank_pattern={r".*experts.*": expert_rank(model, tune)} if targets.experts else {},
+        rank_pattern=expert_ranks(model, tune, targets),
         task_type="CAUSAL_LM",
     )
-    adapted = get_peft_model(model, config)
-    if tune.targets == "all-linear":
-        refuse_gaps(adapted)
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as error:
+        raise UserError(f"PEFT cannot adapt these layers of {model.config.model_type}: {error}") from error
+    refuse_others(adapted, chosen)
     return adapted  # pyright: ignore[reportReturnType]  # a PeftMixedModel only where mixed=True
 
 
 def lora_targets(model: PreTrainedModel, tune: LoRA) -> Targets:
-    modules = [name for name, module in linear_layers(model)]
-    experts = [name for name, weight in model.named_parameters() if weight.ndim == 3 and ".experts." in name]
+    named, experts = [name for name, _ in linear_layers(model)], list(expert_weights(model))
+    modules = [name for name in named if not is_router(name)]
     match tune.targets:
         case "all-linear":
-            chosen = Targets(tuple(name for name in modules if not is_router(name)), tuple(experts))
+            chosen = Targets(tuple(modules), tuple(experts))
         case "attention":
-            chosen = Targets(tuple(name for name in modules if is_attention(name)), ())
+            chosen = Targets(tuple(filter(is_attention, modules)), tuple(filter(is_attention, experts)))
         case "mlp":
-            chosen = Targets(
-                tuple(name for name in modules if not is_attention(name) and not is_router(name)), tuple(experts)
-            )
+            chosen = Targets(tuple(filterfalse(is_attention, modules)), tuple(filterfalse(is_attention, experts)))
         case names:
-            chosen = named_targets(modules, experts, names)
+            chosen = named_targets(named, experts, names)
     if not chosen.modules and not chosen.experts:
         raise UserError(f"tune.targets = {tune.targets!r} matches no layer of {type(model).__name__}.")
     return chosen
@@ -84,7 +97,7 @@ def named_targets(modules: list[str], experts: list[str], names: tuple[str, ...]
     """Layers whose name is, or ends with, one of `names`; a name that matches nothing is refused."""
     for name in names:
         if not any(ends_with(layer, name) for layer in [*modules, *experts]):
-            kinds = sorted({layer.rsplit(".", 1)[-1] for layer in [*modules, *experts]})
+            kinds = sorted({layer.removesuffix(".weight").rsplit(".", 1)[-1] for layer in [*modules, *experts]})
             raise UserError(f"tune.targets names {name!r}, which no layer is called; there are {', '.join(kinds)}.")
     return Targets(
         tuple(layer for layer in modules if any(ends_with(layer, name) for name in names)),
@@ -100,64 +113,92 @@ def linear_layers(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
+def expert_weights(model: PreTrainedModel) -> Iterator[str]:
+    """Parameters that hold a matrix for each expert."""
+    for owner, module in model.named_modules():
+        if not isinstance(module, nn.modules.conv._ConvNd):
+            for leaf, weight in module.named_parameters(recurse=False):
+                if weight.ndim == 3:
+                    yield f"{owner}.{leaf}"
+
+
 def expert_rank(model: PreTrainedModel, tune: LoRA) -> int:
-    """The rank in each expert: the recipe's, or that divided by how many experts a token visits."""
+    """The recipe's rank divided by how many experts a token visits. An adapter's scale is alpha over its own rank."""
     active = getattr(model.config.get_text_config(), "num_experts_per_tok", None)
-    if tune.expert_rank == "same":
-        return tune.rank
     if not isinstance(active, int):
         raise UserError("tune.expert_rank = 'divided' needs a model that says num_experts_per_tok in its config.")
     return max(1, tune.rank // active)
 
 
-def refuse_gaps(model: PeftModel) -> None:
-    """An `all-linear` that leaves out weights of an MLP or an expert is not what was asked for."""
-    adapted = adapted_parameters(model)
+def expert_ranks(model: PreTrainedModel, tune: LoRA, targets: Targets) -> dict[str, int]:
+    """PEFT's rank patterns: regular expressions that a target's whole name must match."""
+    if tune.expert_rank == "same":
+        return {}
+    experts = [name for name in (*targets.experts, *targets.modules) if "experts" in name.split(".")]
+    if not experts:
+        raise UserError("tune.expert_rank = 'divided' needs adapters on experts, and none are among tune.targets.")
+    divided = expert_rank(model, tune)
+    return {re.escape(name): divided for name in experts}
+
+
+def refuse_gaps(model: PreTrainedModel, targets: Targets) -> None:
+    """An `all-linear` that leaves out a matrix is not what was asked for."""
+    covered, head = {id(weight) for _, weight in targets.weights(model)}, model.get_output_embeddings()
     missing = [
-        name
-        for name, weight in model.named_parameters()
-        if weight.ndim >= 2 and "lora_" not in name and name not in adapted and is_mlp(name) and not is_router(name)
+        f"{owner}.{leaf}"
+        for owner, module in model.named_modules()
+        if module is not head and not isinstance(module, (nn.Embedding, nn.modules.conv._ConvNd))
+        for leaf, weight in module.named_parameters(recurse=False)
+        if weight.ndim >= 2 and id(weight) not in covered and not is_router(owner) and not leaf.endswith("bias")
     ]
     if missing:
-        shown = ", ".join(name.removeprefix("base_model.model.") for name in missing[:3])
         raise UserError(
-            f"tune.targets = 'all-linear' would leave out {len(missing)} MLP or expert weights of "
-            f"{model.config.model_type} ({shown}), which PEFT cannot adapt; name the layers to adapt in tune.targets."
+            f"tune.targets = 'all-linear' would leave out {len(missing)} weights of {model.config.model_type} that are "
+            f"no linear layers ({', '.join(missing[:3])}); name the layers to adapt in tune.targets."
+        )
+
+
+def refuse_others(model: PeftModel, chosen: dict[int, str]) -> None:
+    """PEFT has adapted the chosen weights and no others, or the run does not start."""
+    adapted = {id(weight): name for name, weight in adapted_parameters(model).items()}
+    missing = [name for key, name in chosen.items() if key not in adapted]
+    extra = [name.removeprefix("base_model.model.") for key, name in adapted.items() if key not in chosen]
+    if missing or extra:
+        what = f"leaves out {missing[0]}" if missing else f"also adapts {extra[0]}"
+        raise UserError(
+            f"PEFT {what} in {model.config.model_type} ({len(missing) or len(extra)} such weights), which is not what "
+            "tune.targets asks for; try tune.targets=attention."
         )
 
 
 def coverage(model: PeftModel) -> Coverage:
     """How many parameters train, and how many weights they sit beside."""
     adapted = adapted_parameters(model)
-    base = {name: weight for name, weight in model.named_parameters() if "lora_" not in name}
     kinds = {name.removesuffix(".weight").removesuffix(".base_layer").rsplit(".", 1)[-1] for name in adapted}
     return Coverage(
         trainable=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
-        adapted=sum(base[name].numel() for name in adapted),
-        total=sum(weight.numel() for weight in base.values()),
+        adapted=sum(weight.numel() for weight in adapted.values()),
+        total=sum(weight.numel() for name, weight in model.named_parameters() if "lora_" not in name),
         kinds=tuple(sorted(kinds)),
     )
 
 
-def adapted_parameters(model: PeftModel) -> set[str]:
-    """Names, as in `model.named_parameters()`, of the frozen weights that an adapter sits beside."""
-    modules, parameters = model.targeted_module_names, model.targeted_parameter_names
-    prefix = "base_model.model."
-    found = {f"{prefix}{name}.base_layer.weight" for name in modules}
-    for target in parameters:
-        owner, _, leaf = target.rpartition(".")
-        found.update(
-            name for name, _ in model.named_parameters() if name.startswith(prefix + owner) and ends_with(name, leaf)
-        )
-    return found
+def adapted_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
+    """The frozen weights that an adapter sits beside, by their names in `model.named_parameters()`."""
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    adapted = {
+        id(layer.get_param() if isinstance(layer, ParamWrapper) else layer.get_base_layer().weight) for layer in layers
+    }
+    return {name: weight for name, weight in model.named_parameters() if id(weight) in adapted}
 
 
 def shrink_frozen(model: nn.Module) -> int:
     """Holds frozen linear and expert weights in bfloat16 where that loses nothing; the count of bytes saved.
 
     Autocast rounds them to bfloat16 for every product anyway, so a checkpoint that was bfloat16 computes the same
-    numbers from half the memory. Embeddings and norms stay float32: they set the dtype of the residual stream, which
-    must be the same with LoRA as in full fine-tuning.
+    numbers from half the memory; only what an adapter adds to experts is then rounded with their sum. Embeddings and
+    norms stay float32: they set the dtype of the residual stream, which must be the same with LoRA as in full
+    fine-tuning.
     """
     saved = 0
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
@@ -177,17 +218,28 @@ def adapter_off(model: nn.Module) -> AbstractContextManager[None]:
     return model.disable_adapter() if isinstance(model, PeftModel) else nullcontext()
 
 
+@contextmanager
+def adapter_scaled(model: nn.Module, factor: float) -> Iterator[None]:
+    """Within it the adapter adds `factor` times what it adds otherwise."""
+    scalings = [module.scaling for module in model.modules() if isinstance(module, LoraLayer)]
+    before = [dict(scaling) for scaling in scalings]
+    try:
+        for scaling in scalings:
+            scaling.update({name: value * factor for name, value in scaling.items()})
+        yield
+    finally:
+        for scaling, values in zip(scalings, before, strict=True):
+            scaling.update(values)
+
+
 def is_attention(name: str) -> bool:
     return any(word in part for part in name.split(".") for word in ATTENTION)
-
-
-def is_mlp(name: str) -> bool:
-    return any(part in ("mlp", "ffn", "feed_forward", "experts", "block_sparse_moe") for part in name.split("."))
 
 
 def is_router(name: str) -> bool:
     return any(part in ROUTERS for part in name.split("."))
 
 
-def ends_with(name: str, suffix: str) -> bool:
-    return name == suffix or name.endswith(f".{suffix}")
+def ends_with(layer: str, name: str) -> bool:
+    layer = layer.removesuffix(".weight")
+    return layer == name or layer.endswith(f".{name}")

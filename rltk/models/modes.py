@@ -22,9 +22,24 @@ def attending_through(model: nn.Module, name: str) -> Iterator[None]:
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Dropout off within, and as it was afterwards."""
-    was_training = model.training
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module in training:
+            module.training = True
+
+
+IGNORED = frozenset(
+    {"dropout", "is_causal", "position_ids", "cache_position", "sliding_window", "use_cache", "return_dict"}
+    | {"output_attentions", "output_hidden_states", "output_router_logits"}
+)
+"""What models pass to an attention function that ours need not know: windows are in the mask that we make."""
+
+
+def refuse_unknown(arguments: dict[str, object]) -> None:
+    """An architecture that passes more to its attention computes something that ours would silently leave out."""
+    unknown = sorted(name for name, value in arguments.items() if value is not None and name not in IGNORED)
+    if unknown:
+        raise NotImplementedError(f"the model's attention takes {', '.join(unknown)}")

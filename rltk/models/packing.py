@@ -5,19 +5,20 @@ needs no other change; attention goes through `packed_attention`, registered wit
 where a completion sees its prompt and itself.
 
 Shapes: N tokens in all, P prompts, G completions a prompt (the most there are), B completions, L prompt tokens and T
-completion tokens (the most, padded on the right), S scored tokens, K key heads, R query heads a key head, D head size.
+completion tokens (the most, padded on the right), X = L + T, S scored tokens, K key heads, R query heads a key head,
+D head size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, AttentionMaskInterface
 
-from rltk.models.modes import attending_through
+from rltk.models.modes import attending_through, refuse_unknown
 
 NAME = "rltk_packed"
 
@@ -41,19 +42,11 @@ class Layout:
     predictor_S: Tensor
     """The token whose hidden state predicts each completion token: the one before it."""
     target_S: Tensor
-    masks: dict[int | None, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """By sliding window (None: no window), made once for all layers."""
 
     def attention_scores(self, heads: int) -> int:
         """How many attention scores a layer holds at once; they are not fused away, so they cost memory."""
         (prompts, group, tokens), longest = self.completion_PGT.shape, self.prompt_PL.shape[1]
         return prompts * heads * (longest**2 + group * tokens * (longest + tokens))
-
-    def hidden(self, window: int | None) -> tuple[Tensor, Tensor]:
-        """True where a prompt token [P, 1, 1, L, L] or a completion token [P, 1, 1, G, T, L + T] must not look."""
-        if window not in self.masks:
-            self.masks[window] = make_masks(self, window)
-        return self.masks[window]
 
 
 def pack(groups: Sequence[Group], device: torch.device) -> Layout:
@@ -106,20 +99,22 @@ class Slots:
         return full.index_copy_(0, self.slot_B, rows_BT).view(self.prompts, self.group, -1)
 
 
-def make_masks(layout: Layout, window: int | None) -> tuple[Tensor, Tensor]:
-    (prompts, longest), (_, group, tokens) = layout.prompt_PL.shape, layout.completion_PGT.shape
+def packed_mask(*, mask_function: Callable[..., Tensor], **_: object) -> Tensor:
+    """[P, X, X], True where a query must not look at a key; both are a prompt's tokens and then one completion's.
+
+    `mask_function(row, head, query position, key position)` is the model's own, so that windows and chunks are its too.
+    """
+    layout = Active.layout
+    assert layout is not None
+    (prompts, longest), tokens = layout.prompt_PL.shape, layout.completion_PGT.shape[2]
     device = layout.prompt_PL.device
-    at_L, at_T = torch.arange(longest, device=device), torch.arange(tokens, device=device)
-    position_PT = layout.is_prompt_PL.sum(dim=1)[:, None] + at_T
-    key_position_PX = torch.cat([at_L.expand(prompts, longest), position_PT], dim=1)
-    padding_PTL = (~layout.is_prompt_PL)[:, None].expand(prompts, tokens, longest)
-    future_PTT = (at_T > at_T[:, None]).expand(prompts, tokens, tokens)
-    hidden_PTX, hidden_LL = torch.cat([padding_PTL, future_PTT], dim=2), at_L > at_L[:, None]
-    if window is not None:
-        hidden_PTX = hidden_PTX | (position_PT[:, :, None] - key_position_PX[:, None] >= window)
-        hidden_LL = hidden_LL | (at_L[:, None] - at_L >= window)
-    hidden_PGTX = hidden_PTX[:, None].expand(prompts, group, tokens, longest + tokens)
-    return hidden_LL[None, None, None], hidden_PGTX[:, None, None]
+    at_PL = torch.arange(longest, device=device).expand(prompts, -1)
+    at_PT = layout.is_prompt_PL.sum(dim=1)[:, None] + torch.arange(tokens, device=device)
+    at_PX, row_and_head = torch.cat([at_PL, at_PT], dim=1), torch.zeros((), dtype=torch.long, device=device)
+    hidden_PXX = ~mask_function(row_and_head, row_and_head, at_PX[:, :, None], at_PX[:, None])
+    # A completion's padding lies after all of its tokens; the prompt's lies before them.
+    hidden_PXX[:, longest:, :longest] |= ~layout.is_prompt_PL[:, None]
+    return hidden_PXX
 
 
 class Active:
@@ -146,25 +141,28 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
-    sliding_window: int | None = None,
     softcap: float | None = None,
     dropout: float = 0.0,
-    **_: object,
+    **others: object,
 ) -> tuple[Tensor, None]:
     """`query` [1, K * R, N, D], `key` and `value` [1, K, N, D]: the output [1, N, K * R, D]."""
+    refuse_unknown(others)
     layout = Active.layout
-    assert layout is not None and attention_mask is None
+    assert layout is not None
+    longest, (_, _, tokens) = layout.prompt_PL.shape[1], layout.completion_PGT.shape
+    if attention_mask is None or attention_mask.shape[1:] != (longest + tokens, longest + tokens):
+        raise NotImplementedError("the model makes its attention mask itself")
+    hidden_LL, hidden_TX = attention_mask[:, :longest, :longest], attention_mask[:, longest:]
     heads, key_heads, depth = query.shape[1], key.shape[1], query.shape[3]
     scale = depth**-0.5 if scaling is None else scaling
     query_NKRD = (query[0] * scale).transpose(0, 1).unflatten(1, (key_heads, heads // key_heads))
     key_NKD, value_NKD = key[0].transpose(0, 1), value[0].transpose(0, 1)
-    hidden_LL, hidden_PGTX = layout.hidden(sliding_window)
 
     prompt_query = query_NKRD[layout.prompt_PL].permute(0, 2, 3, 1, 4)  # [P, K, R, L, D]
     prompt_key = key_NKD[layout.prompt_PL].permute(0, 2, 3, 1)  # [P, K, D, L]
     prompt_value = value_NKD[layout.prompt_PL].transpose(1, 2)  # [P, K, L, D]
     scores = capped(prompt_query @ prompt_key[:, :, None], softcap)  # [P, K, R, L, L]
-    weights = attention_weights(scores, hidden_LL, dropout, value)
+    weights = attention_weights(scores, hidden_LL[:, None, None], dropout, value)
     prompt_out = (weights @ prompt_value[:, :, None]).permute(0, 3, 1, 2, 4)  # [P, L, K, R, D]
 
     own_query = query_NKRD[layout.completion_PGT].permute(0, 3, 4, 1, 2, 5)  # [P, K, R, G, T, D]
@@ -174,7 +172,7 @@ def packed_attention(
     to_prompt = (own_query.flatten(2, 4) @ prompt_key).unflatten(2, size)  # [P, K, R, G, T, L]: one product a prompt
     to_own = own_query @ own_key[:, :, None]  # [P, K, R, G, T, T]
     scores = capped(torch.cat([to_prompt, to_own], dim=-1), softcap)
-    weights = attention_weights(scores, hidden_PGTX, dropout, value)
+    weights = attention_weights(scores, hidden_TX[:, None, None, None], dropout, value)
     on_prompt, on_own = weights.split([to_prompt.shape[-1], to_own.shape[-1]], dim=-1)
     own_out = (on_prompt.flatten(2, 4) @ prompt_value).unflatten(2, size) + on_own @ own_value[:, :, None]
     own_out = own_out.permute(0, 3, 4, 1, 2, 5)  # [P, G, T, K, R, D]
@@ -194,3 +192,4 @@ def attention_weights(scores: Tensor, hidden: Tensor, dropout: float, value: Ten
 
 
 AttentionInterface.register(NAME, packed_attention)
+AttentionMaskInterface.register(NAME, packed_mask)

@@ -1,10 +1,12 @@
 """Writes what was trained: an adapter or a whole model, as safetensors with its tokenizer beside it."""
 
+import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 from peft import PeftModel
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from rltk.run.atomic import new_folder
 
@@ -12,6 +14,29 @@ from rltk.run.atomic import new_folder
 def save_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
     """Complete or not at all. Trained weights keep their float32."""
     assert isinstance(model, (PeftModel, PreTrainedModel))
+    if isinstance(model, PreTrainedModel) and model.generation_config is not None:
+        model.generation_config = savable(model.generation_config)
     with new_folder(path) as beside:
         model.save_pretrained(str(beside))
         tokenizer.save_pretrained(str(beside))
+
+
+def savable(config: GenerationConfig) -> GenerationConfig:
+    """As it is, or as near as transformers saves: it loads a temperature without `do_sample` but does not save it."""
+    for candidate in attempts(config):
+        try:
+            candidate.validate(strict=True)
+        except ValueError:
+            continue
+        return candidate
+    raise AssertionError("token ids are always valid")
+
+
+def attempts(config: GenerationConfig) -> Iterator[GenerationConfig]:
+    yield config
+    sampling = copy.deepcopy(config)
+    sampling.do_sample = True
+    yield sampling
+    yield GenerationConfig(
+        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
+    )

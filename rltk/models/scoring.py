@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from rltk.models.modes import evaluating
 from rltk.models.packing import Group, Layout, pack, packed
 
-CHUNK_ELEMENTS = 2**26
+CHUNK = 2**26
 """Logits held at once: 256 MiB in float32."""
 
 
@@ -48,11 +48,11 @@ def make_rows(prompts: Sequence[Sequence[int]], completions: Sequence[Tensor]) -
     return Rows(ids_BL, scored_BL, mask_BT)
 
 
-def score(model: nn.Module, rows: Rows, temperature: float) -> Scores:
+def score(model: nn.Module, rows: Rows, temperature: float, chunk: int = CHUNK) -> Scores:
     """Log-probabilities under softmax(logits / temperature), which is what was sampled from."""
     hidden_NH = last_hidden(model, rows.ids_BL)[rows.scored_BL]
     targets_N = rows.ids_BL.roll(-1, dims=1)[rows.scored_BL]
-    logprobs_N, entropy_N = chunked_logprobs(Head(model), hidden_NH, targets_N, temperature)
+    logprobs_N, entropy_N = chunked_logprobs(Head(model), hidden_NH, targets_N, temperature, chunk)
     # One row's scored tokens are consecutive in both masks, so the flat order is the same.
     logprobs_BT = logprobs_N.new_zeros(rows.mask_BT.shape).masked_scatter(rows.mask_BT, logprobs_N)
     return Scores(logprobs_BT, entropy_N.new_zeros(rows.mask_BT.shape).masked_scatter(rows.mask_BT, entropy_N))
@@ -60,8 +60,10 @@ def score(model: nn.Module, rows: Rows, temperature: float) -> Scores:
 
 def score_packed(model: nn.Module, layout: Layout, temperature: float) -> Scores:
     """The same for groups that share their prompts; `packed(model, layout)` must be in force."""
-    hidden_NH = last_hidden(model, layout.ids_1N, position_ids=layout.positions_1N)[0]
-    logprobs_S, entropy_S = chunked_logprobs(Head(model), hidden_NH[layout.predictor_S], layout.target_S, temperature)
+    # Without an attention mask transformers would take the positions for those of a packing of its own.
+    inputs = {"position_ids": layout.positions_1N, "attention_mask": torch.ones_like(layout.ids_1N)}
+    hidden_NH = last_hidden(model, layout.ids_1N, **inputs)[0, layout.predictor_S]
+    logprobs_S, entropy_S = chunked_logprobs(Head(model), hidden_NH, layout.target_S, temperature, CHUNK)
     is_token_BT = layout.is_completion_PGT.flatten(0, 1)
     is_token_BT = is_token_BT[is_token_BT[:, 0]]  # groups smaller than the largest leave rows empty
     logprobs_BT = logprobs_S.new_zeros(is_token_BT.shape).masked_scatter(is_token_BT, logprobs_S)
@@ -120,22 +122,30 @@ class Head:
         return logits_NV if self.softcap is None else self.softcap * torch.tanh(logits_NV / self.softcap)
 
 
-def chunked_logprobs(head: Head, hidden_NH: Tensor, targets_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    vocabulary = head.project.weight.shape[0]
-    size = max(1, CHUNK_ELEMENTS // vocabulary)
+def has_known_head(model: nn.Module) -> bool:
+    """Whether `Head` computes this model's logits, tried on a few tokens: architectures invent scales and caps."""
+    ids_BL = torch.arange(1, 5, device=next(model.parameters()).device)[None]
+    with evaluating(model), torch.no_grad():
+        expected = model(input_ids=ids_BL, use_cache=False).logits.float()
+        found = Head(model)(last_hidden(model, ids_BL))
+    return bool((found - expected).abs().max() <= 1e-3 * expected.abs().max())
 
-    def chunk(hidden_CH: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
+
+def chunked_logprobs(
+    head: Head, hidden_NH: Tensor, targets_N: Tensor, temperature: float, chunk: int
+) -> tuple[Tensor, Tensor]:
+    size = max(1, chunk // head.project.weight.shape[0])
+
+    def one_chunk(hidden_CH: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
         logits_CV = head(hidden_CH) / temperature
         log_softmax_CV = logits_CV.log_softmax(-1)
         with torch.no_grad():
             entropy_C = -(log_softmax_CV.exp() * log_softmax_CV).sum(-1)
         return log_softmax_CV.gather(1, targets_C.unsqueeze(1))[:, 0], entropy_C
 
-    if len(targets_N) <= size or not torch.is_grad_enabled():
-        parts = [chunk(*part) for part in zip(hidden_NH.split(size), targets_N.split(size), strict=True)]
+    chunks = list(zip(hidden_NH.split(size), targets_N.split(size), strict=True))
+    if len(chunks) == 1 or not torch.is_grad_enabled():
+        parts = [one_chunk(*part) for part in chunks]
     else:
-        parts = [
-            checkpoint(chunk, *part, use_reentrant=False)
-            for part in zip(hidden_NH.split(size), targets_N.split(size), strict=True)
-        ]
+        parts = [checkpoint(one_chunk, *part, use_reentrant=False) for part in chunks]
     return torch.cat([logprobs for logprobs, _ in parts]), torch.cat([entropy for _, entropy in parts])

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from rltk.models.adapters import adapter_off
 from rltk.models.load import compute_dtype
 from rltk.models.packing import Active, pack, packed
-from rltk.models.scoring import Rows, Scores, make_rows, packs_faithfully, score, score_packed
+from rltk.models.scoring import Rows, Scores, make_rows, score, score_packed
 from rltk.onpolicy.episodes import Episode, groups, micro_batches, parts
 from rltk.onpolicy.objective import Batch, Objective, k3, policy_objective, token_weights, truncated_importance
 from rltk.recipe.schema import GRPO, RLOO, Optim, Recipe
@@ -46,7 +46,7 @@ MOST_SCORES = 2**24
 
 
 class Learner:
-    def __init__(self, recipe: Recipe, model: nn.Module, *, lr: float) -> None:
+    def __init__(self, recipe: Recipe, model: nn.Module, *, lr: float, can_pack: bool = False) -> None:
         assert isinstance(recipe.algo, (GRPO, RLOO))
         self.algo, self.optim, self.model, self.lr = recipe.algo, recipe.optim, model, lr
         self.temperature, self.max_new_tokens = recipe.rollout.temperature, recipe.rollout.max_new_tokens
@@ -54,12 +54,14 @@ class Learner:
         self.trained = [weight for weight in model.parameters() if weight.requires_grad]
         assert all(weight.dtype == torch.float32 for weight in self.trained), "weights that train are float32"
         self.device = self.trained[0].device
-        is_full = recipe.tune.type == "full"
-        self.reference = frozen_copy(model) if is_full and self.algo.kl > 0 else model
+        self.has_adapter = recipe.tune.type == "lora"
+        self.reference = model if self.has_adapter or self.algo.kl == 0 else frozen_copy(model)
         """With LoRA the reference is the policy with its adapter off; full fine-tuning has to keep a copy."""
         self.heads = model.config.get_text_config().num_attention_heads  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
-        # GPUs have fused attention for rows; CPUs gain more from computing each prompt once.
-        self.can_pack = self.device.type == "cpu" and packs_faithfully(model)
+        self.can_pack = can_pack
+        """GPUs have fused attention for rows; CPUs gain more from computing each prompt once."""
+        self.stale: list[Tensor] | None = None
+        """An adapter's weights before the last step's updates, to recognize completions sampled from them."""
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=lr, betas=self.optim.betas, eps=self.optim.eps, weight_decay=self.optim.weight_decay
         )
@@ -68,6 +70,8 @@ class Learner:
         """All optimizer steps over one step's episodes."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * schedule(self.optim, step)
+        if self.has_adapter:
+            self.stale = [weight.detach().clone() for weight in self.trained]
         tally = Tally()
         fixed = self.fix_logprobs(episodes)
         self.model.train()
@@ -142,6 +146,12 @@ class Learner:
             for episode, row_T in zip(micro, logprobs_BT, strict=True):
                 found[id(episode)] = row_T[: len(episode.tokens_T)]
         return [found[id(episode)] for episode in episodes]
+
+    def mismatch(self, episodes: Sequence[Episode]) -> float:
+        """KL(sampler || policy) in nats a token, by its k3 estimate over the tokens of `episodes`."""
+        logprobs = torch.cat(self.logprobs(self.model, episodes))
+        sampled = torch.cat([episode.rollout.logprobs_T for episode in episodes]).to(self.device)
+        return k3(logprobs - sampled).mean().item()
 
     def arranged(self, model: nn.Module, episodes: Sequence[Episode]) -> AbstractContextManager[None]:
         """Within it `score` computes each prompt once for its group, where that pays; backward passes end within."""

@@ -17,6 +17,7 @@ from rltk.data.prompt import PromptRenderer, completion_text, render_all
 from rltk.errors import UserError
 from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
 from rltk.onpolicy.episodes import Episode
+from rltk.onpolicy.identity import check_sampler
 from rltk.onpolicy.learner import Learner, Tally
 from rltk.recipe.schema import GRPO, RLOO, Recipe
 from rltk.rewards.verifiable import grade, reward
@@ -104,6 +105,7 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
         for p, (prompt, group) in enumerate(zip(prompts, groups, strict=True))
         for g, completion in enumerate(group)
     ]
+    check_sampler(trainer.learner, episodes, step + 1)
     tally = trainer.learner.learn(episodes, step)
     return step_metrics(trainer.learner, episodes, rewards_PG, tally, sampled - started, time.monotonic() - sampled)
 

@@ -1,14 +1,14 @@
 """Attention of one decode step when completions of one prompt share its keys and values.
 
-Registered with transformers as `rltk_decode`, so it serves any model whose attention goes through the
-`AttentionInterface`. A row attends in two products, to its prompt's keys (read once for the whole group) and to its
+Registered with transformers as `rltk_decode`, attention and mask, so it serves any model whose attention goes through
+the `AttentionInterface`. A row attends in two products, to its prompt's keys (read once for the whole group) and to its
 own suffix, joined in one softmax.
 
 Shapes: P prompts, G rows a prompt, B rows still decoded (at most P * G), K key heads, R query heads a key head,
-L prompt tokens (padded on the right), N suffix tokens, D head size.
+L prompt tokens (padded on the right), N suffix tokens, X = L + N, D head size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,8 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache
+
+from rltk.models.modes import refuse_unknown
 
 NAME = "rltk_decode"
 
@@ -31,8 +33,7 @@ class Prefix:
     values: list[Tensor]
     """[P, K, L, D] each."""
     lengths_P: Tensor
-    hidden_PL: Tensor
-    """0 at a token, minus infinity at padding; added to the scores."""
+    is_token_PL: Tensor
 
 
 class Suffix(Cache):
@@ -109,6 +110,23 @@ def decoding(state: Decoding) -> Iterator[None]:
         ACTIVE.reset(token)
 
 
+def decode_mask(*, mask_function: Callable[..., Tensor], **_: object) -> Tensor:
+    """What to add to the scores [B, 1, 1, X]: 0 where a row may look, minus infinity elsewhere.
+
+    `mask_function(row, head, query position, key position)` is the model's own, so that windows and chunks are its too.
+    """
+    state = ACTIVE.get()
+    prefix, prompt_B = state.prefix, state.prompt_of_row()
+    row_B1, lengths_B1 = torch.arange(len(prompt_B), device=prompt_B.device)[:, None], prefix.lengths_P[prompt_B, None]
+    at_L = torch.arange(prefix.is_token_PL.shape[1], device=prompt_B.device)
+    at_BN = lengths_B1 + torch.arange(state.suffix.length + 1, device=prompt_B.device)
+    key_BX = torch.cat([at_L.expand(len(prompt_B), -1), at_BN], dim=1)
+    is_token_BX = torch.cat([prefix.is_token_PL[prompt_B], torch.ones_like(at_BN, dtype=torch.bool)], dim=1)
+    may_look_BX = mask_function(row_B1, torch.zeros_like(row_B1), at_BN[:, -1:], key_BX) & is_token_BX
+    mask_BX = torch.zeros(key_BX.shape, dtype=prefix.keys[0].dtype, device=prompt_B.device)
+    return mask_BX.masked_fill(~may_look_BX, -torch.inf)[:, None, None]
+
+
 def grouped_attention(
     module: Any,
     query: Tensor,
@@ -116,31 +134,40 @@ def grouped_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
-    sliding_window: int | None = None,
     softcap: float | None = None,
-    **_: object,
+    s_aux: Tensor | None = None,
+    **others: object,
 ) -> tuple[Tensor, None]:
-    """`query` [B, K * R, 1, D], `key` and `value` [B, K, N, D] as `Suffix.update` returned them: [B, 1, K * R, D]."""
+    """`query` [B, K * R, 1, D], `key` and `value` [B, K, N, D] as `Suffix.update` returned them: [B, 1, K * R, D].
+
+    `s_aux` [K * R] are gpt-oss's attention sinks: a score of each head's own that takes weight and gives nothing.
+    """
+    refuse_unknown(others)
     state, layer = ACTIVE.get(), module.layer_idx
     (rows, heads, _one, depth), key_heads = query.shape, key.shape[1]
     scale = depth**-0.5 if scaling is None else scaling
     query_BKRD = query.view(rows, key_heads, heads // key_heads, depth).to(key.dtype) * scale
+    # Autocast would cast keys and values anew at every step.
+    with torch.autocast(query.device.type, enabled=False):
+        to_prompt = from_prompt(state, query_BKRD, state.prefix.keys[layer])
+        scores_BKRX = torch.cat([to_prompt, query_BKRD @ key.transpose(2, 3)], dim=-1)
+        if softcap is not None:
+            scores_BKRX = softcap * torch.tanh(scores_BKRX / softcap)
+        if attention_mask is None or attention_mask.shape != (rows, 1, 1, scores_BKRX.shape[-1]):
+            raise NotImplementedError("the model makes its attention mask itself")
+        scores_BKRX = (scores_BKRX + attention_mask).float()
+        weights = softmax(scores_BKRX, s_aux).to(value.dtype)
+        weights_BKRL, weights_BKRN = weights.split([to_prompt.shape[-1], key.shape[2]], dim=-1)
+        out_BKRD = from_prompt(state, weights_BKRL, state.prefix.values[layer]) + weights_BKRN @ value
+    return out_BKRD.reshape(rows, 1, heads, -1).to(query.dtype), None
 
-    scores_BKRL = from_prompt(state, query_BKRD, state.prefix.keys[layer])
-    scores_BKRN = query_BKRD @ key.transpose(2, 3)
-    if softcap is not None:
-        scores_BKRL, scores_BKRN = (softcap * torch.tanh(scores / softcap) for scores in (scores_BKRL, scores_BKRN))
-    mask_BL = state.prefix.hidden_PL[state.prompt_of_row()]
-    scores_BKRL = scores_BKRL + mask_BL[:, None, None]
-    if sliding_window is not None:
-        out_of_prompt_BL, out_of_suffix_N = beyond_window(state, sliding_window)
-        scores_BKRL = scores_BKRL.masked_fill(out_of_prompt_BL[:, None, None], -torch.inf)
-        scores_BKRN = scores_BKRN.masked_fill(out_of_suffix_N, -torch.inf)
 
-    weights = torch.cat([scores_BKRL, scores_BKRN], dim=-1).float().softmax(-1).to(value.dtype)
-    weights_BKRL, weights_BKRN = weights.split([scores_BKRL.shape[-1], scores_BKRN.shape[-1]], dim=-1)
-    out_BKRD = from_prompt(state, weights_BKRL, state.prefix.values[layer]) + weights_BKRN @ value
-    return out_BKRD.reshape(rows, 1, heads, depth).to(query.dtype), None
+def softmax(scores_BKRX: Tensor, sinks: Tensor | None) -> Tensor:
+    """Weights of the keys; with sinks they add up to less than 1."""
+    if sinks is None:
+        return scores_BKRX.softmax(-1)
+    sinks_BKR1 = sinks.float().view(scores_BKRX.shape[1:3]).expand(scores_BKRX.shape[:3])[..., None]
+    return torch.cat([scores_BKRX, sinks_BKR1], dim=-1).softmax(-1)[..., :-1]
 
 
 def from_prompt(state: Decoding, rows_BKRX: Tensor, shared_PKXY: Tensor) -> Tensor:
@@ -151,13 +178,5 @@ def from_prompt(state: Decoding, rows_BKRX: Tensor, shared_PKXY: Tensor) -> Tens
     return state.collect(product.view(prompts, key_heads, group, repeats, -1).transpose(1, 2))
 
 
-def beyond_window(state: Decoding, window: int) -> tuple[Tensor, Tensor]:
-    """True where a key lies `window` positions or more before the query, in the prompt [B, L] and in the suffix [N]."""
-    lengths_B = state.prefix.lengths_P[state.prompt_of_row()]
-    positions_L = torch.arange(state.prefix.hidden_PL.shape[1], device=lengths_B.device)
-    suffix_N = torch.arange(state.suffix.length + 1, device=lengths_B.device)
-    current_B = lengths_B + state.suffix.length
-    return positions_L <= current_B[:, None] - window, suffix_N <= state.suffix.length - window
-
-
 AttentionInterface.register(NAME, grouped_attention)
+AttentionMaskInterface.register(NAME, decode_mask)

@@ -16,7 +16,8 @@ from rltk.models.modes import attending_through, evaluating
 from rltk.models.scoring import Head, last_hidden
 from rltk.rollout.attention import NAME, Decoding, Prefix, Suffix, decoding
 from rltk.rollout.draw import draw
-from rltk.rollout.sampler import Rollout, Sampling
+from rltk.rollout.lean import lean_adapters
+from rltk.rollout.sampler import Rollout, Sampling, uniforms
 
 COMPACT_BELOW = 0.8
 """Finished rows are computed along until this share is left: copying the cache at every exit would cost more."""
@@ -33,14 +34,12 @@ class NativeSampler:
     def sample(
         self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
     ) -> list[list[Rollout]]:
-        # A row's random numbers are its own, so neither `batch` nor who finishes first changes what is drawn.
-        generator = torch.Generator().manual_seed(seed)
-        uniforms_BT = torch.rand(len(prompts) * group, sampling.max_new_tokens, generator=generator).to(self.device)
+        uniforms_BT = uniforms(len(prompts) * group, sampling.max_new_tokens, seed).to(self.device)
         size, rollouts = max(1, self.batch // group), list[Rollout]()
-        with evaluating(self.model), torch.no_grad(), self.autocast():
+        with evaluating(self.model), torch.no_grad(), self.autocast(), lean_adapters(self.model, self.dtype):
             for start in range(0, len(prompts), size):
-                uniforms = uniforms_BT[start * group : (start + size) * group]
-                rollouts += self.complete(prompts[start : start + size], group, sampling, uniforms)
+                rows = slice(start * group, (start + size) * group)
+                rollouts += self.complete(prompts[start : start + size], group, sampling, uniforms_BT[rows])
         return [rollouts[start : start + group] for start in range(0, len(rollouts), group)]
 
     def complete(
@@ -78,14 +77,11 @@ class NativeSampler:
         dtype = (
             torch.float32 if self.device.type == "cpu" else self.dtype
         )  # CPUs multiply small float32 matrices faster
-        is_padding_PL = torch.arange(ids_PL.shape[1], device=self.device) >= lengths_P[:, None]
         prefix = Prefix(
             keys=[layer.keys.to(dtype).transpose(2, 3).contiguous() for layer in attention_layers(cache)],
             values=[layer.values.to(dtype).contiguous() for layer in attention_layers(cache)],
             lengths_P=lengths_P,
-            hidden_PL=torch.zeros(is_padding_PL.shape, dtype=dtype, device=self.device).masked_fill(
-                is_padding_PL, -torch.inf
-            ),
+            is_token_PL=torch.arange(ids_PL.shape[1], device=self.device) < lengths_P[:, None],
         )
         return prefix, hidden_PLH[torch.arange(len(prompts), device=self.device), lengths_P - 1]
 

@@ -6,6 +6,7 @@ Shapes: P prompts, G group (completions a prompt), T tokens of one completion.
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -35,3 +36,8 @@ class Sampler(Protocol):
     ) -> list[list[Rollout]]:
         """`group` completions of each prompt, in order. The same arguments and weights give the same tokens."""
         ...
+
+
+def uniforms(rows: int, tokens: int, seed: int) -> Tensor:
+    """[B, T], a row's random numbers: its own, so that neither the batch nor who finishes first changes its tokens."""
+    return torch.rand(rows, tokens, generator=torch.Generator().manual_seed(seed))
