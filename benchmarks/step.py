@@ -10,6 +10,7 @@ with its dynamic cache under bfloat16 autocast, one micro-batch, no gradient che
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -174,7 +175,7 @@ def measure_trl(args: argparse.Namespace) -> Measured:
     before = peak_memory()
     size = args.prompts * args.group
     options = GRPOConfig(
-        output_dir="/dev/null",
+        output_dir=tempfile.mkdtemp(),
         use_cpu=device().type == "cpu",
         bf16=True,
         report_to="none",
@@ -198,7 +199,9 @@ def measure_trl(args: argparse.Namespace) -> Measured:
 
     def rewards(completions: list[list[dict[str, str]]], gold: list[str], **_: Any) -> list[float | None]:
         texts = [completion[0]["content"] for completion in completions]
-        return [float(grade_number(text, answer).correct) for text, answer in zip(texts, gold, strict=True)]
+        found = [float(grade_number(text, answer).correct) for text, answer in zip(texts, gold, strict=True)]
+        measured.reward.append(sum(found) / len(found))
+        return [*found]
 
     class Clock(TrainerCallback):
         started = 0.0
@@ -220,7 +223,7 @@ def measure_trl(args: argparse.Namespace) -> Measured:
     generate = trainer._generate_single_turn
     trainer._generate_single_turn = timed(generate, measured)
     trainer.train()
-    for values in (measured.step_seconds, measured.rollout_seconds, measured.completion_tokens):
+    for values in (measured.step_seconds, measured.rollout_seconds, measured.completion_tokens, measured.reward):
         del values[0]
     measured.memory = peak_memory() - before
     return measured

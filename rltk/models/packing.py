@@ -158,16 +158,16 @@ def packed_attention(
     query_NKRD = (query[0] * scale).transpose(0, 1).unflatten(1, (key_heads, heads // key_heads))
     key_NKD, value_NKD = key[0].transpose(0, 1), value[0].transpose(0, 1)
 
-    prompt_query = query_NKRD[layout.prompt_PL].permute(0, 2, 3, 1, 4)  # [P, K, R, L, D]
-    prompt_key = key_NKD[layout.prompt_PL].permute(0, 2, 3, 1)  # [P, K, D, L]
-    prompt_value = value_NKD[layout.prompt_PL].transpose(1, 2)  # [P, K, L, D]
+    prompt_query = take(query_NKRD, layout.prompt_PL).permute(0, 2, 3, 1, 4)  # [P, K, R, L, D]
+    prompt_key = take(key_NKD, layout.prompt_PL).permute(0, 2, 3, 1)  # [P, K, D, L]
+    prompt_value = take(value_NKD, layout.prompt_PL).transpose(1, 2)  # [P, K, L, D]
     scores = capped(prompt_query @ prompt_key[:, :, None], softcap)  # [P, K, R, L, L]
     weights = attention_weights(scores, hidden_LL[:, None, None], dropout, value)
     prompt_out = (weights @ prompt_value[:, :, None]).permute(0, 3, 1, 2, 4)  # [P, L, K, R, D]
 
-    own_query = query_NKRD[layout.completion_PGT].permute(0, 3, 4, 1, 2, 5)  # [P, K, R, G, T, D]
-    own_key = key_NKD[layout.completion_PGT].permute(0, 3, 1, 4, 2)  # [P, K, G, D, T]
-    own_value = value_NKD[layout.completion_PGT].permute(0, 3, 1, 2, 4)  # [P, K, G, T, D]
+    own_query = take(query_NKRD, layout.completion_PGT).permute(0, 3, 4, 1, 2, 5)  # [P, K, R, G, T, D]
+    own_key = take(key_NKD, layout.completion_PGT).permute(0, 3, 1, 4, 2)  # [P, K, G, D, T]
+    own_value = take(value_NKD, layout.completion_PGT).permute(0, 3, 1, 2, 4)  # [P, K, G, T, D]
     size = own_query.shape[2:5]
     to_prompt = (own_query.flatten(2, 4) @ prompt_key).unflatten(2, size)  # [P, K, R, G, T, L]: one product a prompt
     to_own = own_query @ own_key[:, :, None]  # [P, K, R, G, T, T]
@@ -177,8 +177,18 @@ def packed_attention(
     own_out = (on_prompt.flatten(2, 4) @ prompt_value).unflatten(2, size) + on_own @ own_value[:, :, None]
     own_out = own_out.permute(0, 3, 4, 1, 2, 5)  # [P, G, T, K, R, D]
 
-    out = torch.cat([prompt_out[layout.is_prompt_PL], own_out[layout.is_completion_PGT]])
+    out = torch.cat([keep(prompt_out, layout.is_prompt_PL), keep(own_out, layout.is_completion_PGT)])
     return out.reshape(1, -1, heads, depth).to(query.dtype), None
+
+
+def take(rows: Tensor, places: Tensor) -> Tensor:
+    """`rows[places]`, by the operation whose backward pass is fast on CPUs."""
+    return rows.index_select(0, places.flatten()).unflatten(0, places.shape)
+
+
+def keep(padded: Tensor, is_kept: Tensor) -> Tensor:
+    """`padded[is_kept]`, likewise."""
+    return padded.flatten(0, is_kept.ndim - 1).index_select(0, is_kept.flatten().nonzero()[:, 0])
 
 
 def capped(scores: Tensor, softcap: float | None) -> Tensor:

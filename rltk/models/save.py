@@ -14,10 +14,13 @@ from rltk.run.atomic import new_folder
 def save_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
     """Complete or not at all. Trained weights keep their float32."""
     assert isinstance(model, (PeftModel, PreTrainedModel))
-    if isinstance(model, PreTrainedModel) and model.generation_config is not None:
-        model.generation_config = savable(model.generation_config)
     with new_folder(path) as beside:
-        model.save_pretrained(str(beside))
+        if isinstance(model, PeftModel):
+            # Or PEFT asks the hub whether the embeddings have grown; they are never adapted here.
+            model.save_pretrained(str(beside), save_embedding_layers=False)
+        else:
+            model.generation_config = savable(model.generation_config or GenerationConfig())
+            model.save_pretrained(str(beside))
         tokenizer.save_pretrained(str(beside))
 
 

@@ -1,6 +1,7 @@
 """What is saved computes, once loaded as anyone would load it, the same logits to the last bit."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,18 @@ def test_the_tokenizer_lies_beside_and_nothing_is_pickled(tune: str, tmp_path: P
     suffixes = {path.suffix for path in (tmp_path / "saved").iterdir()}
     assert ".safetensors" in suffixes
     assert suffixes <= {".safetensors", ".json", ".jinja", ".md"}
+
+
+def test_saving_an_adapter_does_not_ask_the_hub(tmp_path: Path) -> None:
+    """Where PEFT asks and gets no answer, it warns."""
+    base = tiny.model("qwen3")
+    base.config._name_or_path = base.name_or_path = "nobody/has-this-model"
+    model = add_lora(base, LoRA(rank=4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_model(model, tiny.tokenizer(), tmp_path / "adapter")
+    saved = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert saved["base_model_name_or_path"] == "nobody/has-this-model"
 
 
 def test_nothing_of_ours_is_in_the_saved_config(tmp_path: Path) -> None:

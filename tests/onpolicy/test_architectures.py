@@ -60,3 +60,20 @@ def test_what_is_sampled_is_what_trains_after_steps_too(
     assert max(step["largest_logprob_difference"] for step in metrics) < 1e-4
     assert max(abs(step["rollout_mismatch_kl"]) for step in metrics) < 1e-7
     assert abs(metrics[2]["entropy"] - metrics[0]["entropy"]) > 1e-3
+
+
+@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_recomputing_activations_changes_no_number(
+    architecture: str, arm: str, problems: Path, tmp_path: Path
+) -> None:
+    """Gradient checkpointing runs layers again while the backward pass goes on, where packing must still be in force."""
+    checkpoint, batch, gradients = made.checkpoint(tmp_path / "model", architecture), made.episodes(), []
+    for recomputes in (False, True):
+        model = {"gradient_checkpointing": recomputes}
+        learner = made.assembled(checkpoint, arm, "float32", problems, model=model).trainer.learner
+        for can_pack in (False, True):
+            learner.can_pack = can_pack
+            learner.optimizer_step(batch, Tally())
+            gradients.append([weight.grad for weight in learner.trained])
+            restore(learner, checkpoint, arm, problems)
