@@ -1,0 +1,76 @@
+"""The policy that comes with rltk: small, able to read any text, and with room to learn."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from rltk.cli import main
+from rltk.data.problems import load_problems
+from rltk.data.prompt import PromptRenderer
+from rltk.models.load import EMBEDDED_POLICY
+from rltk.recipe.schema import Data
+
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(EMBEDDED_POLICY)
+
+
+def test_it_is_small() -> None:
+    with safe_open(EMBEDDED_POLICY / "model.safetensors", "pt") as weights:
+        parameters = sum(weights.get_tensor(name).numel() for name in weights.keys())  # noqa: SIM118  # not a dict
+    assert 3_000_000 < parameters <= 6_000_000
+    assert sum(file.stat().st_size for file in EMBEDDED_POLICY.iterdir()) <= 12 * MIB
+    assert {file.suffix for file in EMBEDDED_POLICY.iterdir()} == {".json", ".jinja", ".safetensors"}
+
+
+@pytest.mark.parametrize(
+    "text", ["12 + 5 = 17\n#### 17", "naïve café", "你好世界", "🎉\u200d🎊", "\u202eabc", "ﷺ", "\x00\t"]
+)
+def test_any_text_survives_the_tokenizer(tokenizer: PreTrainedTokenizerBase, text: str) -> None:
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert len(ids) <= len(text.encode())
+
+
+def test_each_digit_is_a_token(tokenizer: PreTrainedTokenizerBase) -> None:
+    assert tokenizer.tokenize("#### 1234") == ["####", "Ġ1", "2", "3", "4"]
+
+
+def test_the_prompt_is_what_it_was_taught(tokenizer: PreTrainedTokenizerBase) -> None:
+    data = Data(path="embedded/word-problems", size=1)
+    problem = load_problems(data, "train")[0]
+    assert PromptRenderer(tokenizer, data).text(problem) == f"<|user|>{problem.question}<|assistant|>"
+    conversation = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
+    conversation.append({"role": "assistant", "content": "A"})
+    rendered = tokenizer.apply_chat_template(conversation, tokenize=False)
+    assert rendered == "<|system|>S<|user|>U<|assistant|>A<|end|>"
+
+
+def test_it_starts_with_room_to_learn(tmp_path: Path) -> None:
+    """Its likeliest answer is a guess, and is right for 15 to 50 % of 1,000 problems that nothing was trained on."""
+    arguments = ["embedded/policy", "--task", "word-problems", "--samples", "0", "--max-new-tokens", "96"]
+    assert main(["eval", *arguments, "--out", str(tmp_path / "out"), "--json"]) == 0
+    score = json.loads((tmp_path / "out" / "scores.json").read_text())["word-problems"]
+    assert score["n"] == 1000
+    assert 0.15 < score["accuracy"] < 0.5
+    assert score["unreadable"] < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tune", ["lora", "full"])
+def test_it_learns(tune: str, tmp_path: Path) -> None:
+    """The shipped laptop recipe gains at least 20 points, greedy and sampled, on problems held out."""
+    run = tmp_path / "run"
+    overrides = [f"tune.type={tune}", "eval.every=0", "eval.limit=500"]
+    assert main(["train", "gsm8k_grpo", *overrides, "--profile", "laptop", "--run", str(run), "--quiet"]) == 0
+    scores = json.loads((run / "scores.json").read_text())
+    before, after = (Namespace(**scores[when]["word-problems"]) for when in ("before", "after"))
+    assert after.accuracy - before.accuracy > 0.2
+    assert after.sampled["accuracy"] - before.sampled["accuracy"] > 0.2
