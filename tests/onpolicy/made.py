@@ -94,10 +94,10 @@ def checkpoint(path: Path, architecture: str = "qwen3", dtype: torch.dtype = tor
     return path
 
 
-def assembled(model: Path, arm: str, dtype: str, problems: Path, *, seed: int = 0, **sections: Any) -> Assembled:
+def assembled(checkpoint: Path, arm: str, dtype: str, problems: Path, *, seed: int = 0, **sections: Any) -> Assembled:
     """A trainer for problems whose answers are single digits; sections are laid over its recipe."""
     settings: dict[str, Any] = {
-        "model": {"path": str(model), "dtype": dtype},
+        "model": {"path": str(checkpoint), "dtype": dtype},
         "algo": {"prompts": 4, "group": 4, "mask_truncated": False},
         "rollout": {"max_new_tokens": 6},
         "eval": {"tasks": (str(problems),)},

@@ -1,11 +1,12 @@
 """Completions sampled by something other than the policy that trains stop the run, and the message says by what."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from rltk.errors import UserError
@@ -32,7 +33,7 @@ class FaultySampler:
             return self.sampler.sample(prompts, group, sampling, seed=seed)
 
 
-def trained_a_little(tmp_path: Path, tune: dict[str, object], dtype: str) -> Trainer:
+def trained_a_little(tmp_path: Path, tune: Mapping[str, object], dtype: str) -> Trainer:
     """A policy that has moved away from its base, with the weights before that in `learner.stale`."""
     chosen = recipe(model={"path": str(tiny.folder(tmp_path / "model")), "dtype": dtype}, tune=tune)
     trainer = assemble(chosen, load_inputs(chosen), torch.device("cpu")).trainer
@@ -68,7 +69,7 @@ def test_each_fault_is_named(fault: str, dtype: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("tune", [LORA, FULL], ids=["lora", "full"])
-def test_a_faithful_sampler_passes(tune: dict[str, object], dtype: str, tmp_path: Path) -> None:
+def test_a_faithful_sampler_passes(tune: Mapping[str, object], dtype: str, tmp_path: Path) -> None:
     trainer = trained_a_little(tmp_path, tune, dtype)
     for step in range(2):
         metrics = train_step(trainer, step)
@@ -93,4 +94,4 @@ def test_scaling_is_restored_after_an_error(tmp_path: Path) -> None:
 
 
 def scalings(model: nn.Module) -> list[float]:
-    return [module.scaling["default"] for module in model.modules() if hasattr(module, "lora_A") and module.lora_A]
+    return [module.scaling["default"] for module in model.modules() if isinstance(module, LoraLayer)]

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
 from rltk.errors import UserError
-from rltk.models.adapters import add_lora
+from rltk.models.adapters import adapter_off, adapter_scaled, add_lora
 from rltk.models.scoring import make_rows, score
 from rltk.recipe.schema import LoRA
 from rltk.rollout.engines import choose_engine, make_sampler, runs_natively
@@ -81,6 +82,33 @@ def test_sampled_log_probabilities_are_those_that_train(architecture: str, arm: 
         assert difference(model, PROMPTS, groups, temperature) < 1e-5
         lengths = {len(rollout.tokens_T) for group in groups for rollout in group}
         assert len(lengths) > 5 and max(lengths) > 20
+
+
+@pytest.mark.parametrize(("engine", "arm"), list(product(ENGINES, ["lora", "full"])))
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_in_bfloat16_they_differ_by_rounding_and_by_nothing_else(architecture: str, arm: str, engine: str) -> None:
+    """A scale of alpha / rank that is no power of two, so that it rounds; an adapter left out or doubled is far off."""
+    model = tiny.model(architecture)
+    if arm == "lora":
+        model = off_base(add_lora(model, LoRA(rank=4, alpha=6)))
+    sampler = make_sampler(engine, model, stops=STOPS, pad=0, batch=64, dtype=torch.bfloat16)
+    groups = sampler.sample(PROMPTS, 6, LONG, seed=5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert mean_difference(model, groups) < 0.03
+    if arm == "lora":
+        assert isinstance(model, PeftModel)
+        for wrong in (adapter_off(model), adapter_scaled(model, 2.0)):
+            with torch.autocast("cpu", torch.bfloat16), wrong:
+                assert mean_difference(model, groups) > 0.15
+
+
+def mean_difference(model: nn.Module, groups: list[list[Rollout]]) -> float:
+    rows = make_rows(
+        [p for p, group in zip(PROMPTS, groups, strict=True) for _ in group], [r.tokens_T for r in flat(groups)]
+    )
+    with torch.no_grad():
+        scored_N = score(model, rows, 1.0).logprobs_BT[rows.mask_BT]
+    return (scored_N - torch.cat([rollout.logprobs_T for rollout in flat(groups)])).abs().mean().item()
 
 
 ODD = {
@@ -228,6 +256,7 @@ def state_of(model: nn.Module) -> dict[str, Any]:
         "types": {name: (weight.dtype, weight.requires_grad) for name, weight in model.named_parameters()},
         "modes": {name: module.training for name, module in model.named_modules()},
         "hooks": sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()),
+        "forwards": [name for name, module in model.named_modules() if "forward" in vars(module)],
         "attention": base.config._attn_implementation,
         "generation": base.generation_config.to_dict(),
         "gradients": [name for name, weight in model.named_parameters() if weight.grad is not None],
