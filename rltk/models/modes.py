@@ -42,4 +42,4 @@ def refuse_unknown(arguments: dict[str, object]) -> None:
     """An architecture that passes more to its attention computes something that ours would silently leave out."""
     unknown = sorted(name for name, value in arguments.items() if value is not None and name not in IGNORED)
     if unknown:
-        raise NotImplementedError(f"the model's attention takes {', '.join(unknown)}")
+        raise ValueError(f"the model's attention takes {', '.join(unknown)}")

@@ -151,7 +151,7 @@ def packed_attention(
     assert layout is not None
     longest, (_, _, tokens) = layout.prompt_PL.shape[1], layout.completion_PGT.shape
     if attention_mask is None or attention_mask.shape[1:] != (longest + tokens, longest + tokens):
-        raise NotImplementedError("the model makes its attention mask itself")
+        raise ValueError("the model makes its attention mask itself")
     hidden_LL, hidden_TX = attention_mask[:, :longest, :longest], attention_mask[:, longest:]
     heads, key_heads, depth = query.shape[1], key.shape[1], query.shape[3]
     scale = depth**-0.5 if scaling is None else scaling

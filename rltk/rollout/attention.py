@@ -154,7 +154,7 @@ def grouped_attention(
         if softcap is not None:
             scores_BKRX = softcap * torch.tanh(scores_BKRX / softcap)
         if attention_mask is None or attention_mask.shape != (rows, 1, 1, scores_BKRX.shape[-1]):
-            raise NotImplementedError("the model makes its attention mask itself")
+            raise ValueError("the model makes its attention mask itself")
         scores_BKRX = (scores_BKRX + attention_mask).float()
         weights = softmax(scores_BKRX, s_aux).to(value.dtype)
         weights_BKRL, weights_BKRN = weights.split([to_prompt.shape[-1], key.shape[2]], dim=-1)

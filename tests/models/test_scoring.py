@@ -217,6 +217,6 @@ def test_architectures_that_cannot_be_packed_say_so() -> None:
     assert not packs_faithfully(tiny_model("falcon_h1", **STATES))
     sinks, layout = mixture("gpt_oss"), pack([Group([1, 2], [torch.tensor([3])])], torch.device("cpu"))
     assert not packs_faithfully(sinks)
-    with packed(sinks, layout), pytest.raises(NotImplementedError, match="the model's attention takes s_aux"):
+    with packed(sinks, layout), pytest.raises(ValueError, match="the model's attention takes s_aux"):
         score_packed(sinks, layout, 1.0)
     assert not packs_faithfully(tiny_model("doge"))
