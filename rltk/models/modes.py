@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -29,6 +30,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def computing_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """Products are computed in `dtype` within, whatever the weights are held in; float32 is as is."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 IGNORED = frozenset(

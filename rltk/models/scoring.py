@@ -35,6 +35,9 @@ class Rows(NamedTuple):
     mask_BT: Tensor
     """True where there is a completion token."""
 
+    def to(self, device: torch.device) -> "Rows":
+        return Rows(*(tensor.to(device) for tensor in self))
+
 
 def make_rows(prompts: Sequence[Sequence[int]], completions: Sequence[Tensor]) -> Rows:
     lengths = [(len(prompt), len(tokens)) for prompt, tokens in zip(prompts, completions, strict=True)]
@@ -54,8 +57,7 @@ def score(model: nn.Module, rows: Rows, temperature: float, chunk: int = CHUNK) 
     targets_N = rows.ids_BL.roll(-1, dims=1)[rows.scored_BL]
     logprobs_N, entropy_N = chunked_logprobs(Head(model), hidden_NH, targets_N, temperature, chunk)
     # One row's scored tokens are consecutive in both masks, so the flat order is the same.
-    logprobs_BT = logprobs_N.new_zeros(rows.mask_BT.shape).masked_scatter(rows.mask_BT, logprobs_N)
-    return Scores(logprobs_BT, entropy_N.new_zeros(rows.mask_BT.shape).masked_scatter(rows.mask_BT, entropy_N))
+    return Scores(padded(logprobs_N, rows.mask_BT), padded(entropy_N, rows.mask_BT))
 
 
 def score_packed(model: nn.Module, layout: Layout, temperature: float) -> Scores:
@@ -66,8 +68,12 @@ def score_packed(model: nn.Module, layout: Layout, temperature: float) -> Scores
     logprobs_S, entropy_S = chunked_logprobs(Head(model), hidden_NH, layout.target_S, temperature, CHUNK)
     is_token_BT = layout.is_completion_PGT.flatten(0, 1)
     is_token_BT = is_token_BT[is_token_BT[:, 0]]  # groups smaller than the largest leave rows empty
-    logprobs_BT = logprobs_S.new_zeros(is_token_BT.shape).masked_scatter(is_token_BT, logprobs_S)
-    return Scores(logprobs_BT, entropy_S.new_zeros(is_token_BT.shape).masked_scatter(is_token_BT, entropy_S))
+    return Scores(padded(logprobs_S, is_token_BT), padded(entropy_S, is_token_BT))
+
+
+def padded(values_N: Tensor, is_value_BT: Tensor) -> Tensor:
+    """The values where the mask is True, in order; zero elsewhere."""
+    return values_N.new_zeros(is_value_BT.shape).masked_scatter(is_value_BT, values_N)
 
 
 def packs_faithfully(model: nn.Module) -> bool:
@@ -85,7 +91,7 @@ def packs_faithfully(model: nn.Module) -> bool:
                 found_BT = score_packed(model, layout, 1.0).logprobs_BT
         except (ValueError, TypeError, AttributeError, AssertionError, IndexError, RuntimeError):
             return False  # the model's code has no place for another attention
-        expected_BT = score(model, Rows(*(tensor.to(device) for tensor in rows)), 1.0).logprobs_BT
+        expected_BT = score(model, rows.to(device), 1.0).logprobs_BT
     return torch.allclose(found_BT, expected_BT, atol=1e-3)
 
 

@@ -15,8 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from rltk.models.adapters import adapter_off
 from rltk.models.load import compute_dtype
+from rltk.models.modes import computing_in
 from rltk.models.packing import Active, pack, packed
-from rltk.models.scoring import Rows, Scores, make_rows, score, score_packed
+from rltk.models.scoring import Scores, make_rows, score, score_packed
 from rltk.onpolicy.episodes import Episode, groups, micro_batches, parts
 from rltk.onpolicy.objective import Batch, Objective, k3, policy_objective, token_weights, truncated_importance
 from rltk.recipe.schema import GRPO, RLOO, Optim, Recipe
@@ -162,11 +163,11 @@ class Learner:
 
     def score(self, model: nn.Module, episodes: Sequence[Episode]) -> Scores:
         """Log-probabilities of these episodes, whose forward pass `arranged` may have prepared."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with computing_in(self.dtype, self.device):
             if Active.layout is not None:
                 return score_packed(model, Active.layout, self.temperature)
             rows = make_rows([episode.prompt for episode in episodes], [episode.tokens_T for episode in episodes])
-            return score(model, Rows(*(tensor.to(self.device) for tensor in rows)), self.temperature)
+            return score(model, rows.to(self.device), self.temperature)
 
     def pad(self, rows: Sequence[Tensor]) -> Tensor:
         return pad_sequence(list(rows), batch_first=True).to(self.device)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from rltk.errors import UserError
-from rltk.models.scoring import Rows, make_rows, score
+from rltk.models.scoring import make_rows, score
 from rltk.rollout.generate import GenerateSampler
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Sampler, Sampling
@@ -46,6 +46,6 @@ def runs_natively(model: nn.Module) -> bool:
     rows = make_rows([prompt for prompt in PROBE for _ in range(2)], [rollout.tokens_T for rollout in rollouts])
     device = next(model.parameters()).device
     with torch.no_grad():
-        expected_BT = score(model, Rows(*(tensor.to(device) for tensor in rows)), 1.0).logprobs_BT
+        expected_BT = score(model, rows.to(device), 1.0).logprobs_BT
     found_BT = torch.stack([rollout.logprobs_T for rollout in rollouts]).to(expected_BT)
     return torch.allclose(found_BT, expected_BT, atol=CLOSE)

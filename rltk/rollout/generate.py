@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
-from rltk.models.modes import evaluating
+from rltk.models.modes import computing_in, evaluating
 from rltk.rollout.draw import draw
 from rltk.rollout.sampler import Rollout, Sampling, uniforms
 
@@ -39,7 +39,7 @@ class GenerateSampler:
     def complete(self, rows: list[Sequence[int]], sampling: Sampling, uniforms_BT: Tensor) -> list[Rollout]:
         ids_BL, attention_BL = pad_left(rows, self.pad)
         drawing = Drawing(sampling, uniforms_BT)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with computing_in(self.dtype, self.device):
             output = self.base.generate(  # pyright: ignore[reportCallIssue]  # nn.Module's attributes are untyped
                 input_ids=ids_BL.to(self.device),
                 attention_mask=attention_BL.to(self.device),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from rltk.models.modes import attending_through, evaluating
+from rltk.models.modes import attending_through, computing_in, evaluating
 from rltk.models.scoring import Head, last_hidden
 from rltk.rollout.attention import NAME, Decoding, Prefix, Suffix, decoding
 from rltk.rollout.draw import draw
@@ -31,12 +31,18 @@ class NativeSampler:
         self.device = next(model.parameters()).device
         self.stops = torch.tensor(stops, device=self.device)
 
+    @torch.no_grad()
     def sample(
         self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
     ) -> list[list[Rollout]]:
         uniforms_BT = uniforms(len(prompts) * group, sampling.max_new_tokens, seed).to(self.device)
         size, rollouts = max(1, self.batch // group), list[Rollout]()
-        with evaluating(self.model), torch.no_grad(), self.autocast(), lean_adapters(self.model, self.dtype):
+        with (
+            evaluating(self.model),
+            torch.no_grad(),
+            computing_in(self.dtype, self.device),
+            lean_adapters(self.model, self.dtype),
+        ):
             for start in range(0, len(prompts), size):
                 rows = slice(start * group, (start + size) * group)
                 rollouts += self.complete(prompts[start : start + size], group, sampling, uniforms_BT[rows])
@@ -74,9 +80,8 @@ class NativeSampler:
         ids_PL = nn.utils.rnn.pad_sequence([torch.tensor(prompt) for prompt in prompts], batch_first=True)
         cache = DynamicCache()
         hidden_PLH = last_hidden(self.model, ids_PL.to(self.device), past_key_values=cache)
-        dtype = (
-            torch.float32 if self.device.type == "cpu" else self.dtype
-        )  # CPUs multiply small float32 matrices faster
+        # CPUs multiply small float32 matrices faster than small bfloat16 ones.
+        dtype = torch.float32 if self.device.type == "cpu" else self.dtype
         prefix = Prefix(
             keys=[layer.keys.to(dtype).transpose(2, 3).contiguous() for layer in attention_layers(cache)],
             values=[layer.values.to(dtype).contiguous() for layer in attention_layers(cache)],
@@ -92,9 +97,6 @@ class NativeSampler:
         )
         state.suffix.length += 1
         return head(hidden_B1H[:, 0])
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 
 class Written:
