@@ -39,6 +39,8 @@ class Layout:
     is_prompt_PL: Tensor
     completion_PGT: Tensor
     is_completion_PGT: Tensor
+    seen_PGX: Tensor
+    """What a completion sees: its prompt and itself."""
     predictor_S: Tensor
     """The token whose hidden state predicts each completion token: the one before it."""
     target_S: Tensor
@@ -61,13 +63,15 @@ def pack(groups: Sequence[Group], device: torch.device) -> Layout:
     predictor_BT = torch.cat([last_of_prompt_P[owner_B][:, None], place_BT[:, :-1]], dim=1)
     position_BT = is_prompt_PL.sum(1)[owner_B][:, None] + at_BT
     slots = Slots(owner_B, len(groups))
+    completion_PGT = slots.spread(place_BT)
     layout = Layout(
         ids_1N=torch.cat([*prompts, *completions])[None],
         positions_1N=torch.cat([at_PL[is_prompt_PL], position_BT[is_token_BT]])[None],
         prompt_PL=prompt_PL,
         is_prompt_PL=is_prompt_PL,
-        completion_PGT=slots.spread(place_BT),
+        completion_PGT=completion_PGT,
         is_completion_PGT=slots.spread(is_token_BT),
+        seen_PGX=torch.cat([prompt_PL[:, None].expand(-1, completion_PGT.shape[1], -1), completion_PGT], dim=2),
         predictor_S=predictor_BT[is_token_BT],
         target_S=torch.cat(completions),
     )
@@ -149,56 +153,64 @@ def packed_attention(
     refuse_unknown(others)
     layout = Active.layout
     assert layout is not None
-    longest, (_, _, tokens) = layout.prompt_PL.shape[1], layout.completion_PGT.shape
+    longest, tokens = layout.prompt_PL.shape[1], layout.completion_PGT.shape[2]
     if attention_mask is None or attention_mask.shape[1:] != (longest + tokens, longest + tokens):
         raise ValueError("the model makes its attention mask itself")
-    hidden_LL, hidden_TX = attention_mask[:, :longest, :longest], attention_mask[:, longest:]
-    heads, key_heads, depth = query.shape[1], key.shape[1], query.shape[3]
-    scale = depth**-0.5 if scaling is None else scaling
-    query_NKRD = (query[0] * scale).transpose(0, 1).unflatten(1, (key_heads, heads // key_heads))
-    key_NKD, value_NKD = key[0].transpose(0, 1), value[0].transpose(0, 1)
-
-    prompt_query = take(query_NKRD, layout.prompt_PL).permute(0, 2, 3, 1, 4)  # [P, K, R, L, D]
-    prompt_key = take(key_NKD, layout.prompt_PL).permute(0, 2, 3, 1)  # [P, K, D, L]
-    prompt_value = take(value_NKD, layout.prompt_PL).transpose(1, 2)  # [P, K, L, D]
-    scores = capped(prompt_query @ prompt_key[:, :, None], softcap)  # [P, K, R, L, L]
-    weights = attention_weights(scores, hidden_LL[:, None, None], dropout, value)
-    prompt_out = (weights @ prompt_value[:, :, None]).permute(0, 3, 1, 2, 4)  # [P, L, K, R, D]
-
-    own_query = take(query_NKRD, layout.completion_PGT).permute(0, 3, 4, 1, 2, 5)  # [P, K, R, G, T, D]
-    own_key = take(key_NKD, layout.completion_PGT).permute(0, 3, 1, 4, 2)  # [P, K, G, D, T]
-    own_value = take(value_NKD, layout.completion_PGT).permute(0, 3, 1, 2, 4)  # [P, K, G, T, D]
-    size = own_query.shape[2:5]
-    to_prompt = (own_query.flatten(2, 4) @ prompt_key).unflatten(2, size)  # [P, K, R, G, T, L]: one product a prompt
-    to_own = own_query @ own_key[:, :, None]  # [P, K, R, G, T, T]
-    scores = capped(torch.cat([to_prompt, to_own], dim=-1), softcap)
-    weights = attention_weights(scores, hidden_TX[:, None, None, None], dropout, value)
-    on_prompt, on_own = weights.split([to_prompt.shape[-1], to_own.shape[-1]], dim=-1)
-    own_out = (on_prompt.flatten(2, 4) @ prompt_value).unflatten(2, size) + on_own @ own_value[:, :, None]
-    own_out = own_out.permute(0, 3, 4, 1, 2, 5)  # [P, G, T, K, R, D]
-
-    out = torch.cat([keep(prompt_out, layout.is_prompt_PL), keep(own_out, layout.is_completion_PGT)])
-    return out.reshape(1, -1, heads, depth).to(query.dtype), None
+    scale = query.shape[3] ** -0.5 if scaling is None else scaling
+    arguments = (query[0] * scale, key[0], value[0], softcap, dropout)
+    # Autocast would take the softmax through float32 copies; within it is in float32 anyway.
+    with torch.autocast(query.device.type, enabled=False):
+        prompt_hidden, own_hidden = attention_mask[:, None, :longest, :longest], attention_mask[:, None, longest:]
+        of_prompts = attend(layout.prompt_PL[:, None], layout.prompt_PL[:, None], prompt_hidden, *arguments)
+        of_completions = attend(layout.completion_PGT, layout.seen_PGX, own_hidden, *arguments)
+    out = torch.cat([keep(of_prompts[:, 0], layout.is_prompt_PL), keep(of_completions, layout.is_completion_PGT)])
+    return out[None].to(query.dtype), None
 
 
-def take(rows: Tensor, places: Tensor) -> Tensor:
-    """`rows[places]`, by the operation whose backward pass is fast on CPUs."""
-    return rows.index_select(0, places.flatten()).unflatten(0, places.shape)
+def attend(
+    query_PGT: Tensor,
+    key_PGX: Tensor,
+    hidden_PGTX: Tensor,
+    query_HND: Tensor,
+    key_KND: Tensor,
+    value_KND: Tensor,
+    softcap: float | None,
+    dropout: float,
+) -> Tensor:
+    """What the tokens at the places `query_PGT` gather from those at `key_PGX`, [P, G, T, K * R, D].
+
+    Rows are gathered in the order in which the products want them, so that nothing is copied in between.
+    """
+    (prompts, group, tokens), (key_heads, _, depth) = query_PGT.shape, key_KND.shape
+    repeats = len(query_HND) // key_heads
+    query_BTD = gather(query_HND.to(value_KND.dtype), query_PGT, repeats).view(-1, repeats * tokens, depth)
+    key_BXD, value_BXD = (
+        gather(rows.to(value_KND.dtype), key_PGX, 1).view(len(query_BTD), -1, depth) for rows in (key_KND, value_KND)
+    )
+    scores = capped(query_BTD @ key_BXD.transpose(1, 2), softcap)
+    by_head = scores.view(key_heads, prompts, group, repeats, tokens, -1)
+    weights = by_head.masked_fill(hidden_PGTX[:, :, None], -torch.inf).softmax(-1).view_as(scores)
+    out = nn.functional.dropout(weights, dropout) @ value_BXD
+    return out.view(key_heads, prompts, group, repeats, tokens, depth).permute(1, 2, 4, 0, 3, 5).flatten(3, 4)
+
+
+def gather(rows_HND: Tensor, place_PGT: Tensor, repeats: int) -> Tensor:
+    """[K, P, G, R, T, D], the rows of H = K * R heads at these places."""
+    heads, _, depth = rows_HND.shape
+    head_KR = torch.arange(heads, device=place_PGT.device).view(-1, 1, 1, repeats, 1)
+    index = place_PGT[None, :, :, None] * heads + head_KR  # rows lie token by token, each with all heads
+    rows = rows_HND.transpose(0, 1).reshape(-1, depth)
+    return rows.index_select(0, index.flatten()).view(*index.shape, depth)
 
 
 def keep(padded: Tensor, is_kept: Tensor) -> Tensor:
-    """`padded[is_kept]`, likewise."""
+    """`padded[is_kept]`, by the operation whose backward pass is fast on CPUs."""
     return padded.flatten(0, is_kept.ndim - 1).index_select(0, is_kept.flatten().nonzero()[:, 0])
 
 
 def capped(scores: Tensor, softcap: float | None) -> Tensor:
     """Gemma 2 squashes attention scores."""
     return scores if softcap is None else softcap * torch.tanh(scores / softcap)
-
-
-def attention_weights(scores: Tensor, hidden: Tensor, dropout: float, value: Tensor) -> Tensor:
-    weights = scores.float().masked_fill(hidden, -torch.inf).softmax(-1)
-    return nn.functional.dropout(weights, dropout).to(value.dtype)
 
 
 AttentionInterface.register(NAME, packed_attention)

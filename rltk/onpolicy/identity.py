@@ -5,6 +5,7 @@ silent failure of reinforcement learning with LoRA: losses stay finite and nothi
 divergence between sampler and trainer that precision does not explain, and each is named by what explains it instead.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -17,17 +18,20 @@ from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.learner import Learner
 
 PROBES = 8
-"""Completions a step that are scored once more for this check."""
+"""Completions that are scored to find out who sampled."""
 EXPLAINED = {torch.bfloat16: 1e-2, torch.float32: 1e-4}
 """KL (nats a token) that rounding explains, by compute type; 0.01 is where training is known to stay stable."""
 IMPOSSIBLE = 0.2
 """KL above which no arithmetic is an excuse, whoever sampled."""
 
 
-def check_sampler(learner: Learner, episodes: Sequence[Episode], step: int) -> None:
-    """Raises `UserError` if the completions of `step` (from 1) were not sampled by the policy that trains."""
+def check_sampler(learner: Learner, episodes: Sequence[Episode], step: int, mismatch: float) -> None:
+    """Raises `UserError` if the completions of `step` (from 1) were not sampled by the policy that trains.
+
+    `mismatch` is the KL divergence that training found; where nothing was trained it is nan, and measured here.
+    """
     probes = episodes[:: max(1, len(episodes) // PROBES)][:PROBES]
-    found = learner.mismatch(probes)
+    found = learner.mismatch(probes) if math.isnan(mismatch) else mismatch
     if found <= EXPLAINED[learner.dtype]:
         return
     suspects = dict(mismatch_of_suspects(learner, probes))

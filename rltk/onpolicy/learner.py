@@ -5,8 +5,8 @@ Shapes: B completions, T completion tokens (padded on the right).
 
 import copy
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from rltk.models.adapters import adapter_off
+from rltk.models.lean import Layers, lean_training
 from rltk.models.load import compute_dtype
 from rltk.models.modes import computing_in
 from rltk.models.packing import Active, pack, packed
@@ -59,6 +60,7 @@ class Learner:
         self.reference = model if self.has_adapter or self.algo.kl == 0 else frozen_copy(model)
         """With LoRA the reference is the policy with its adapter off; full fine-tuning has to keep a copy."""
         self.heads = model.config.get_text_config().num_attention_heads  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        self.layers = Layers(model)
         self.can_pack = can_pack
         """GPUs have fused attention for rows; CPUs gain more from computing each prompt once."""
         self.stale: list[Tensor] | None = None
@@ -67,8 +69,11 @@ class Learner:
             self.trained, lr=lr, betas=self.optim.betas, eps=self.optim.eps, weight_decay=self.optim.weight_decay
         )
 
-    def learn(self, episodes: Sequence[Episode], step: int) -> Tally:
-        """All optimizer steps over one step's episodes."""
+    def learn(self, episodes: Sequence[Episode], step: int, check: Callable[[float], None] | None = None) -> Tally:
+        """All optimizer steps over one step's episodes.
+
+        Before each of them `check` gets the mean mismatch so far, nan if nothing taught; it raises to forbid the step.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * schedule(self.optim, step)
         if self.has_adapter:
@@ -78,11 +83,15 @@ class Learner:
         self.model.train()
         for _ in range(self.algo.epochs):
             for part in parts(fixed, self.algo.updates):
-                self.optimizer_step(part, tally)
+                self.accumulate(part, tally)
+                if check is not None:
+                    check(tally.mean(tally.mismatch))
+                self.optimizer_step(tally)
         self.model.eval()
         return tally
 
-    def optimizer_step(self, part: Sequence[Episode], tally: Tally) -> None:
+    def accumulate(self, part: Sequence[Episode], tally: Tally) -> None:
+        """The gradient of one optimizer step."""
         batch = Batch(len(part), sum(episode.trained_tokens for episode in part), self.max_new_tokens)
         for weight in self.trained:
             weight.grad = torch.zeros_like(weight)  # not None: Adam's momentum moves on though nothing is learned
@@ -94,6 +103,8 @@ class Learner:
             tally.loss += objective.loss.item()
             tally.kl += objective.kl.item()
             tally.clipped += objective.clipped.item()
+
+    def optimizer_step(self, tally: Tally) -> None:
         norm = float(nn.utils.clip_grad_norm_(self.trained, self.optim.max_grad_norm))
         if not math.isfinite(norm):  # one bad batch must not end in weights of nan
             tally.skipped += 1
@@ -126,11 +137,13 @@ class Learner:
 
     def fix_logprobs(self, episodes: Sequence[Episode]) -> list[Episode]:
         """Log-probabilities that later optimizer steps compare with, taken before the first of them."""
-        nothing = [None] * len(episodes)
-        is_several = self.algo.updates * self.algo.epochs > 1
-        old = self.logprobs(self.model, episodes) if is_several else nothing
-        with adapter_off(self.reference):
-            reference = self.logprobs(self.reference, episodes) if self.algo.kl > 0 else nothing
+        old: Sequence[Tensor | None] = [None] * len(episodes)
+        reference: Sequence[Tensor | None] = [None] * len(episodes)
+        if self.algo.updates * self.algo.epochs > 1:
+            old = self.logprobs(self.model, episodes)
+        if self.algo.kl > 0:
+            with adapter_off(self.reference):
+                reference = self.logprobs(self.reference, episodes)
         return [
             episode._replace(old_logprobs_T=old_T, reference_logprobs_T=reference_T)
             for episode, old_T, reference_T in zip(episodes, old, reference, strict=True)
@@ -154,8 +167,14 @@ class Learner:
         sampled = torch.cat([episode.rollout.logprobs_T for episode in episodes]).to(self.device)
         return k3(logprobs - sampled).mean().item()
 
-    def arranged(self, model: nn.Module, episodes: Sequence[Episode]) -> AbstractContextManager[None]:
+    @contextmanager
+    def arranged(self, model: nn.Module, episodes: Sequence[Episode]) -> Iterator[None]:
         """Within it `score` computes each prompt once for its group, where that pays; backward passes end within."""
+        layers = self.layers if model is self.model else Layers(model)
+        with lean_training(layers, self.dtype), self.packing(model, episodes):
+            yield
+
+    def packing(self, model: nn.Module, episodes: Sequence[Episode]) -> AbstractContextManager[None]:
         if not self.can_pack:
             return nullcontext()
         layout = pack(groups(episodes), self.device)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -105,8 +106,8 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
         for p, (prompt, group) in enumerate(zip(prompts, groups, strict=True))
         for g, completion in enumerate(group)
     ]
-    check_sampler(trainer.learner, episodes, step + 1)
-    tally = trainer.learner.learn(episodes, step)
+    check = partial(check_sampler, trainer.learner, episodes, step + 1)
+    tally = trainer.learner.learn(episodes, step, check)
     return step_metrics(trainer.learner, episodes, rewards_PG, tally, sampled - started, time.monotonic() - sampled)
 
 

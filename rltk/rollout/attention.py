@@ -4,98 +4,109 @@ Registered with transformers as `rltk_decode`, attention and mask, so it serves 
 the `AttentionInterface`. A row attends in two products, to its prompt's keys (read once for the whole group) and to its
 own suffix, joined in one softmax.
 
-Shapes: P prompts, G rows a prompt, B rows still decoded (at most P * G), K key heads, R query heads a key head,
-L prompt tokens (padded on the right), N suffix tokens, X = L + N, D head size.
+Shapes: P prompts, G rows a prompt (at most), B rows still decoded, K key heads, R query heads a key head, L prompt
+tokens (padded on the right), N suffix columns, C all columns there is room for, X = L + N, D head size.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.cache_utils import Cache
+from transformers.masking_utils import causal_mask_function
 
 from rltk.models.modes import refuse_unknown
+from rltk.rollout.cache import Prefix, Suffix
 
 NAME = "rltk_decode"
+SHRINK_BELOW = 0.5
+"""Prompts without rows are kept until this share is left."""
 
 
-@dataclass
-class Prefix:
-    """Keys and values of the prompts, a pair a layer, and which positions hold a token."""
+class Decoding:
+    """Who is decoded and what they attend to: what the attention function needs and a model's code does not pass."""
 
-    keys: list[Tensor]
-    """[P, K, D, L] each: transposed for the product."""
-    values: list[Tensor]
-    """[P, K, L, D] each."""
-    lengths_P: Tensor
-    is_token_PL: Tensor
-
-
-class Suffix(Cache):
-    """Preallocated keys and values of the sampled tokens: the cache that the model's own code updates."""
-
-    def __init__(self, prefix: Prefix, rows: int, tokens: int) -> None:
-        self.layers = []  # transformers asks for it; this cache has no layer objects
-        self.length = 0
-        shapes = [(rows, values.shape[1], tokens, values.shape[3]) for values in prefix.values]
-        self.keys = [values.new_empty(shape) for values, shape in zip(prefix.values, shapes, strict=True)]
-        self.values = [values.new_empty(shape) for values, shape in zip(prefix.values, shapes, strict=True)]
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: object, **__: object
-    ) -> tuple[Tensor, Tensor]:
-        at, end = self.length, self.length + 1
-        self.keys[layer_idx][:, :, at:end], self.values[layer_idx][:, :, at:end] = key_states, value_states
-        return self.keys[layer_idx][:, :, :end], self.values[layer_idx][:, :, :end]
+    def __init__(self, prefix: Prefix, group: int) -> None:
+        rows, device = len(prefix.lengths_P) * group, prefix.lengths_P.device
+        self.prefix, self.suffix = prefix, Suffix(prefix, rows)
+        self.prompt_B = torch.arange(rows, device=device) // group
+        """Which prompt each row continues; ascending."""
+        self.start_B = torch.zeros(rows, dtype=torch.long, device=device)
+        """The column of each row's first token."""
+        self.settle()
 
     def keep(self, rows: Tensor) -> None:
-        """Drops all rows but these; only the filled part is copied."""
-        for tensors in (self.keys, self.values):
-            for layer, full in enumerate(tensors):
-                kept = full.new_empty(len(rows), *full.shape[1:])
-                kept[:, :, : self.length] = full[rows, :, : self.length]
-                tensors[layer] = kept
+        """Drops all rows but these."""
+        self.move(rows, entering=0)
+        prompts, self.prompt_B = self.prompt_B.unique(return_inverse=True)
+        if len(prompts) < SHRINK_BELOW * len(self.prefix.lengths_P):
+            self.prefix = self.prefix.keep(prompts)
+        else:
+            self.prompt_B = prompts[self.prompt_B]
+        self.settle()
 
-    def get_seq_length(self, layer_idx: int = 0, *_: object, **__: object) -> int:
-        return self.length
+    def join(self, prefix: Prefix, group: int) -> None:
+        """Adds prompts, with a group of rows each."""
+        entering, known = len(prefix.lengths_P) * group, len(self.prefix.lengths_P)
+        everyone = torch.arange(len(self.prompt_B), device=self.prompt_B.device)
+        self.move(everyone, entering=entering)
+        new_B = known + torch.arange(entering, device=self.prompt_B.device) // group
+        self.prefix, self.prompt_B = self.prefix.join(prefix), torch.cat([self.prompt_B, new_B])
+        self.settle()
 
-    def get_mask_sizes(self, *_: object, **__: object) -> tuple[int, int]:
-        return self.length + 1, 0
+    def make_room(self) -> None:
+        """For another column."""
+        if self.suffix.length == self.suffix.capacity:
+            self.move(torch.arange(len(self.prompt_B), device=self.prompt_B.device), entering=0)
+            self.settle()
 
+    def move(self, rows: Tensor, *, entering: int) -> None:
+        """Keeps rows, and columns from the first that any of them uses."""
+        suffix, start_B = self.suffix, self.start_B[rows]
+        first = int(start_B.min()) if len(rows) else suffix.length
+        is_full = 2 * (suffix.length - first) > suffix.capacity
+        suffix.arrange(rows, first=first, entering=entering, columns=suffix.capacity * (2 if is_full else 1))
+        entered_B = torch.full((entering,), suffix.length, device=start_B.device)
+        self.prompt_B, self.start_B = self.prompt_B[rows], torch.cat([start_B - first, entered_B])
 
-@dataclass
-class Decoding:
-    """What the attention function needs and a model's code does not pass."""
+    def settle(self) -> None:
+        """What follows from who is there."""
+        prompts, rows = len(self.prefix.lengths_P), len(self.prompt_B)
+        sizes_P = torch.bincount(self.prompt_B, minlength=prompts)
+        rank_B = torch.arange(rows, device=sizes_P.device) - (sizes_P.cumsum(0) - sizes_P)[self.prompt_B]
+        self.group = int(sizes_P.max())
+        """Rows of the prompt that has most."""
+        self.slot_B = self.prompt_B * self.group + rank_B
+        """Row b is in place slot_B[b] of P * G."""
+        self.known_places: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self.lengths_B = self.prefix.lengths_P[self.prompt_B]
+        column_C = torch.arange(self.suffix.capacity, device=sizes_P.device)
+        self.is_there = torch.cat([self.prefix.is_token_PL[self.prompt_B], column_C >= self.start_B[:, None]], dim=1)
+        """[B, L + C], whether a row has something in this place."""
+        self.causal_mask = bias(self.is_there, self.prefix.keys[0].dtype)
 
-    prefix: Prefix
-    suffix: Suffix
-    group: int
-    slots_B: Tensor | None
-    """Row b is completion slots_B[b] of P * G; None while all of them are there, in order."""
+    def places(self, key_heads: int, repeats: int) -> tuple[Tensor, Tensor]:
+        """Where to find what: the row for each place [P, K, G, R] (any row where nobody stands), and back [B, K, R]."""
+        if (key_heads, repeats) not in self.known_places:
+            device, prompts, heads = self.prompt_B.device, len(self.prefix.lengths_P), key_heads * repeats
+            head_KR = torch.arange(heads, device=device).view(key_heads, repeats)
+            row_PG = torch.zeros(prompts * self.group, dtype=torch.long, device=device)
+            row_PG[self.slot_B] = torch.arange(len(self.slot_B), device=device)
+            row_PKGR = row_PG.view(prompts, 1, self.group, 1) * heads + head_KR[:, None]
+            place_PKGR = torch.arange(row_PKGR.numel(), device=device).view(row_PKGR.shape)
+            place_BKR = place_PKGR.transpose(1, 2).reshape(-1, heads)[self.slot_B]
+            self.known_places[key_heads, repeats] = (row_PKGR.flatten(), place_BKR.flatten())
+        return self.known_places[key_heads, repeats]
 
-    def spread(self, rows: Tensor) -> Tensor:
-        """[B, ...] to [P, G, ...], zeros where a completion has left."""
-        prompts = len(self.prefix.lengths_P)
-        if self.slots_B is None:
-            return rows.view(prompts, self.group, *rows.shape[1:])
-        full = rows.new_zeros(prompts * self.group, *rows.shape[1:])
-        return full.index_copy_(0, self.slots_B, rows).view(prompts, self.group, *rows.shape[1:])
-
-    def collect(self, full: Tensor) -> Tensor:
-        """[P, G, ...] to [B, ...]."""
-        rows = full.reshape(-1, *full.shape[2:])
-        return rows if self.slots_B is None else rows[self.slots_B]
-
-    def prompt_of_row(self) -> Tensor:
-        """[B], which prompt each row continues."""
-        rows = len(self.prefix.lengths_P) * self.group
-        slots_B = torch.arange(rows, device=self.prefix.lengths_P.device) if self.slots_B is None else self.slots_B
-        return slots_B // self.group
+    def key_positions(self) -> Tensor:
+        """[B, X], where in its sequence each key stands."""
+        device, longest = self.prompt_B.device, self.prefix.values[0].shape[2]
+        at_L, at_N = torch.arange(longest, device=device), torch.arange(self.suffix.length + 1, device=device)
+        at_BN = (self.lengths_B - self.start_B)[:, None] + at_N
+        return torch.cat([at_L.expand(len(at_BN), -1), at_BN], dim=1)
 
 
 ACTIVE: ContextVar[Decoding] = ContextVar("decoding")
@@ -116,15 +127,17 @@ def decode_mask(*, mask_function: Callable[..., Tensor], **_: object) -> Tensor:
     `mask_function(row, head, query position, key position)` is the model's own, so that windows and chunks are its too.
     """
     state = ACTIVE.get()
-    prefix, prompt_B = state.prefix, state.prompt_of_row()
-    row_B1, lengths_B1 = torch.arange(len(prompt_B), device=prompt_B.device)[:, None], prefix.lengths_P[prompt_B, None]
-    at_L = torch.arange(prefix.is_token_PL.shape[1], device=prompt_B.device)
-    at_BN = lengths_B1 + torch.arange(state.suffix.length + 1, device=prompt_B.device)
-    key_BX = torch.cat([at_L.expand(len(prompt_B), -1), at_BN], dim=1)
-    is_token_BX = torch.cat([prefix.is_token_PL[prompt_B], torch.ones_like(at_BN, dtype=torch.bool)], dim=1)
-    may_look_BX = mask_function(row_B1, torch.zeros_like(row_B1), at_BN[:, -1:], key_BX) & is_token_BX
-    mask_BX = torch.zeros(key_BX.shape, dtype=prefix.keys[0].dtype, device=prompt_B.device)
-    return mask_BX.masked_fill(~may_look_BX, -torch.inf)[:, None, None]
+    keys = state.prefix.values[0].shape[2] + state.suffix.length + 1
+    if mask_function is causal_mask_function:
+        return state.causal_mask[:, None, None, :keys]
+    at_BX = state.key_positions()
+    row_B1 = torch.arange(len(at_BX), device=at_BX.device)[:, None]
+    may_look_BX = mask_function(row_B1, torch.zeros_like(row_B1), at_BX[:, -1:], at_BX) & state.is_there[:, :keys]
+    return bias(may_look_BX, state.causal_mask.dtype)[:, None, None]
+
+
+def bias(may_look: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(may_look.shape, dtype=dtype, device=may_look.device).masked_fill_(~may_look, -torch.inf)
 
 
 def grouped_attention(
@@ -155,8 +168,7 @@ def grouped_attention(
             scores_BKRX = softcap * torch.tanh(scores_BKRX / softcap)
         if attention_mask is None or attention_mask.shape != (rows, 1, 1, scores_BKRX.shape[-1]):
             raise ValueError("the model makes its attention mask itself")
-        scores_BKRX = (scores_BKRX + attention_mask).float()
-        weights = softmax(scores_BKRX, s_aux).to(value.dtype)
+        weights = softmax((scores_BKRX + attention_mask).float(), s_aux).to(value.dtype)
         weights_BKRL, weights_BKRN = weights.split([to_prompt.shape[-1], key.shape[2]], dim=-1)
         out_BKRD = from_prompt(state, weights_BKRL, state.prefix.values[layer]) + weights_BKRN @ value
     return out_BKRD.reshape(rows, 1, heads, -1).to(query.dtype), None
@@ -172,10 +184,12 @@ def softmax(scores_BKRX: Tensor, sinks: Tensor | None) -> Tensor:
 
 def from_prompt(state: Decoding, rows_BKRX: Tensor, shared_PKXY: Tensor) -> Tensor:
     """Each row times the matrix its prompt shares, [B, K, R, Y]: one product a prompt for the whole group."""
-    rows_PGKRX = state.spread(rows_BKRX)
-    prompts, group, key_heads, repeats, _ = rows_PGKRX.shape
-    product = rows_PGKRX.transpose(1, 2).reshape(prompts, key_heads, group * repeats, -1) @ shared_PKXY
-    return state.collect(product.view(prompts, key_heads, group, repeats, -1).transpose(1, 2))
+    _, key_heads, repeats, _ = rows_BKRX.shape
+    prompts = len(shared_PKXY)
+    row_of_place, place_of_row = state.places(key_heads, repeats)
+    spread = rows_BKRX.flatten(0, 2).index_select(0, row_of_place)
+    product_PKIY = spread.view(prompts, key_heads, state.group * repeats, -1) @ shared_PKXY
+    return product_PKIY.flatten(0, 2).index_select(0, place_of_row).view(*rows_BKRX.shape[:3], -1)
 
 
 AttentionInterface.register(NAME, grouped_attention)

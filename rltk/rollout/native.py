@@ -1,10 +1,11 @@
-"""The `native` engine: each prompt is read once for its whole group, and finished completions leave the batch.
+"""The `native` engine: each prompt is read once for its whole group, finished completions leave, waiting prompts enter.
 
-It runs the model's own code through transformers' `Cache` and `AttentionInterface`; `attention.py` has the one part
-that is rltk's. Shapes: P prompts, G completions a prompt, B rows still decoded, L prompt tokens (padded on the right),
-T completion tokens, H hidden size.
+It runs the model's own code through transformers' `Cache` and `AttentionInterface`; `cache.py` and `attention.py` have
+the parts that are rltk's. Shapes: P prompts, G completions a prompt, B rows still decoded, L prompt tokens (padded on
+the right), T completion tokens, H hidden size.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,67 +13,80 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from rltk.models.modes import attending_through, computing_in, evaluating
+from rltk.models.modes import attending_through, evaluating
 from rltk.models.scoring import Head, last_hidden
-from rltk.rollout.attention import NAME, Decoding, Prefix, Suffix, decoding
-from rltk.rollout.draw import draw
-from rltk.rollout.lean import lean_adapters
+from rltk.rollout.attention import NAME, Decoding, decoding
+from rltk.rollout.cache import Prefix
+from rltk.rollout.draw import Draw, draw
+from rltk.rollout.lean import LeanLayers
 from rltk.rollout.sampler import Rollout, Sampling, uniforms
 
 COMPACT_BELOW = 0.8
 """Finished rows are computed along until this share is left: copying the cache at every exit would cost more."""
+ENTER_ABOVE = 0.25
+"""Waiting prompts enter when this share of the batch is free."""
 
 
 class NativeSampler:
-    """Samples from `model` as it is at the time of the call; about `batch` completions at once."""
+    """Samples from `model` as it is at the time of the call; at most `batch` completions at once (one group at least).
+
+    Which completions share a batch changes nothing about them but rounding.
+    """
 
     def __init__(self, model: nn.Module, *, stops: tuple[int, ...], batch: int, dtype: torch.dtype) -> None:
         self.model, self.batch, self.dtype = model, batch, dtype
         self.device = next(model.parameters()).device
         self.stops = torch.tensor(stops, device=self.device)
+        self.lean = LeanLayers(model)
 
-    @torch.no_grad()
     def sample(
         self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
     ) -> list[list[Rollout]]:
-        uniforms_BT = uniforms(len(prompts) * group, sampling.max_new_tokens, seed).to(self.device)
-        size, rollouts = max(1, self.batch // group), list[Rollout]()
+        written = Written(len(prompts) * group, sampling, seed, self.stops)
         with (
             evaluating(self.model),
             torch.no_grad(),
-            computing_in(self.dtype, self.device),
-            lean_adapters(self.model, self.dtype),
+            self.lean.computing_in(self.dtype),
+            attending_through(self.model, NAME) as before,
         ):
-            for start in range(0, len(prompts), size):
-                rows = slice(start * group, (start + size) * group)
-                rollouts += self.complete(prompts[start : start + size], group, sampling, uniforms_BT[rows])
+            self.write(written, prompts, group, before)
+        rollouts = written.rollouts()
         return [rollouts[start : start + group] for start in range(0, len(rollouts), group)]
 
-    def complete(
-        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, uniforms_BT: Tensor
-    ) -> list[Rollout]:
-        """Completions of these prompts, all started together."""
-        head = Head(self.model)
-        prefix, hidden_PH = self.prefill(prompts)
-        logits_BV = head(hidden_PH).repeat_interleave(group, dim=0)
-        written = Written(len(prompts) * group, sampling.max_new_tokens, self.device)
-        state = Decoding(prefix, Suffix(prefix, len(uniforms_BT), sampling.max_new_tokens), group, None)
-        rows_B = torch.arange(len(uniforms_BT), device=self.device)
-        with attending_through(self.model, NAME), decoding(state):
-            for t in range(sampling.max_new_tokens):
-                tokens_B, logprobs_B = draw(logits_BV, uniforms_BT[rows_B, t], sampling)
-                written.add(t, rows_B, tokens_B, logprobs_B, torch.isin(tokens_B, self.stops))
-                if t == sampling.max_new_tokens - 1:
-                    break
-                running = (~written.is_done_B[rows_B]).nonzero()[:, 0]
-                if len(running) == 0:
-                    break
-                if len(running) < COMPACT_BELOW * len(rows_B):
-                    rows_B, tokens_B = rows_B[running], tokens_B[running]
-                    state.slots_B = rows_B
-                    state.suffix.keep(running)
-                logits_BV = self.step(head, state, tokens_B, prefix.lengths_P[state.prompt_of_row()] + t)
-        return written.rollouts()
+    def write(self, written: "Written", prompts: Sequence[Sequence[int]], group: int, attention: str) -> None:
+        """All completions: row i of `written` continues prompt i // group. Prompts are read through `attention`."""
+        head, waiting, state = Head(self.model), deque(range(len(prompts))), None
+        rows_B = tokens_B = torch.arange(0, device=self.device)
+        while True:
+            running = written.running(rows_B)
+            entering = self.entering(waiting, len(running), group)
+            if len(running) < COMPACT_BELOW * len(rows_B) or entering:
+                rows_B, tokens_B = rows_B[running], tokens_B[running]
+                if state is not None and len(running):
+                    state.keep(running)
+            if entering:
+                with attending_through(self.model, attention):
+                    prefix, hidden_PH = self.prefill([prompts[index] for index in entering])
+                new_B = rows_of(entering, group).to(self.device)
+                drawn = written.add(new_B, head(hidden_PH).repeat_interleave(group, dim=0))
+                if state is None or not len(rows_B):
+                    state = Decoding(prefix, group)
+                else:
+                    state.join(prefix, group)
+                rows_B, tokens_B = torch.cat([rows_B, new_B]), torch.cat([tokens_B, drawn.tokens_B])
+            elif not len(running):
+                return
+            else:
+                assert state is not None
+                logits_BV = self.step(head, state, tokens_B, state.lengths_B + written.length_B[rows_B] - 1)
+                tokens_B = written.add(rows_B, logits_BV).tokens_B
+
+    def entering(self, waiting: deque[int], running: int, group: int) -> list[int]:
+        """The prompts whose turn it is, taken from those that wait."""
+        free = self.batch - running
+        if not waiting or (running and free < max(group, ENTER_ABOVE * self.batch)):
+            return []
+        return [waiting.popleft() for _ in range(min(len(waiting), max(1, free // group)))]
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[Prefix, Tensor]:
         """Keys and values of all layers, and the hidden state that predicts the first token of each completion."""
@@ -86,40 +100,60 @@ class NativeSampler:
             keys=[layer.keys.to(dtype).transpose(2, 3).contiguous() for layer in attention_layers(cache)],
             values=[layer.values.to(dtype).contiguous() for layer in attention_layers(cache)],
             lengths_P=lengths_P,
-            is_token_PL=torch.arange(ids_PL.shape[1], device=self.device) < lengths_P[:, None],
         )
         return prefix, hidden_PLH[torch.arange(len(prompts), device=self.device), lengths_P - 1]
 
     def step(self, head: Head, state: Decoding, tokens_B: Tensor, positions_B: Tensor) -> Tensor:
         """Logits of the next token, after reading this one."""
-        hidden_B1H = last_hidden(
-            self.model, tokens_B[:, None], position_ids=positions_B[:, None], past_key_values=state.suffix
-        )
+        state.make_room()
+        with decoding(state):
+            hidden_B1H = last_hidden(
+                self.model, tokens_B[:, None], position_ids=positions_B[:, None], past_key_values=state.suffix
+            )
         state.suffix.length += 1
         return head(hidden_B1H[:, 0])
 
 
 class Written:
-    """Tokens and log-probabilities of all completions, as they grow."""
+    """Tokens and log-probabilities of all completions, as they grow. Row i draws from a stream of its own."""
 
-    def __init__(self, rows: int, tokens: int, device: torch.device) -> None:
-        self.tokens_BT = torch.zeros(rows, tokens, dtype=torch.long, device=device)
-        self.logprobs_BT = torch.zeros(rows, tokens, device=device)
+    def __init__(self, rows: int, sampling: Sampling, seed: int, stops: Tensor) -> None:
+        self.sampling, self.stops, device = sampling, stops, stops.device
+        # One column more than is drawn: what rows write that are done but not yet dropped.
+        columns = sampling.max_new_tokens + 1
+        self.uniforms_BT = uniforms(rows, sampling.max_new_tokens, seed).to(device)
+        self.tokens_BT = torch.zeros(rows, columns, dtype=torch.long, device=device)
+        self.logprobs_BT = torch.zeros(rows, columns, device=device)
         self.length_B = torch.zeros(rows, dtype=torch.long, device=device)
-        self.is_done_B = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.is_stopped_B = torch.zeros(rows, dtype=torch.bool, device=device)
 
-    def add(self, t: int, rows_B: Tensor, tokens_B: Tensor, logprobs_B: Tensor, is_stop_B: Tensor) -> None:
-        """Token `t` of these rows; rows that are done already are computed along and their tokens ignored."""
-        self.tokens_BT[rows_B, t], self.logprobs_BT[rows_B, t] = tokens_B, logprobs_B
-        self.length_B[rows_B] += (~self.is_done_B[rows_B]).long()
-        self.is_done_B[rows_B] |= is_stop_B
+    def add(self, rows_B: Tensor, logits_BV: Tensor) -> Draw:
+        """The next token of each of these rows; that of a row which is done goes where nobody looks."""
+        at_B, limit = self.length_B[rows_B], self.sampling.max_new_tokens
+        drawn = draw(logits_BV, self.uniforms_BT[rows_B, at_B.clamp(max=limit - 1)], self.sampling)
+        is_running_B = ~self.is_stopped_B[rows_B] & (at_B < limit)
+        at_B = at_B.where(is_running_B, limit)
+        self.tokens_BT[rows_B, at_B], self.logprobs_BT[rows_B, at_B] = drawn
+        self.length_B[rows_B] += is_running_B.long()
+        self.is_stopped_B[rows_B] |= torch.isin(drawn.tokens_B, self.stops) & is_running_B
+        return drawn
+
+    def running(self, rows_B: Tensor) -> Tensor:
+        """Which of these rows go on, as indices into them."""
+        is_running_B = ~self.is_stopped_B[rows_B] & (self.length_B[rows_B] < self.sampling.max_new_tokens)
+        return is_running_B.nonzero()[:, 0]
 
     def rollouts(self) -> list[Rollout]:
-        columns = (self.tokens_BT.cpu(), self.logprobs_BT.cpu(), self.length_B.tolist(), self.is_done_B.tolist())
+        columns = (self.tokens_BT.cpu(), self.logprobs_BT.cpu(), self.length_B.tolist(), self.is_stopped_B.tolist())
         return [
-            Rollout(tokens_T[:length].clone(), logprobs_T[:length].clone(), is_truncated=not is_done)
-            for tokens_T, logprobs_T, length, is_done in zip(*columns, strict=True)
+            Rollout(tokens_T[:length].clone(), logprobs_T[:length].clone(), is_truncated=not is_stopped)
+            for tokens_T, logprobs_T, length, is_stopped in zip(*columns, strict=True)
         ]
+
+
+def rows_of(prompts: Sequence[int], group: int) -> Tensor:
+    """Indices of the completions of these prompts."""
+    return (torch.tensor(prompts)[:, None] * group + torch.arange(group)).flatten()
 
 
 def attention_layers(cache: DynamicCache) -> list[Any]:

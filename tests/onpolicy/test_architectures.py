@@ -90,6 +90,6 @@ def gradients(checkpoint: Path, arm: str, problems: Path, recomputes: bool, can_
     next(
         module for name, module in learner.model.named_modules() if name.endswith("layers.0.mlp")
     ).register_forward_pre_hook(count)
-    learner.optimizer_step(made.episodes(), Tally())
+    learner.accumulate(made.episodes(), Tally())
     assert runs_of_first_layer == (2 if recomputes else 1)
     return [weight.grad for weight in learner.trained if weight.grad is not None]
