@@ -16,16 +16,25 @@ An answer is one number, with units, currency, percent sign (50% equals 50), mar
 
 import re
 from collections import deque
-from enum import Enum
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from rltk_eval.boxes import last_boxes
+from rltk_eval.maths import gold_math
 from rltk_eval.numbers import MAX_ANSWER, clean, last_number, read_bare, read_one, starts_with_number
+from rltk_eval.pool import Checker
+from rltk_eval.verdicts import Grade, Kind, Verdict
+
+__all__ = ["Grade", "Kind", "Verdict", "gold_answer", "grade_all", "grade_number", "read_number"]
 
 MAX_MARKS = 64
 """`####` lines in a completion; more read as nothing. Bounds the work on hostile text."""
 MAX_BOXES = 8
 """Boxes side by side that are compared."""
+
+_CHECKER = Checker()
+"""Starts no process before mathematical answers are graded."""
 
 _HASHES = re.compile(r"#{4,}")
 _NUMBERED = re.compile(r"\W{0,4}\d[.)]\s+\W{0,4}[^\W\d_]")
@@ -40,9 +49,23 @@ def grade_number(completion: str, gold: str, *, strict: bool = False) -> Grade:
     return Grade(Verdict.CORRECT if value == target else Verdict.INCORRECT, str(value))
 
 
-def gold_answer(solution: str) -> str:
-    """The canonical answer of a dataset's row, "1000" for "... #### 1,000"; ValueError if there is none to read."""
-    return str(_gold_value(solution))
+def grade_all(
+    completions: Sequence[str], golds: Sequence[str], *, kind: Kind = "number", strict: bool = False
+) -> list[Grade]:
+    """The grade of each completion against the gold in its place; math is checked in worker processes, with bounds."""
+    pairs = list(zip(completions, golds, strict=True))
+    if kind == "math":
+        return _CHECKER.grade(pairs, strict=strict)
+    return [grade_number(completion, gold, strict=strict) for completion, gold in pairs]
+
+
+def gold_answer(solution: str, *, kind: Kind = "number") -> str:
+    r"""The answer of a dataset's row; ValueError if there is none to read.
+
+    A number in canonical form, "1000" for "... #### 1,000"; for math what the last box holds, "\frac12", or the
+    whole text where there is no box.
+    """
+    return gold_math(solution) if kind == "math" else str(_gold_value(solution))
 
 
 def read_number(text: str, *, strict: bool = False) -> Fraction | None:

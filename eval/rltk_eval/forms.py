@@ -21,7 +21,7 @@ Equal = Callable[[str, str], bool]
 
 
 class Form(NamedTuple):
-    """`parts` of an expression are empty; `text` is its LaTeX, a tuple's brackets, a matrix's rows, a relation's sign."""
+    """`text` is an expression's LaTeX, a tuple's brackets, a matrix's row lengths or a relation's sign."""
 
     kind: Literal["expression", "list", "tuple", "matrix", "equation", "relation"]
     text: str
@@ -32,7 +32,7 @@ _PAIRS = {"(": ")", "[": "]", r"\{": r"\}", r"\langle": r"\rangle", "{": "}"}
 _OPENING, _CLOSING = frozenset(_PAIRS), frozenset([*_PAIRS.values()])
 _MEMBER = re.compile(r"[A-Za-z]\\in(?![A-Za-z])\s?")
 _BUILDER = re.compile(r"[A-Za-z](?:\\in\s?R)?(?:\||\\mid|:)\s?")
-_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(?:\{[clr|]+\})?(.*?)\\end\{\1\}", re.DOTALL)
+_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix)\}(.*?)\\end\{\1\}", re.DOTALL)
 _FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le", r"\ne": r"\ne"}
 _NAME = re.compile(
     r"(?!\\(?:infty|pi|sqrt|frac))(?:\\angle\s?|\\triangle\s?)?(?:\\text\{[^{}]*\}|\\[A-Za-z]+|[A-Za-z]{1,3})'?(?:_\{\w+\})?"
@@ -43,7 +43,7 @@ _NAME = re.compile(
 def read_form(spelling: str) -> Form:
     """The form of a canonical spelling; whatever has none of the other forms is an expression."""
     spelling = _MEMBER.sub("", spelling, count=1) if _MEMBER.match(spelling) else spelling
-    for read in (_list, _union, _plus_minus, _bracketed, _matrix, _relation, _equation):
+    for read in (_list, _union, _bracketed, _matrix, _plus_minus, _relation, _equation):
         form = read(spelling)
         if form is not None:
             return form
@@ -63,8 +63,7 @@ def same_form(answer: Form, gold: Form, equal: Equal, proportional: Equal) -> bo
     if gold.kind == "relation" and answer.text != gold.text:
         answer = Form("relation", _FLIPPED[answer.text], answer.parts[::-1])
     return answer.text == gold.text and all(
-        same_form(ours, theirs, equal, proportional)
-        for ours, theirs in zip(answer.parts, gold.parts, strict=True)
+        same_form(ours, theirs, equal, proportional) for ours, theirs in zip(answer.parts, gold.parts, strict=True)
     )
 
 
@@ -161,7 +160,7 @@ def _bracketed(spelling: str) -> Form | None:
     parts = tuple(read_form(part) for _, part in split_outside(inner, frozenset(",")) if part)
     if pieces[0] == r"\{":
         return _as_list(list(parts)) if parts else None
-    if len(parts) == 1 and pieces[0] == "(" and pieces[-1] == ")":
+    if len(parts) == 1 and (pieces[0] + pieces[-1] == "()" or parts[0].kind == "matrix"):
         return parts[0]
     return Form("tuple", pieces[0] + pieces[-1], parts) if len(parts) > 1 else None
 

@@ -7,6 +7,7 @@ spelling (None), so nothing hostile reaches a parser.
 
 import re
 from collections import deque
+from functools import lru_cache
 
 from rltk_eval.numbers import CHARACTERS
 
@@ -47,8 +48,8 @@ _FUNCTIONS = "sqrt|pi|sin|cos|tan|sec|csc|cot|arcsin|arccos|arctan|log|ln|exp|th
 
 _WHOLE_TEXT = re.compile(rf"{_TEXT_COMMANDS}\s*\{{([^{{}}]*)\}}")
 _TEXT = re.compile(rf"\s*{_TEXT_COMMANDS}\s*\{{([^{{}}]*)\}}")
-_OPENS = re.compile(r"(?:^|[(\[,])\s*$")
-_LINK = re.compile(r"\s*,?\s*(?:and|or)\s*,?\s*", re.IGNORECASE)
+_OPENS = re.compile(r"(?:^|[(\[]|(?<!\\),)\s*$")
+_LINK = re.compile(r"[,\s]*(?:and|or)[,\s]*|[,\s]+", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[^\d,(\[{]*[1-9]\d{0,2}(?:,\d{3})+(?!,?\d)[^,]*")
 _APART = re.compile(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e])")
 _REWRITES = [
@@ -61,12 +62,15 @@ _REWRITES = [
     (re.compile(r"(\\[dtc]?frac)\s*(\d)\s+(\d)"), r"\1{\2}{\3}"),
     (re.compile(r"(?<![\d.])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])"), r"\1\\frac{\2}{\3}"),
     (re.compile(r"\*\*"), "^"),
+    (re.compile(r"\\begin\{array\}\s*\{[clr|\s]*\}"), r"\\begin{matrix}"),
+    (re.compile(r"\\end\{array\}"), r"\\end{matrix}"),
 ]
 _UNIT_WORDS = re.compile(
     r"(?<=[\d})])\s+((?!(?:" + _FUNCTIONS + r"|mod)\b)(?:[ckm]m|kg|ft|in|lb|oz|[A-Za-z]{3,})"
     r"(?:[\s.]+[A-Za-z]{2,})*)\.?(\s*\^?\{?[23]?\}?)$"
 )
 _GLUED_UNIT = re.compile(r"(?<=\d)(cm|mm|km|kg|ft|mph|inches|feet|dollars|cents|degrees|percent)(\^?\{?[23]?\}?)$")
+_TWO_NUMBERS = re.compile(r"(?<![_^\d])\d+\s+\d")
 _SPACED_THOUSANDS = re.compile(r"-?[1-9]\d{0,2}(?: \d{3})+")
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.DOTALL)
 _ENDS_IN_COMMAND = re.compile(r"\\[A-Za-z]+$")
@@ -80,6 +84,7 @@ class _MalformedError(Exception):
     """A brace without its partner or a command without its argument."""
 
 
+@lru_cache(maxsize=4096)
 def canonical(answer: str) -> str | None:
     """The one spelling of an answer; None if it is empty, malformed or over a bound."""
     if len(answer) > MAX_ANSWER:
@@ -91,7 +96,7 @@ def canonical(answer: str) -> str | None:
         spelling = _until(deque(_TOKEN.findall(text)), None)
     except _MalformedError:
         return None
-    spelling = re.sub(r",{2,}", ",", spelling).strip(".,:")
+    spelling = re.sub(r",{2,}", ",", spelling).lstrip(",").rstrip(".,:")
     spelling = re.sub(r"^(?:=|\\approx)\s?", "", spelling)
     return spelling if spelling and _in_bounds(spelling) else None
 
@@ -103,7 +108,7 @@ def tokens(spelling: str) -> list[str]:
 
 def _prepared(answer: str) -> str | None:
     """Plain-text habits as LaTeX; None where spaces leave it open what number is meant."""
-    text = _APART.sub(" ", answer).translate(_UNICODE).strip(" \t\n$.")
+    text = _APART.sub(" ", answer).translate(_UNICODE).lstrip(" \t\n$").rstrip(" \t\n$.")
     whole = _WHOLE_TEXT.fullmatch(text)
     text = whole[1].strip() if whole else text
     if _SPACED_THOUSANDS.fullmatch(text):
@@ -117,7 +122,7 @@ def _prepared(answer: str) -> str | None:
     text = _TEXT.sub(_one_text, text)
     if any(character.isdigit() and not character.isascii() for character in text):
         return None
-    return None if re.search(r"\d\s+\d", text) else text
+    return None if _TWO_NUMBERS.search(text) else text
 
 
 def _one_text(match: re.Match[str]) -> str:
@@ -157,14 +162,14 @@ def _rewritten(token: str, rest: deque[str]) -> str:
     match token:
         case "{":
             content = _until(rest, "}")
-            return content if len(content) < 2 else f"{{{content}}}"
+            return content if content.isalnum() or not content else f"{{{content}}}"
         case r"\frac" | r"\binom":
             return f"{token}{{{_argument(rest)}}}{{{_argument(rest)}}}"
         case r"\sqrt":
             _skip_spaces(rest)
             root = f"[{_after_opening(rest, ']')}]" if rest and rest[0] == "[" else ""
             return rf"\sqrt{root}{{{_argument(rest)}}}"
-        case "^" | "_":
+        case "^" | "_" | r"\overline":
             return f"{token}{{{_argument(rest)}}}"
         case r"\text" | r"\begin" | r"\end":
             return f"{token}{{{_raw_group(rest)}}}"

@@ -22,7 +22,9 @@ from rltk_eval.quick import UndecidedError, quick_equal
 
 MAX_BOXES = 8
 MAX_TAIL = 4000
-"""Boxes side by side that are read; characters at the end of a text where a last formula is looked for."""
+MAX_GOLD_WORDS = 8
+"""Boxes side by side that are read; characters at the end of a text where a last formula is looked for; words of a gold
+answer that comes without a box, as more are a solution that lacks one."""
 
 _ANNOUNCED = re.compile(r"\banswers?\b[^\n\d.!?$\\]{0,60}?(?:\b(?:is|are|be|equals)\b|[:=])", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?](?:[\s*_\"']|$)|\n|,?\s(?i:because|since|which|so|as|when)\s|\*\*")
@@ -31,7 +33,8 @@ _FORMULA = re.compile(
 )
 _EITHER = re.compile(r"[\s,]*\bor\b[\s,]*", re.IGNORECASE)
 _LIST_LINK = re.compile(r"\s*(?:,|,?\s*\band\b)\s*", re.IGNORECASE)
-_DIGIT = re.compile(r"[^\W\D]")
+_PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_DIGIT = re.compile(r"\d")
 
 
 def read_math(text: str, *, strict: bool = False) -> str | None:
@@ -48,8 +51,9 @@ def read_math(text: str, *, strict: bool = False) -> str | None:
 def gold_math(solution: str) -> str:
     """The answer of a dataset's row: what its last box holds, or the text itself; ValueError if that does not read."""
     boxes = last_boxes(solution, MAX_BOXES)
-    answer = _joined([box.content for box in boxes]) if boxes else solution.strip()
-    if answer is None or "\n" in answer.strip() and not boxes or canonical(answer) is None:
+    answer = _joined([box.content for box in boxes] if boxes else [solution])
+    is_prose = not boxes and len(_PROSE_WORD.findall(solution)) > MAX_GOLD_WORDS
+    if answer is None or is_prose or canonical(answer) is None:
         shown = solution if len(solution) <= 200 else "..." + solution[-200:]
         raise ValueError(f"no gold answer in {shown!r}: give an answer in LaTeX, or a solution with one in \\boxed{{}}")
     return answer
@@ -88,7 +92,7 @@ def _joined(contents: list[str | None]) -> str | None:
     """Boxes side by side as one list, without repeats; None if the last is empty or never closes."""
     answers: list[str] = []
     for content in contents:
-        content = (content or "").strip()
+        content = " ".join((content or "").split())
         if not content:
             return None
         if not any(quick_match(content, other) for other in answers):

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing.connection import wait
@@ -41,7 +42,7 @@ class Question(NamedTuple):
     gold: str
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
     """A process, and what it is doing until when (`time.monotonic`); `started`: it has imported what it needs."""
 
@@ -50,9 +51,15 @@ class _Worker:
     started: bool = False
     question: Question | None = None
 
-    def fileno(self) -> int:
+    @property
+    def output(self) -> int:
+        """The file descriptor of its replies."""
         assert self.process.stdout is not None
         return self.process.stdout.fileno()
+
+    def has_ended(self) -> bool:
+        """After it started: one that fails to start is found by its closed output."""
+        return self.started and self.process.poll() is not None
 
 
 class Checker:
@@ -77,8 +84,9 @@ class Checker:
 
     def close(self) -> None:
         """Ends the workers; the next `grade` starts new ones."""
+        self._forget_parent()
         with self._turn:
-            self._end()
+            self._drop([*self._pool])
 
     def grade(self, pairs: Sequence[tuple[str, str]], *, strict: bool = False) -> list[Grade]:
         """One grade for each pair of a completion and a gold (a solution or a bare answer), in their order.
@@ -87,7 +95,9 @@ class Checker:
         """
         golds = {gold: gold_math(gold) for _, gold in pairs}
         read = [(read_math(completion, strict=strict), golds[gold]) for completion, gold in pairs]
-        questions = [Question(answer, gold) if _is_readable(answer) else None for answer, gold in read]
+        questions = [
+            None if answer is None or canonical(answer) is None else Question(answer, gold) for answer, gold in read
+        ]
         verdicts = self._verdicts({question for question in questions if question is not None})
         unreadable = Grade(Verdict.UNREADABLE, None)
         return [Grade(verdicts[asked], asked.answer) if asked is not None else unreadable for asked in questions]
@@ -104,7 +114,9 @@ class Checker:
         weakref.finalize(self, _end_all, self._pool, self._process_id)
 
     def _forget_parent(self) -> None:
-        """In a forked process: the workers and the lock belong to the parent."""
+        """In a forked process the workers and the lock belong to the parent."""
+        if os.getpid() == self._process_id:
+            return
         for worker in self._pool:
             worker.process.returncode = 0  # else its finalizer complains about a child that is not ours
         self._begin()
@@ -116,8 +128,7 @@ class Checker:
             if equal is not None:
                 verdicts[question] = Verdict.CORRECT if equal else Verdict.INCORRECT
         if len(verdicts) < len(questions):
-            if os.getpid() != self._process_id:
-                self._forget_parent()
+            self._forget_parent()
             with self._turn:
                 verdicts |= self._asked(sorted(questions - verdicts.keys()))
         return verdicts
@@ -140,9 +151,6 @@ class Checker:
             self._pool.remove(worker)
             _end(worker)
 
-    def _end(self) -> None:
-        self._drop([*self._pool])
-
 
 class _Round:
     """Questions answered by the workers of a checker, each within its bounds."""
@@ -157,13 +165,14 @@ class _Round:
     def run(self) -> dict[Question, Verdict]:
         pool = self.checker._pool
         while len(self.verdicts) < self.total:
+            self.checker._drop([worker for worker in pool if worker.question is None and worker.has_ended()])
             while len(pool) < min(self.checker.workers, self.total - len(self.verdicts)):
                 pool.append(_start(self.checker.memory, self.checker.seconds))
             self._hand_out()
             watched = [worker for worker in pool if worker.question is not None or not worker.started]
             nearest = min(worker.deadline for worker in watched)
-            for worker in wait(watched, timeout=max(0.0, nearest - time.monotonic())):
-                assert isinstance(worker, _Worker)
+            ready = wait([worker.output for worker in watched], timeout=max(0.0, nearest - time.monotonic()))
+            for worker in [worker for worker in watched if worker.output in ready]:
                 self._hear(worker)
             self._end_overdue()
         return self.verdicts
@@ -176,7 +185,7 @@ class _Round:
                 _send(worker)
 
     def _hear(self, worker: _Worker) -> None:
-        reply = os.read(worker.fileno(), 100)
+        reply = os.read(worker.output, 100)
         question, worker.question = worker.question, None
         if not reply:
             self._bury(worker, question)
@@ -208,10 +217,6 @@ class _Round:
             self.checker._drop([worker])
 
 
-def _is_readable(answer: str | None) -> bool:
-    return answer is not None and canonical(answer) is not None
-
-
 def _start(memory: int, seconds: float) -> _Worker:
     command = [sys.executable, "-m", "rltk_eval.worker", str(memory), str(seconds)]
     process = subprocess.Popen(
@@ -227,11 +232,9 @@ def _start(memory: int, seconds: float) -> _Worker:
 
 def _send(worker: _Worker) -> None:
     assert worker.process.stdin is not None
-    try:
+    with suppress(BrokenPipeError):  # it died; its closed output says so next
         worker.process.stdin.write(json.dumps(worker.question).encode() + b"\n")
         worker.process.stdin.flush()
-    except BrokenPipeError:
-        pass  # it died; its closed output says so next
 
 
 def _end(worker: _Worker) -> None:
@@ -240,10 +243,8 @@ def _end(worker: _Worker) -> None:
     worker.process.wait()
     for pipe in (worker.process.stdin, worker.process.stdout):
         if pipe is not None:
-            try:
+            with suppress(BrokenPipeError):  # a question that it never read
                 pipe.close()
-            except BrokenPipeError:
-                pass  # a question that the dead worker never read
 
 
 def _end_all(pool: list[_Worker], process_id: int) -> None:

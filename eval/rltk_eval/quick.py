@@ -56,7 +56,7 @@ def quick_equal(answer: str, gold: str) -> bool:
 
 
 def exact_number(text: str) -> Fraction | None:
-    r"""The value of `-3`, `.5`, `3/4`, `\frac{3}{4}`, `1\frac{1}{2}`, `0.1\overline{6}`, `1.5\cdot10^{3}`, else None."""
+    r"""The value of `.5`, `3/4`, `\frac{3}{4}`, `1\frac{1}{2}`, `0.1\overline{6}`, `1.5\cdot10^{3}`; else None."""
     match = _NUMBER.fullmatch(text)
     if match is None:
         return None
@@ -76,7 +76,7 @@ def without_units(text: str) -> str:
     text = only[1] if only else _UNIT.sub("", text) or text
     if not _TRIGONOMETRIC.search(text):
         text = _DEGREES.sub("", text) or text
-    return text.removeprefix("+").strip(" .")
+    return text.removeprefix("+").strip().rstrip(".")
 
 
 def _repeating(match: re.Match[str]) -> Fraction:

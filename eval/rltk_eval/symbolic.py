@@ -8,6 +8,7 @@ threads only: they are off, and `rltk_eval.pool` bounds the work from outside.
 
 import logging
 import re
+from fractions import Fraction
 from functools import lru_cache
 
 from latex2sympy2_extended import NormalizationConfig
@@ -30,7 +31,7 @@ _READING = [
 _DECIMAL = re.compile(r"\d*\.\d+|\d+\.")
 _DEGREES = re.compile(r"(\d+)\^\{\\circ\}")
 _CAPITAL = re.compile(r"(?<!\\)(?<![A-Za-z]\{)([A-Z])(?![a-z])(_\{(\w+)\})?")
-_ROOTED = re.compile(r"\\(?:sqrt|log|ln)|\^\{\\frac|\|")
+_ROOTED = re.compile(r"\\(?:sqrt|log|ln)|\^\{\\frac|\^\{[^{}]*/")
 _FAILURES = (ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError, RecursionError, KeyError)
 """What sympy raises for expressions that it cannot handle."""
 
@@ -50,7 +51,11 @@ def _equal(answer: str, gold: str) -> bool:
         return quick_equal(answer, gold)
     except UndecidedError:
         ours, theirs = _parsed(without_units(answer)), _parsed(without_units(gold))
-    if ours is None or theirs is None or any(_differ(ours, theirs, point) for point in _points(answer + gold)):
+    if ours is None or theirs is None:
+        return False
+    if _ROOTED.search(answer + gold):
+        ours, theirs = _positive(ours), _positive(theirs)
+    if any(_differ(ours, theirs, point) for point in _points(answer + gold)):
         return False
     return verify(theirs, ours, timeout_seconds=None)
 
@@ -80,7 +85,15 @@ def _parsed(text: str) -> Expr | None:
     if len(found) != 1 or not isinstance(found[0], Expr):
         return None
     units = {symbol: I for symbol in found[0].free_symbols if isinstance(symbol, Symbol) and symbol.name == "i"}
-    return found[0].xreplace(units)
+    expression = found[0].xreplace(units)
+    return expression if isinstance(expression, Expr) else None
+
+
+def _positive(expression: Expr) -> Expr:
+    """The same with letters that stand for positive numbers, as problems with roots and logarithms mean them."""
+    positive = expression.xreplace({letter: Symbol(str(letter), positive=True) for letter in expression.free_symbols})
+    assert isinstance(positive, Expr)
+    return positive
 
 
 def _marked(capital: re.Match[str]) -> str:
@@ -90,24 +103,24 @@ def _marked(capital: re.Match[str]) -> str:
 
 def _fraction(decimal: re.Match[str]) -> str:
     """A decimal as a fraction: the parser would make it a rounded float."""
-    value = Rational(decimal[0])
-    return rf"(\frac{{{value.p}}}{{{value.q}}})"
+    value = Fraction(decimal[0])
+    return rf"(\frac{{{value.numerator}}}{{{value.denominator}}})"
 
 
-def _points(texts: str) -> list[list[Rational]]:
+def _points(texts: str) -> list[list[Expr]]:
     """Values for the letters, in their order; all positive where roots or logarithms ask for it."""
     sign = 1 if _ROOTED.search(texts) else -1
     firsts = [(13, 7), (sign * 5, 3), (sign * 29, 17)]
     return [[Rational(top + step * 2, bottom + step) for step in range(26)] for top, bottom in firsts]
 
 
-def _differ(answer: Expr, gold: Expr, point: list[Rational]) -> bool:
+def _differ(answer: Expr, gold: Expr, point: list[Expr]) -> bool:
     """Whether the two have different values at a point; False where they have none."""
     difference, size = _value(answer - gold, point), _value(gold, point)
     return difference is not None and abs(difference) > NOISE * max(1.0, abs(size or 0))
 
 
-def _value(expression: Expr, point: list[Rational]) -> complex | None:
+def _value(expression: Expr, point: list[Expr]) -> complex | None:
     letters = sorted(expression.free_symbols, key=str)
     try:
         value = expression.evalf(DIGITS, subs=dict(zip(letters, point, strict=False)), maxn=200)
