@@ -114,7 +114,8 @@ def grade_items(
         for sample, completion in enumerate(completions)
     ]
     grades: dict[int, Grade] = {}
-    for kind in {item.kind for item in items}:  # all of a kind at once: mathematical answers are checked in parallel
+    kinds: set[Kind] = {item.kind for item in items}
+    for kind in kinds:  # all of a kind at once: mathematical answers are checked in parallel
         rows = [row for row, (item, *_) in enumerate(asked) if item.kind == kind]
         texts, golds = [asked[row][2].text for row in rows], [asked[row][1] for row in rows]
         grades |= dict(zip(rows, grade_all(texts, golds, kind=kind, strict=strict), strict=True))

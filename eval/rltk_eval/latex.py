@@ -29,7 +29,7 @@ _UNICODE: dict[int, str | None] = CHARACTERS | {
 }
 _DROPPED = {
     *(r"\left", r"\right", r"\big", r"\Big", r"\bigg", r"\Bigg", r"\bigl", r"\bigr", r"\Bigl", r"\Bigr", r"\middle"),
-    *(r"\displaystyle", r"\textstyle", r"\limits", r"\quad", r"\qquad", r"\phantom", r"\rm", r"\bf", r"\it", r"\boxed"),
+    *(r"\displaystyle", r"\textstyle", r"\limits", r"\quad", r"\qquad", r"\rm", r"\bf", r"\it", r"\boxed"),
     *(r"\!", r"\,", r"\;", r"\:", "\\ ", "~", "$", r"\$", "%", r"\%", r"\(", r"\)", r"\[", r"\]", r"\fbox", "\\\n"),
 }
 _SPELLINGS = {
@@ -62,6 +62,7 @@ _REWRITES = [
     (re.compile(r"(\\[dtc]?frac)\s*(\d)\s+(\d)"), r"\1{\2}{\3}"),
     (re.compile(r"(?<![\d.])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])"), r"\1\\frac{\2}{\3}"),
     (re.compile(r"\*\*"), "^"),
+    (re.compile(r"\\phantom\s*(?:\{[^{}]*\}|[^{}\\])"), ""),
     (re.compile(r"\\begin\{array\}\s*\{[clr|\s]*\}"), r"\\begin{matrix}"),
     (re.compile(r"\\end\{array\}"), r"\\end{matrix}"),
 ]
