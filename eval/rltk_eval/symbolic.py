@@ -67,7 +67,9 @@ def _proportional(answer: str, gold: str) -> bool:
     if ours is None or theirs is None or ours.free_symbols != theirs.free_symbols or not ours.free_symbols:
         return False
     letters = sorted(ours.free_symbols, key=str)
-    points = [dict(zip(letters, point, strict=False)) for point in _points(answer + gold)]
+    points: list[dict[Basic, Basic | float]] = [
+        dict(zip(letters, point, strict=False)) for point in _points(answer + gold)
+    ]
     first, *others = [_value(ours / theirs, values) for values in points]
     if first is None or any(other is not None and abs(other - first) > NOISE * abs(first) for other in others):
         return False
@@ -118,7 +120,9 @@ def _points(texts: str) -> list[list[Expr]]:
 
 def _differ(answer: Expr, gold: Expr, point: list[Expr]) -> bool:
     """Whether the two have different values at a point; False where they have none."""
-    values = dict(zip(sorted(answer.free_symbols | gold.free_symbols, key=str), point, strict=False))
+    values: dict[Basic, Basic | float] = dict(
+        zip(sorted(answer.free_symbols | gold.free_symbols, key=str), point, strict=False)
+    )
     difference, ours, theirs = (_size(part, values) for part in (answer - gold, answer, gold))
     if difference is None or ours is None or theirs is None:
         return False

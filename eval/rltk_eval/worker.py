@@ -14,9 +14,9 @@ from typing import TextIO
 from rltk_eval.symbolic import slow_match
 
 SLACK = 2
+"""Seconds of processor time beyond the bound, which the parent watches; whole seconds are what the system counts."""
 FULL, USED = 0.8, 0.5
-"""Seconds of processor time beyond the bound, which the parent watches; whole seconds are what the system counts.
-Shares of the memory bound: beyond the first a check has run out of memory, beyond the second the process is replaced."""
+"""Shares of the memory bound: a check that took the first has failed, a process that took the second is replaced."""
 
 
 def main() -> None:
@@ -26,13 +26,13 @@ def main() -> None:
     print('"ready"', file=replies, flush=True)
     for line in sys.stdin:
         _allow(seconds)
-        verdict = _verdict(*json.loads(line), memory)
+        verdict = _verdict(*json.loads(line), memory=memory)
         print(json.dumps(verdict), file=replies, flush=True)
         if verdict == "memory" or _peak() > USED * memory:
             return
 
 
-def _verdict(answer: str, gold: str, memory: int) -> bool | str:
+def _verdict(answer: str, gold: str, *, memory: int) -> bool | str:
     """sympy may catch a MemoryError and go on, so a "no" from a process that was full counts as one."""
     try:
         equal = slow_match(answer, gold)
