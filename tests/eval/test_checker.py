@@ -189,6 +189,18 @@ def test_workers_end_with_the_program_and_quietly():
     assert not any(is_there(process_id) for process_id in process_ids)
 
 
+def test_workers_that_cannot_start_are_an_error_that_says_so(tmp_path: Path):
+    (tmp_path / "math_verify.py").write_text("raise ImportError('broken')")
+    program = rf"""
+        import os
+        os.environ["PYTHONPATH"] = {str(tmp_path)!r}
+        from rltk_eval.answers import grade_all
+        grade_all([r"\boxed{{(x+1)^2}}"], ["x^2+2x+1"], kind="math")
+    """
+    finished = outcome(program)
+    assert finished.stderr.splitlines()[-1].startswith("RuntimeError: the process that checks mathematical answers")
+
+
 def test_ctrl_c_ends_it_without_words_from_the_workers():
     program = r"""
         import os, signal, threading

@@ -187,7 +187,22 @@ def test_an_answer_repeated_often_is_still_the_answer():
 
 
 HOSTILE = [
-    *(r"\boxed{", r"\boxed{1}", r"\boxed", "{", "}", "$", "$1$", r"\(", r"\[", r"\(1\)", "answer is ", "answer: $1$ "),
+    *(
+        r"\boxed{",
+        r"\boxed{1}",
+        r"\boxed",
+        r"\boxed{1,2,3,4,5,6,7,8,9,10,11,12}, ",
+        "x=1,",
+        "{",
+        "}",
+        "$",
+        "$1$",
+        r"\(",
+        r"\[",
+        r"\(1\)",
+        "answer is ",
+        "answer: $1$ ",
+    ),
     *(r"\frac{", r"\sqrt", r"\text{", "^{", "(", ",", "or ", " and ", "=", "1", "1,000", "\\", "\n", " ", "</think>"),
     *("\u00bd", "\u200b", "\ud800", r"\begin{pmatrix}", r"\pm", "-", "!", "9^", r"\left(", "the answer is the answer "),
 ]
