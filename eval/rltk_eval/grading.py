@@ -6,18 +6,19 @@ from math import isnan, nan
 from statistics import fmean
 from typing import NamedTuple, TypedDict
 
-from rltk_eval.answers import Verdict, gold_answer, grade_number
+from rltk_eval.answers import Grade, Kind, Verdict, gold_answer, grade_all
 from rltk_eval.metrics import Interval, clustered_interval, mean_of_items, wilson
 
 
 @dataclass(frozen=True)
 class Item:
-    """One problem: `question` is the prompt as it was sent, `gold` a bare number or a solution with `####`."""
+    """One problem: `question` is the prompt as it was sent, `gold` a bare answer or a solution with `####` or a box."""
 
     id: str
     question: str
     gold: str
     level: str | None = None
+    kind: Kind = "number"
 
 
 class Completion(NamedTuple):
@@ -81,7 +82,7 @@ class LevelScore(TypedDict):
 
 
 class Summary(TypedDict):
-    """`n` counts items, `samples` completions; `correct`, `unreadable` and `truncated` are shares of the samples.
+    """`n` counts items, `samples` completions; `correct`, `unreadable`, `timeout` and `truncated` are shares.
 
     `accuracy` is the mean over items of each item's share of correct samples. Undefined (no items) is nan.
     """
@@ -92,6 +93,7 @@ class Summary(TypedDict):
     samples: int
     correct: float | None
     unreadable: float | None
+    timeout: float | None
     truncated: float | None
     mean_tokens: float | None
     by_level: dict[str, LevelScore]
@@ -105,10 +107,21 @@ def grade_items(
         raise ValueError(f"{len(items)} items but {len(completions_per_item)} lists of completions: give one an item")
     if len({item.id for item in items}) < len(items):
         raise ValueError("item ids must be unique: samples are grouped by them")
-    return [
-        result
+    asked = [
+        (item, gold, completion, sample)
         for item, completions in zip(items, completions_per_item, strict=True)
-        for result in _grade_item(item, completions, strict=strict)
+        for gold in [_gold_of(item, completions)]
+        for sample, completion in enumerate(completions)
+    ]
+    grades: dict[int, Grade] = {}
+    kinds: set[Kind] = {item.kind for item in items}
+    for kind in kinds:  # all of a kind at once: mathematical answers are checked in parallel
+        rows = [row for row, (item, *_) in enumerate(asked) if item.kind == kind]
+        texts, golds = [asked[row][2].text for row in rows], [asked[row][1] for row in rows]
+        grades |= dict(zip(rows, grade_all(texts, golds, kind=kind, strict=strict), strict=True))
+    return [
+        ItemResult(item, completion, sample, grades[row].verdict, grades[row].answer, gold)
+        for row, (item, gold, completion, sample) in enumerate(asked)
     ]
 
 
@@ -123,6 +136,7 @@ def summarize(results: Sequence[ItemResult]) -> Summary:
         "samples": len(results),
         "correct": _mean([result.correct for result in results]),
         "unreadable": _mean([result.verdict is Verdict.UNREADABLE for result in results]),
+        "timeout": _mean([result.verdict is Verdict.TIMEOUT for result in results]),
         "truncated": _mean([result.completion.truncated for result in results]),
         "mean_tokens": _mean([result.completion.tokens for result in results]),
         "by_level": {level: _level_score([r for r in results if r.item.level == level]) for level in levels},
@@ -137,23 +151,19 @@ def summary_to_json(summary: Summary) -> Summary:
         "ci95": [_null_if_nan(bound) for bound in summary["ci95"]],
         "correct": _null_if_nan(summary["correct"]),
         "unreadable": _null_if_nan(summary["unreadable"]),
+        "timeout": _null_if_nan(summary["timeout"]),
         "truncated": _null_if_nan(summary["truncated"]),
         "mean_tokens": _null_if_nan(summary["mean_tokens"]),
     }
 
 
-def _grade_item(item: Item, completions: Sequence[Completion], *, strict: bool) -> list[ItemResult]:
-    try:
-        gold = gold_answer(item.gold)
-    except ValueError as error:
-        raise ValueError(f"item {item.id!r}: {error}") from error
+def _gold_of(item: Item, completions: Sequence[Completion]) -> str:
     if not completions:
         raise ValueError(f"item {item.id!r} has no completions: leave it out, or sample it")
-    grades = [grade_number(completion.text, gold, strict=strict) for completion in completions]
-    return [
-        ItemResult(item, completion, sample, grade.verdict, grade.answer, gold)
-        for sample, (completion, grade) in enumerate(zip(completions, grades, strict=True))
-    ]
+    try:
+        return gold_answer(item.gold, kind=item.kind)
+    except ValueError as error:
+        raise ValueError(f"item {item.id!r}: {error}") from error
 
 
 def _correct_by_item(results: Sequence[ItemResult]) -> list[list[bool]]:

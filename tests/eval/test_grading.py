@@ -1,6 +1,7 @@
 """Rows and summaries of graded completions."""
 
 import json
+from dataclasses import replace
 from math import isnan
 
 import pytest
@@ -49,6 +50,7 @@ def test_one_sample_an_item():
         "samples": 3,
         "correct": pytest.approx(1 / 3),
         "unreadable": pytest.approx(1 / 3),
+        "timeout": 0,
         "truncated": pytest.approx(1 / 3),
         "mean_tokens": 30,
         "by_level": {"1": {"accuracy": 1.0, "n": 1}, "2": {"accuracy": 0.0, "n": 2}},
@@ -102,6 +104,7 @@ def test_nothing_graded_is_undefined_and_null_in_json():
         "samples": 0,
         "correct": None,
         "unreadable": None,
+        "timeout": None,
         "truncated": None,
         "mean_tokens": None,
         "by_level": {},
@@ -114,9 +117,33 @@ def test_one_item_sampled_often_has_an_accuracy_but_no_interval():
     assert summary_to_json(summary)["ci95"] == [None, None]
 
 
+def test_kinds_may_be_mixed_and_keep_their_order():
+    items = [
+        Item("m", "Square?", r"So it is $\boxed{x^2+2x+1}$.", kind="math"),
+        Item("n", "6 boxes of 12?", "#### 72"),
+        Item("l", "Roots?", "1, 2", kind="math"),
+    ]
+    completions = [[said(r"\boxed{(x+1)^2}"), said("?")], [said("#### 72")], [said(r"\boxed{2,1}"), said(r"\boxed{1}")]]
+    results = grade_items(items, completions)
+    assert [result.verdict.value for result in results] == ["correct", "unreadable", "correct", "correct", "incorrect"]
+    assert [(result.item.id, result.sample, result.gold) for result in results[::2]] == [
+        ("m", 0, "x^2+2x+1"),
+        ("n", 0, "72"),
+        ("l", 1, "1, 2"),
+    ]
+
+
+def test_a_timeout_is_counted_and_is_not_correct():
+    results = grade_items(ITEMS[:1], [[said("#### 72"), said("#### 72")]])
+    summary = summarize([results[0], replace(results[1], verdict=Verdict.TIMEOUT)])
+    assert (summary["timeout"], summary["unreadable"], summary["accuracy"]) == (0.5, 0, 0.5)
+
+
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="item 'x': no gold answer in 'about six'"):
         grade_items([Item("x", "?", "about six")], [[said("6")]])
+    with pytest.raises(ValueError, match="item 'y': no gold answer in"):
+        grade_items([Item("y", "?", r"\\boxed{}", kind="math")], [[said("6")]])
     with pytest.raises(ValueError, match="item 'a' has no completions"):
         grade_items(ITEMS[:1], [[]])
     with pytest.raises(ValueError, match="unique"):
