@@ -46,6 +46,7 @@ def probability_of_improvement(
     every run of the other, resampling finds no spread; then the interval is Wilson's for S independent pairs.
     """
     _check(arm_SM)
+    _check(reference_SM)
     if arm_SM.shape != reference_SM.shape:
         raise ValueError(f"the arms have {arm_SM.shape} and {reference_SM.shape} scores: give seeds x tasks, paired")
     seeds, wins_SS = len(arm_SM), _wins(arm_SM, reference_SM)
