@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from math import isnan, nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -229,6 +231,15 @@ def test_json_has_null_for_what_is_undefined():
     one = to_json(decide(pairs_of([0.01]), Margin(0.02), Assay(sensitive_assay().gain, 0.1, None)))
     text = json.dumps(one, allow_nan=False)
     assert '"sd": null' in text and '"margin_achieved": null' in text and '"control_interval": null' in text
+
+
+def test_the_readme_says_what_comes_out():
+    readme = (Path(__file__).parents[2] / "eval" / "README.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "decide(" in block]
+    said = code.split("sentence(decision)\n# ")[1].split("\n")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert sentence(names["decision"]) == said
 
 
 SCRIPT = """
