@@ -41,10 +41,23 @@ def test_copies_of_an_item_in_one_cluster_add_no_confidence():
     assert naive.se < 0.8 * once.se
 
 
-def test_large_clusters_weigh_as_much_as_their_items():
+def test_clusters_weigh_as_much_as_their_items():
+    """Rows 1 and 3 whatever the item, so clusters add nothing, and every draw is the mean of two seeds: 1, 2 or 3.
+
+    Residuals -+1 times (1.5, 0.5): MS_rows = 2 * 2 = 4, MS_columns = 0, MS_rest = 4 * 0.5^2 = 1, Var = 3 / 4.
+    """
     clusters = ("a", "a", "a", "b")
-    crossed = crossed_bootstrap(pairs_of([[1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 2.0]], clusters=clusters), draws=50)
-    assert crossed.mean == pytest.approx(1.0)
+    crossed = crossed_bootstrap(pairs_of([[1.0] * 4, [3.0] * 4], clusters=clusters), draws=400)
+    assert crossed.mean == 2.0
+    assert crossed.se == pytest.approx(sqrt(0.75))
+    assert len({round(deviation, 9) for deviation in crossed.deviation_B}) == 3
+
+
+def test_noise_alone_leaves_the_smaller_mean_square():
+    """[[3, 0], [0, 1]]: MS_rows = MS_columns = 1, MS_rest = 4; 1 + 1 - 4 is no variance, so Var = 1 / 4."""
+    crossed = crossed_bootstrap(pairs_of([[3.0, 0.0], [0.0, 1.0]]), draws=200)
+    assert crossed.se == pytest.approx(0.5)
+    assert crossed.df == 1
 
 
 def test_draws_are_the_mean_of_the_resampled_table():
