@@ -88,6 +88,8 @@ def parameter_interval(fit: Fit, name: str, confidence: float = 0.95) -> Interva
 def held_out_error(runs: Sequence[ScalingRun], form: Form, *, residual: Residual = Residual.LOSS) -> HeldOut:
     """How well a law extrapolates: fitted without the largest X and the largest D, judged on them."""
     has_size = _check(runs, form)
+    if len({run.size for run in runs}) == 2:
+        raise ValueError("there are only 2 sizes: without the larger one no law of size can be fitted, so add a size")
     most_data, largest = max(run.data for run in runs), max(run.size for run in runs)
     seen = [run for run in runs if run.data < most_data and (run.size < largest or not has_size)]
     unseen = [run for run in runs if run not in seen]
@@ -103,7 +105,8 @@ def crossing(arm: Fit, reference: Fit, size: float, *, confidence: float = 0.95)
     data = critical_data(arm.law, reference.law, size)
     if not isfinite(data):
         return Crossing(nan, Interval(nan, nan), False, f"the fitted laws do not cross at size {size:g}")
-    pairs = zip(arm.draws, reference.draws, strict=True)
+    # Draws made with one generator seed resample both arms alike; in reverse order they are independent as the runs are.
+    pairs = zip(arm.draws, reference.draws[::-1], strict=True)
     drawn = [critical_data(one, other, size) for one, other in pairs]
     interval = _quantiles(drawn, min(arm.df, reference.df), confidence)
     low = max(min(run.data for run in fit.runs) for fit in (arm, reference))

@@ -124,6 +124,8 @@ def test_bad_runs_are_refused():
         fit_law([run for run in runs if run.data < 3e4])
     with pytest.raises(ValueError, match="at least 6 runs are needed; got 5"):
         fit_law([*runs[:4], runs[8]])
+    with pytest.raises(ValueError, match="only 2 sizes"):
+        held_out_error(runs_of(MULTIPLICATIVE, sizes=SIZES[:2]), Form.MULTIPLICATIVE)
     with pytest.raises(ValueError, match="0 and 2 draws"):
         crossing(fit_law(runs), fit_law(runs, draws=2), 1e9)
 
