@@ -105,7 +105,7 @@ def crossing(arm: Fit, reference: Fit, size: float, *, confidence: float = 0.95)
     data = critical_data(arm.law, reference.law, size)
     if not isfinite(data):
         return Crossing(nan, Interval(nan, nan), False, f"the fitted laws do not cross at size {size:g}")
-    # Draws made with one generator seed resample both arms alike; in reverse order they are independent as the runs are.
+    # Draws of one generator seed resample both arms alike; in reverse order they are independent, as the runs are.
     pairs = zip(arm.draws, reference.draws[::-1], strict=True)
     drawn = [critical_data(one, other, size) for one, other in pairs]
     interval = _quantiles(drawn, min(arm.df, reference.df), confidence)

