@@ -56,11 +56,17 @@ class GenerateSampler:
         return [self.rollout(*row) for row in zip(tokens_BT, logprobs_BT, strict=True)]
 
     def rollout(self, tokens_T: Tensor, logprobs_T: Tensor) -> Rollout:
-        is_stop_T = torch.isin(tokens_T, torch.tensor(self.stops))
-        if not is_stop_T.any():
-            return Rollout(tokens_T.clone(), logprobs_T.clone(), is_truncated=True)
-        length = int(is_stop_T.int().argmax()) + 1
-        return Rollout(tokens_T[:length].clone(), logprobs_T[:length].clone(), is_truncated=False)
+        stop = first_true(torch.isin(tokens_T, torch.tensor(self.stops)))
+        broken = first_true(~logprobs_T.isfinite())
+        is_broken = broken < len(tokens_T) and broken <= stop
+        length = broken if is_broken else min(stop + 1, len(tokens_T))
+        is_truncated = is_broken or stop == len(tokens_T)
+        return Rollout(tokens_T[:length].clone(), logprobs_T[:length].clone(), is_truncated, is_broken)
+
+
+def first_true(is_it_T: Tensor) -> int:
+    """Index of the first; the length if there is none."""
+    return int(is_it_T.int().argmax()) if is_it_T.any() else len(is_it_T)
 
 
 class Drawing(LogitsProcessor):
