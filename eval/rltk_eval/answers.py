@@ -16,40 +16,29 @@ An answer is one number, with units, currency, percent sign (50% equals 50), mar
 
 import re
 from collections import deque
-from enum import Enum
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from rltk_eval.boxes import last_boxes
+from rltk_eval.maths import gold_math
 from rltk_eval.numbers import MAX_ANSWER, clean, last_number, read_bare, read_one, starts_with_number
+from rltk_eval.pool import Checker
+from rltk_eval.verdicts import Grade, Kind, Verdict
+
+__all__ = ["Grade", "Kind", "Verdict", "gold_answer", "grade_all", "grade_number", "read_number"]
 
 MAX_MARKS = 64
 """`####` lines in a completion; more read as nothing. Bounds the work on hostile text."""
+MAX_BOXES = 8
+"""Boxes side by side that are compared."""
+
+_CHECKER = Checker()
+"""Starts no process before mathematical answers are graded."""
 
 _HASHES = re.compile(r"#{4,}")
 _NUMBERED = re.compile(r"\W{0,4}\d[.)]\s+\W{0,4}[^\W\d_]")
-_BOXED = re.compile(r"\\boxed\s*")
-_JOINED = re.compile(r"[\s$.,;/&(){}]{0,20}(?:or|and)?[\s$,;(){}]{0,20}", re.IGNORECASE)
-_BRACE = re.compile(r"[{}]")
 _ANNOUNCED = re.compile(r"\banswers?\b[^\n\d.!?]{0,60}?(?:\b(?:is|are|be|equals)\b|[:=])", re.IGNORECASE)
-
-
-class Verdict(str, Enum):
-    """What became of one completion."""
-
-    CORRECT = "correct"
-    INCORRECT = "incorrect"
-    UNREADABLE = "unreadable"
-
-
-class Grade(NamedTuple):
-    """A verdict, and the answer that was read in canonical form ("72", "-3", "3/4"); None if unreadable."""
-
-    verdict: Verdict
-    answer: str | None
-
-    @property
-    def correct(self) -> bool:
-        return self.verdict is Verdict.CORRECT
 
 
 def grade_number(completion: str, gold: str, *, strict: bool = False) -> Grade:
@@ -60,9 +49,23 @@ def grade_number(completion: str, gold: str, *, strict: bool = False) -> Grade:
     return Grade(Verdict.CORRECT if value == target else Verdict.INCORRECT, str(value))
 
 
-def gold_answer(solution: str) -> str:
-    """The canonical answer of a dataset's row, "1000" for "... #### 1,000"; ValueError if there is none to read."""
-    return str(_gold_value(solution))
+def grade_all(
+    completions: Sequence[str], golds: Sequence[str], *, kind: Kind = "number", strict: bool = False
+) -> list[Grade]:
+    """The grade of each completion against the gold in its place; math is checked in worker processes, with bounds."""
+    pairs = list(zip(completions, golds, strict=True))
+    if kind == "math":
+        return _CHECKER.grade(pairs, strict=strict)
+    return [grade_number(completion, gold, strict=strict) for completion, gold in pairs]
+
+
+def gold_answer(solution: str, *, kind: Kind = "number") -> str:
+    r"""The answer of a dataset's row; ValueError if there is none to read.
+
+    A number in canonical form, "1000" for "... #### 1,000"; for math what the last box holds, "\frac12", or the
+    whole text where there is no box.
+    """
+    return gold_math(solution) if kind == "math" else str(_gold_value(solution))
 
 
 def read_number(text: str, *, strict: bool = False) -> Fraction | None:
@@ -115,34 +118,11 @@ def _is_heading(line: str) -> bool:
 
 
 def _boxed(text: str) -> _Declared | None:
-    boxes = [_box(text, match) for match in deque(_BOXED.finditer(text), maxlen=2)]
+    boxes = last_boxes(text, MAX_BOXES)
     if not boxes:
         return None
-    values = [None if box is None else read_one(box.content) for box in boxes]
-    first, last = boxes[0], boxes[-1]
-    if first is not None and last is not None and _JOINED.fullmatch(text, first.end, last.start):
-        return _Declared(values[-1] if values[0] == values[-1] else None)
-    return _Declared(values[-1])
-
-
-class _Box(NamedTuple):
-    start: int
-    content: str
-    end: int
-
-
-def _box(text: str, match: re.Match[str]) -> _Box | None:
-    r"""A box's content up to its own closing brace, a word without braces (`\boxed 2`); None if it never closes."""
-    start = match.end()
-    if not text.startswith("{", start):
-        content = text[start : start + MAX_ANSWER].split(maxsplit=1)[:1]
-        return _Box(match.start(), "".join(content), start + len("".join(content)))
-    depth = 0
-    for brace in _BRACE.finditer(text, start):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            return _Box(match.start(), text[start + 1 : brace.start()], brace.end())
-    return None
+    values = {None if box.content is None else read_one(box.content) for box in boxes}
+    return _Declared(values.pop() if len(values) == 1 else None)
 
 
 def _announced(text: str) -> _Declared | None:

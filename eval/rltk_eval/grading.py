@@ -9,7 +9,7 @@ from rltk_eval.answers import Grade, Kind, Verdict, gold_answer, grade_all
 
 @dataclass(frozen=True)
 class Item:
-    """One problem: `question` is the prompt as it was sent, `gold` an answer, or a solution that ends in one.
+    """One problem: `question` is the prompt as it was sent, `gold` a bare answer or a solution with `####` or a box.
 
     `kind` says how answers are read; `level` and `subject` are what a summary breaks its accuracy down by.
     """
@@ -87,9 +87,10 @@ def grade_items(
         raise ValueError(f"{len(items)} items but {len(completions_per_item)} lists of completions: give one an item")
     if len({item.id for item in items}) < len(items):
         raise ValueError("item ids must be unique: samples are grouped by them")
+    golds = [canonical_gold(item) for item in items]
     work = [
-        (item, canonical_gold(item), completion, sample)
-        for item, completions in zip(items, completions_per_item, strict=True)
+        (item, gold, completion, sample)
+        for item, gold, completions in zip(items, golds, completions_per_item, strict=True)
         for sample, completion in enumerate(sampled(item, completions))
     ]
     grades = grade_by_kind(

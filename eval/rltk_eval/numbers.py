@@ -22,7 +22,7 @@ _MINUSES = [0x2D7, 0x2010, 0x2011, 0x2012, 0x2013, 0x2212, 0x2796, 0xFE63]
 _VULGAR_FRACTIONS = [0xBC, 0xBD, 0xBE, *range(0x2150, 0x215F)]
 _DOTS = [0xB7, 0x2219, 0x22C5]
 # Not NFKC as a whole: it would turn "5" + superscript two into 52, and "1" + one half into 11/2.
-_CHARACTERS: dict[int, str | None] = {
+CHARACTERS: dict[int, str | None] = {
     **dict.fromkeys(_INVISIBLE),
     **dict.fromkeys(_SPACES, " "),
     **dict.fromkeys(_MINUSES, "-"),
@@ -101,7 +101,7 @@ def clean(text: str) -> str:
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
     text = _SUPERSCRIPT.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]), text)
-    text = _FRACTION.sub(_plain_fraction, text.translate(_CHARACTERS))
+    text = _FRACTION.sub(_plain_fraction, text.translate(CHARACTERS))
     for pattern, replacement in _LATER_REWRITES:
         text = pattern.sub(replacement, text)
     return _COMMAND.sub(lambda match: _COMMANDS.get(match[1], " "), text)

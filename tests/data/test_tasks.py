@@ -147,7 +147,6 @@ def test_gsm8k_in_a_folder(shared_data: Path, _cache: None) -> None:
     assert load_task("heldout", recipe, limit=None, root=str(shared_data)).problems == task.problems
 
 
-@pytest.mark.xfail(reason="MATH")
 def test_math_in_a_folder(shared_data: Path, _cache: None) -> None:
     """All seven subjects, 5,000 problems; the two levels that MATH does not know stay as written."""
     tasks = [
@@ -164,7 +163,6 @@ def test_math_in_a_folder(shared_data: Path, _cache: None) -> None:
     assert set(levels) <= {"1", "2", "3", "4", "5", "Level ?"} and levels["5"] == 1324
 
 
-@pytest.mark.xfail(reason="MATH")
 def test_math500_in_a_folder(shared_data: Path, _cache: None) -> None:
     task = load_task("math500", None, limit=None, root=str(shared_data))
     assert (task.name, len(task.problems), task.prompt.name) == ("math500", 500, "math/zero-shot@1")

@@ -1,0 +1,57 @@
+"""The process in which algebra is done: one question a line in, one verdict a line out, within bounds.
+
+Started by `rltk_eval.pool` as `python -m rltk_eval.worker BYTES SECONDS`. Reads `["answer", "gold"]`, writes `true`,
+`false`, or `"memory"` before it gives up. It ends when its input does. Should its parent be killed in the middle of a
+check, the limit on processor time ends it.
+"""
+
+import json
+import os
+import resource
+import sys
+from typing import TextIO
+
+SLACK = 2
+"""Seconds of processor time beyond the bound, which the parent watches; whole seconds are what the system counts."""
+
+
+def main() -> None:
+    memory, seconds = int(sys.argv[1]), float(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    replies = _private_output()
+    from rltk_eval.symbolic import slow_match  # takes its second before the first clock runs
+
+    print('"ready"', file=replies, flush=True)
+    for line in sys.stdin:
+        _allow(seconds)
+        try:
+            verdict: bool | str = slow_match(*json.loads(line))
+        except MemoryError:
+            verdict = "memory"
+        print(json.dumps(verdict), file=replies, flush=True)
+        if verdict == "memory" or _peak() > memory // 2:
+            return
+
+
+def _private_output() -> TextIO:
+    """The pipe to the parent; whatever a library prints goes nowhere."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return replies
+
+
+def _allow(seconds: float) -> None:
+    """Processor time for one more check; the kernel ends a process that runs over it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + SLACK, hard))
+
+
+def _peak() -> int:
+    """Bytes of memory at the most so far; the unit differs between Linux and macOS."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()
