@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
-from rltk_eval.answers import Kind
+from rltk_eval.verdicts import Kind
 
 from rltk.errors import suggestion
 from rltk.recipe.fields import (
