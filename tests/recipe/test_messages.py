@@ -198,7 +198,8 @@ RULES = [
     ),
     (
         {"data": "{path: c/d, config: []}"},
-        "x.yaml:3: data.config = [] must be non-empty text, a non-empty list, each item non-empty text or null, in quotes.",
+        "x.yaml:3: data.config = [] must be non-empty text, a non-empty list, each item non-empty text or null, "
+        "in quotes.",
     ),
     (
         {"eval": "{samples: 4, k: [1, 8]}"},

@@ -8,6 +8,7 @@ from rltk.data.prompt import PromptRenderer
 from rltk.data.tasks import Task, ask
 from rltk.data.templates import Template, find_template
 from rltk.evaluation.items import Items
+from rltk.models.load import stop_tokens
 from rltk.recipe.schema import Data
 from rltk.rollout.evaluate import Evaluator
 from rltk.rollout.native import NativeSampler
@@ -20,7 +21,9 @@ FEW = find_template("gsm8k/few-shot@1")
 
 @pytest.fixture(scope="module")
 def evaluator() -> Evaluator:
-    sampler = NativeSampler(tiny.model(), stops=(tiny.tokenizer().eos_token_id,), batch=4, dtype=torch.float32)
+    model = tiny.model()
+    stops = stop_tokens(model, tiny.tokenizer())
+    sampler = NativeSampler(model, stops=stops, batch=4, dtype=torch.float32)
     return Evaluator(sampler, tiny.tokenizer(), max_new_tokens=5, context=512)
 
 
