@@ -29,10 +29,12 @@ def test_leaf_packages_never_import_the_toolkit(leaf: str):
 
 
 def test_evaluation_imports_only_the_standard_library():
-    """Rewards import it in every worker; it must stay light."""
+    """Rewards import it in every worker; it must stay light. Algebra, in `symbolic.py`, has processes of its own."""
     allowed = sys.stdlib_module_names | {"rltk_eval"}
+    algebra = {"symbolic.py": {"latex2sympy2_extended", "math_verify", "sympy"}}
     for file in sorted((ROOT / "eval/rltk_eval").rglob("*.py")):
-        assert allowed.issuperset(imported_packages(file.read_text(encoding="utf-8"))), file
+        imported = set(imported_packages(file.read_text(encoding="utf-8")))
+        assert imported <= allowed | algebra.get(file.name, set()), file
 
 
 def test_the_scan_sees_imports_inside_functions():

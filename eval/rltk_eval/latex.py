@@ -29,7 +29,7 @@ _UNICODE: dict[int, str | None] = CHARACTERS | {
 }
 _DROPPED = {
     *(r"\left", r"\right", r"\big", r"\Big", r"\bigg", r"\Bigg", r"\bigl", r"\bigr", r"\Bigl", r"\Bigr", r"\middle"),
-    *(r"\displaystyle", r"\textstyle", r"\limits", r"\quad", r"\qquad", r"\phantom", r"\rm", r"\bf", r"\it", r"\boxed"),
+    *(r"\displaystyle", r"\textstyle", r"\limits", r"\quad", r"\qquad", r"\rm", r"\bf", r"\it", r"\boxed"),
     *(r"\!", r"\,", r"\;", r"\:", "\\ ", "~", "$", r"\$", "%", r"\%", r"\(", r"\)", r"\[", r"\]", r"\fbox", "\\\n"),
 }
 _SPELLINGS = {
@@ -62,6 +62,7 @@ _REWRITES = [
     (re.compile(r"(\\[dtc]?frac)\s*(\d)\s+(\d)"), r"\1{\2}{\3}"),
     (re.compile(r"(?<![\d.])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])"), r"\1\\frac{\2}{\3}"),
     (re.compile(r"\*\*"), "^"),
+    (re.compile(r"\\phantom\s*(?:\{[^{}]*\}|[^{}\\])"), ""),
     (re.compile(r"\\begin\{array\}\s*\{[clr|\s]*\}"), r"\\begin{matrix}"),
     (re.compile(r"\\end\{array\}"), r"\\end{matrix}"),
 ]
@@ -75,6 +76,7 @@ _SPACED_THOUSANDS = re.compile(r"-?[1-9]\d{0,2}(?: \d{3})+")
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.DOTALL)
 _ENDS_IN_COMMAND = re.compile(r"\\[A-Za-z]+$")
 _TOWER = re.compile(r"\^\{[^{}]*[\d)]\^|\^\{(?!\\circ)[^{}]*\}\^")
+_LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
 _POWER = re.compile(r"\^\{-?(\d+)")
 _BASE_OF_FACTORIAL = re.compile(r"(\d*)!")
 _OPENING, _CLOSING = frozenset(["{", "(", "[", r"\{"]), frozenset(["}", ")", "]", r"\}"])
@@ -90,7 +92,7 @@ def canonical(answer: str) -> str | None:
     if len(answer) > MAX_ANSWER:
         return None
     text = _prepared(answer)
-    if text is None:
+    if text is None or _depth(text) > MAX_DEPTH:
         return None
     try:
         spelling = _until(deque(_TOKEN.findall(text)), None)
@@ -188,7 +190,7 @@ def _argument(rest: deque[str]) -> str:
         return _until(rest, ")")
     if token == "-" and rest and rest[0].isdigit():
         return "-" + rest.popleft()
-    if token == "}":
+    if token in ("}", "^", "_"):
         raise _MalformedError
     return _rewritten(token, rest)
 
@@ -213,14 +215,19 @@ def _skip_spaces(rest: deque[str]) -> None:
         rest.popleft()
 
 
-def _in_bounds(spelling: str) -> bool:
+def _depth(text: str) -> int:
+    """Levels of brackets of any kind, whether or not they match."""
     depth = deepest = 0
-    for token in tokens(spelling):
+    for token in tokens(text):
         depth += (token in _OPENING) - (token in _CLOSING)
         deepest = max(deepest, abs(depth))
+    return deepest
+
+
+def _in_bounds(spelling: str) -> bool:
     return (
-        deepest <= MAX_DEPTH
-        and not re.search(rf"\d{{{MAX_DIGITS + 1}}}", spelling)
+        _depth(spelling) <= MAX_DEPTH
+        and not _LONG_NUMBER.search(spelling)
         and not _TOWER.search(spelling)
         and "!!" not in spelling
         and all(int(power) <= MAX_EXPONENT for power in _POWER.findall(spelling))

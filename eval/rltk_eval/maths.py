@@ -89,11 +89,11 @@ def _undecided(answer: str, gold: str) -> bool:
 
 
 def _joined(contents: list[str | None]) -> str | None:
-    """Boxes side by side as one list, without repeats; None if the last is empty or never closes."""
+    """Boxes side by side as one list, without repeats; None if one is empty, never closes, or all are too long."""
     answers: list[str] = []
     for content in contents:
         content = " ".join((content or "").split())
-        if not content:
+        if not content or sum(map(len, answers)) + len(content) > MAX_ANSWER:
             return None
         if not any(quick_match(content, other) for other in answers):
             answers.append(content)

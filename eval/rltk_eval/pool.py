@@ -29,7 +29,7 @@ from rltk_eval.verdicts import Grade, Verdict
 
 SECONDS = 5.0
 MEMORY = 1 << 30
-STARTING = 120.0
+STARTING = 600.0
 """Bounds of one check, wall-clock seconds and bytes of address space; seconds in which a worker must have started."""
 TRIES = 2
 """A worker that dies may have been killed by anyone; a check during which two die is given up."""
@@ -138,7 +138,7 @@ class Checker:
         try:
             self._known.update(_Round(self, new).run() if new else {})
         finally:
-            self._drop([worker for worker in self._pool if worker.question is not None])
+            self._drop([worker for worker in self._pool if worker.question is not None or not worker.started])
         verdicts = {question: self._known[question] for question in questions}
         for question in questions:
             self._known.move_to_end(question)

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Expr, I, Number, Rational, Symbol, simplify
+from sympy import Basic, Expr, I, Number, Rational, Symbol, simplify
 
 from rltk_eval.forms import read_form, same_form
 from rltk_eval.latex import canonical
@@ -21,7 +21,8 @@ from rltk_eval.quick import UndecidedError, quick_equal, without_units
 
 DIGITS = 30
 NOISE = 1e-20
-"""Digits that are computed, and what is left of a difference that is zero, relative to the size of its parts."""
+NO_SIZE = 1e-100
+"""Digits that are computed; what is left of a difference that is zero, relative to its parts, and next to a zero."""
 
 _READING = [
     LatexExtractionConfig(
@@ -63,11 +64,14 @@ def _equal(answer: str, gold: str) -> bool:
 def _proportional(answer: str, gold: str) -> bool:
     """Whether two equations, all on one side, have the same solutions because one is a multiple of the other."""
     ours, theirs = _parsed(answer), _parsed(gold)
-    if ours is None or theirs is None or ours.free_symbols != theirs.free_symbols:
+    if ours is None or theirs is None or ours.free_symbols != theirs.free_symbols or not ours.free_symbols:
         return False
-    ratios = [_value(ours / theirs, point) for point in _points(answer + gold)]
-    known = [ratio for ratio in ratios if ratio is not None]
-    if any(abs(ratio - known[0]) > NOISE * abs(known[0]) for ratio in known):
+    letters = sorted(ours.free_symbols, key=str)
+    points: list[dict[Basic, Basic | float]] = [
+        dict(zip(letters, point, strict=False)) for point in _points(answer + gold)
+    ]
+    first, *others = [_value(ours / theirs, values) for values in points]
+    if first is None or any(other is not None and abs(other - first) > NOISE * abs(first) for other in others):
         return False
     try:
         ratio = simplify(ours / theirs)
@@ -116,14 +120,24 @@ def _points(texts: str) -> list[list[Expr]]:
 
 def _differ(answer: Expr, gold: Expr, point: list[Expr]) -> bool:
     """Whether the two have different values at a point; False where they have none."""
-    difference, size = _value(answer - gold, point), _value(gold, point)
-    return difference is not None and abs(difference) > NOISE * max(1.0, abs(size or 0))
+    values: dict[Basic, Basic | float] = dict(
+        zip(sorted(answer.free_symbols | gold.free_symbols, key=str), point, strict=False)
+    )
+    difference, ours, theirs = (_size(part, values) for part in (answer - gold, answer, gold))
+    if difference is None or ours is None or theirs is None:
+        return False
+    return bool(difference > (NOISE * max(ours, theirs) if ours and theirs else NO_SIZE))
 
 
-def _value(expression: Expr, point: list[Expr]) -> complex | None:
-    letters = sorted(expression.free_symbols, key=str)
+def _size(expression: Expr, values: dict[Basic, Basic | float]) -> Expr | None:
+    """The absolute value, which may be too small or too large for a float; None if there is none."""
+    value = _value(expression, values)
+    return None if value is None else abs(value)
+
+
+def _value(expression: Expr, values: dict[Basic, Basic | float]) -> Expr | None:
     try:
-        value = expression.evalf(DIGITS, subs=dict(zip(letters, point, strict=False)), maxn=200)
-        return complex(value) if value.is_number and value.is_finite else None
+        value = expression.evalf(DIGITS, subs=values, maxn=200)
+        return value if value.is_number and value.is_finite and not value.free_symbols else None
     except _FAILURES:
         return None

@@ -365,7 +365,7 @@ _HOSTILE = [
     ("{" * 15 + "5" + "}" * 15, "5", "C"),
     (r"\sqrt" * 50 + "5", "5", "U"),
     ("1+" * 300 + "1", "301", "U"),
-    ("__import__('os').system('touch hacked')", "5", "I"),
+    ("__import__('os').system('touch hacked')", "5", "U"),
     ("eval('5')", "5", "I"),
     ("lambda: 5", "5", "I"),
     ("print(5)", "5", "I"),

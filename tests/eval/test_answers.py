@@ -33,7 +33,7 @@ def test_a_grade_holds_the_canonical_answer_that_was_read():
 
 
 def test_verdicts_are_lower_case_words():
-    assert [verdict.value for verdict in Verdict] == ["correct", "incorrect", "unreadable"]
+    assert [verdict.value for verdict in Verdict] == ["correct", "incorrect", "unreadable", "timeout"]
 
 
 def test_numbers_are_exact():

@@ -75,9 +75,27 @@ def test_strict_reads_only_marked_answers():
     assert grade_items(ITEMS[:1], completions, strict=True)[0].verdict is Verdict.UNREADABLE
 
 
+def test_kinds_may_be_mixed_and_keep_their_order():
+    items = [
+        Item("m", "Square?", r"So it is $\boxed{x^2+2x+1}$.", kind="math"),
+        Item("n", "6 boxes of 12?", "#### 72"),
+        Item("l", "Roots?", "1, 2", kind="math"),
+    ]
+    completions = [[said(r"\boxed{(x+1)^2}"), said("?")], [said("#### 72")], [said(r"\boxed{2,1}"), said(r"\boxed{1}")]]
+    results = grade_items(items, completions)
+    assert [result.verdict.value for result in results] == ["correct", "unreadable", "correct", "correct", "incorrect"]
+    assert [(result.item.id, result.sample, result.gold) for result in results[::2]] == [
+        ("m", 0, "x^2+2x+1"),
+        ("n", 0, "72"),
+        ("l", 1, "1, 2"),
+    ]
+
+
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="item 'x': no gold answer in 'about six'"):
         grade_items([Item("x", "?", "about six")], [[said("6")]])
+    with pytest.raises(ValueError, match="item 'y': no gold answer in"):
+        grade_items([Item("y", "?", r"\\boxed{}", kind="math")], [[said("6")]])
     with pytest.raises(ValueError, match="item 'a' has no completions"):
         grade_items(ITEMS[:1], [[]])
     with pytest.raises(ValueError, match="unique"):

@@ -14,7 +14,13 @@ from rltk_eval.pool import Checker
 EMPTY_BOX = ["number_theory/train/661", "number_theory/train/663"]
 """Solutions whose only box is empty in the dataset: there is no gold answer, and they are refused."""
 
-STILL_RIGHT: dict[str, dict[str, str]] = {}
+STILL_RIGHT = {
+    "sign_flipped": {
+        "geometry/train/584": "cos(-6 degrees) is cos(6 degrees)",
+        "precalculus/test/67": "cos(-58 degrees) is cos(58 degrees)",
+        "precalculus/test/284": "cos(-13 degrees) is cos(13 degrees)",
+    }
+}
 """Changed golds that are still right, by what was changed and row, with the reason."""
 
 
