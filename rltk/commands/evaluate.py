@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from rltk.evaluation.compare import compare_rows
 from rltk.evaluation.earlier import SCORES, Earlier
+from rltk.evaluation.folder import has_begun
 from rltk.evaluation.items import Row, score_rows
 from rltk.evaluation.plan import Live, Plan, already_made, make_plan
 from rltk.run.atomic import without_nan, write_json
@@ -106,7 +107,7 @@ def interrupted(args: Namespace) -> int:
     """Said even where all else is quiet: without it the work so far is lost to who does not know the command."""
     command = None
     if args.out:
-        argv = args.argv if args.resume else [*args.argv, "--resume"]
+        argv = [word for word in args.argv if word != "--resume"] + ["--resume"] * has_begun(Path(args.out))
         command = join(["rltk", "eval", *argv])
         print(f"interrupted; go on with: {command}", file=sys.stderr)
     else:

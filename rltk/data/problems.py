@@ -7,6 +7,7 @@ import hashlib
 import random
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from rltk_eval.answers import Kind, gold_answer
@@ -64,12 +65,15 @@ def hold_out(problems: list[Problem], count: int) -> tuple[list[Problem], list[P
 
 
 def read_split(data: Data, split: str) -> list[Problem]:
-    """Ids count the rows of a split; where configurations are joined, those of each: `test/algebra/0`."""
-    problems: list[Problem] = []
+    """Ids count the rows of a split; where configurations are joined, those of each: `test/algebra/0`.
+
+    Configurations take turns, so that the first problems are of all of them.
+    """
+    columns: list[list[Problem]] = []
     for part, prefix in parts(data, split):
-        where = described(part, split)
-        problems += [read_row(part, where, f"{prefix}/{i}", row) for i, row in enumerate(read_rows(part, split))]
-    return problems
+        where, rows = described(part, split), read_rows(part, split)
+        columns.append([read_row(part, where, f"{prefix}/{index}", row) for index, row in enumerate(rows)])
+    return [problem for turn in zip_longest(*columns) for problem in turn if problem is not None]
 
 
 def parts(data: Data, split: str) -> list[tuple[Data, str]]:

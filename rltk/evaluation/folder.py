@@ -16,13 +16,18 @@ MOST_SHOWN = 3
 def check_folder(out: Path, *, is_resuming: bool) -> None:
     """Refuses a folder that cannot take the results, before there are any."""
     if is_resuming:
-        if not any(os.path.exists(folder / SETTINGS) for folder in (out, out / AGAINST)):
+        if not has_begun(out):
             raise UserError(f"--resume: no evaluation has begun in {out}; leave it out.")
     elif any(os.path.exists(out / name) for name in (SETTINGS, SCORES, ITEMS, f"{AGAINST}/{SETTINGS}")):
         raise UserError(f"--out {out}: it holds an evaluation; add --resume to go on with it, or name another folder.")
     deepest = next(path for path in (out, *out.parents) if os.path.exists(path))
     if not (os.path.isdir(deepest) and os.access(deepest, os.W_OK)):
         raise UserError(f"--out {out}: no folder can be made there; name another.")
+
+
+def has_begun(out: Path) -> bool:
+    """Whether there is anything to go on with."""
+    return any(os.path.exists(folder / SETTINGS) for folder in (out, out / AGAINST))
 
 
 def check_settings(folder: Path, settings: Settings) -> None:

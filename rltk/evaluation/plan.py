@@ -150,7 +150,8 @@ def asked_by(target: Target, task: Task, prompt: str | None) -> Task:
 
 def refuse_without_effect(name: str, args: Namespace) -> None:
     for option in OF_EVALUATION:
-        if getattr(args, option) not in (None, False):
+        value = getattr(args, option)
+        if value is not None and value is not False:  # 0 is a value that was given
             shown = option.replace("_", "-")
             raise UserError(f"{name} was evaluated before, so --{shown} has no effect on it; leave it out.")
 

@@ -46,8 +46,8 @@ def lines(score: Score, by: Sequence[str]) -> Iterator[Line]:
     yield Line("greedy", score)
     if "sampled" in score:
         sampled = score["sampled"]
-        each = f"{sampled['samples'] // max(1, sampled['n'])} at temperature {sampled['temperature']}"
-        yield Line(f"sampled, {each}", sampled)
+        heat = "" if sampled["temperature"] is None else f" at temperature {sampled['temperature']}"
+        yield Line(f"sampled, {sampled['samples'] // max(1, sampled['n'])}{heat}", sampled)
         yield from (Line(f"  pass@{k}", found) for k, found in sampled["pass_at_k"].items())
         yield from (Line(f"  maj@{k}", found) for k, found in sampled["maj_at_k"].items())
     for breakdown in BREAKDOWNS:

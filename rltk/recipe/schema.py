@@ -63,7 +63,7 @@ class Data(Section):
     path: Text
     """A hub id, a local folder, a .jsonl or .parquet file, or embedded/word-problems, which is generated."""
     config: Text | Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
-    """Configuration of a hub data set, such as main; or a list of them, which are joined in that order."""
+    """Configuration of a hub data set, such as main; or a list, which are joined, one row of each in turn."""
     question: Text = "question"
     """Column of the question."""
     answer: Text = "answer"

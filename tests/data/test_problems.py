@@ -101,7 +101,7 @@ def test_rows_of_a_table_are_counted_from_0(tmp_path: Path) -> None:
         load_problems(Data(path=str(tmp_path / "a.parquet")), "train")
 
 
-def test_configurations_are_joined_and_a_message_names_the_one_at_fault(
+def test_configurations_take_turns_and_a_message_names_the_one_at_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
@@ -109,13 +109,15 @@ def test_configurations_are_joined_and_a_message_names_the_one_at_fault(
     for name, answer in {"sums": "7", "products": "6", "words": "about"}.items():
         (folder / name).mkdir(parents=True)
         row = {"question": f"{name}?", "answer": answer, "type": name, "level": "Level 3"}
-        (folder / name / "test.jsonl").write_text(json.dumps(row) + "\n")
+        (folder / name / "test.jsonl").write_text((json.dumps(row) + "\n") * (3 if name == "sums" else 1))
         configs += f"- config_name: {name}\n  data_files:\n  - {{split: test, path: {name}/test.jsonl}}\n"
     (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
     data = Data(path=str(folder), config=("sums", "products"), subject="type")
     assert load_problems(data, "test") == [
         Problem("test/sums/0", "sums?", "7", "3", subject="sums"),
         Problem("test/products/0", "products?", "6", "3", subject="products"),
+        Problem("test/sums/1", "sums?", "7", "3", subject="sums"),
+        Problem("test/sums/2", "sums?", "7", "3", subject="sums"),
     ]
     with pytest.raises(UserError, match=r"set \(words, test\), row 0: answer has no gold answer in 'about'"):
         load_problems(data.model_copy(update={"config": ("sums", "words")}), "test")

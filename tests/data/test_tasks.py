@@ -158,7 +158,7 @@ def test_math_in_a_folder(shared_data: Path, _cache: None) -> None:
     assert (task.name, task.prompt.name, len(task.problems)) == ("math", "math/zero-shot@1", 5000)
     assert len({problem.id for problem in task.problems}) == 5000
     assert task.problems[0].id == "test/algebra/0" and {problem.kind for problem in task.problems} == {"math"}
-    assert len(Counter(problem.subject for problem in task.problems)) == 7
+    assert len({problem.subject for problem in task.problems[:7]}) == 7
     levels = Counter(problem.level for problem in task.problems)
     assert set(levels) <= {"1", "2", "3", "4", "5", "Level ?"} and levels["5"] == 1324
 

@@ -58,7 +58,7 @@ def test_a_row_gives_its_result_back():
 
 def test_a_batch_is_graded_in_order():
     texts, golds = ["#### 1", "#### 2", "?"], ["1", "1", "1"]
-    found = grade_by_kind(texts, golds, ["number"] * 3)
+    found = grade_by_kind(texts, golds, ("number", "number", "number"))
     assert [grade.verdict for grade in found] == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNREADABLE]
     assert grade_by_kind([], [], []) == []
 

@@ -157,6 +157,7 @@ def test_what_cannot_be_compared_is_refused(
             f"{begin} is {value} in the one and {was} in the other."
         )
     assert refused(out, "--limit", 3) == f"{out} was evaluated before, so --limit has no effect on it; leave it out."
+    assert refused(out, "--seed", 0) == f"{out} was evaluated before, so --seed has no effect on it; leave it out."
     assert refused(out, "--k", 4) == f"k = 4 needs as many samples a problem, and {out} has 3; see --samples and --k."
     assert refused(out, "--task", "tset") == f"{out} holds no evaluation on tset; did you mean test?"
     (out / "scores.json").unlink()

@@ -19,7 +19,7 @@ def test_real_problems_are_asked_and_graded(
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     tasks = [word for task in TASKS for word in ("--task", task)]
     argv = ["eval", "embedded/policy", *tasks, "--data-root", str(shared_data), "--limit", "20", "--samples", "2"]
-    assert main([*argv, "--k", "2", "--max-new-tokens", "24", "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert main([*argv, "--k", "2", "--max-new-tokens", "8", "--out", str(tmp_path / "out"), "--json"]) == 0
     scores = json.loads(capfd.readouterr().out)["scores"]
     assert {name: score["prompt"]["name"] for name, score in scores.items()} == TASKS
     for name, score in scores.items():
@@ -32,9 +32,7 @@ def test_real_problems_are_asked_and_graded(
         for row, grade in zip(rows, grades, strict=True):  # a machine that pauses makes checks late
             assert "timeout" in (row["verdict"], grade.verdict.value) or row["verdict"] == grade.verdict.value
     assert sum(part["n"] for part in scores["math500"]["by_subject"].values()) == 20
-    assert set(scores["math"]["by_level"]) <= {"1", "2", "3", "4", "5"} and set(scores["math"]["by_subject"]) == {
-        "Algebra"
-    }
+    assert set(scores["math"]["by_level"]) <= {"1", "2", "3", "4", "5"} and len(scores["math"]["by_subject"]) == 7
 
     assert main(["eval", str(tmp_path / "out"), "--task", "math500", "--by", "subject"]) == 0
     told = capfd.readouterr().out

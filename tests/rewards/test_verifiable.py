@@ -6,16 +6,16 @@ from rltk.data.problems import Problem
 from rltk.rewards.verifiable import grade, reward, unusable
 
 NUMBER = Problem("a", "3 and 4?", "7")
-MATH = Problem("b", "A half?", r"\frac{1}{2}", kind="math")
+MATH = Problem("b", "Twice the root of 5?", r"2\sqrt{5}", kind="math")
 
 
 def test_each_kind_of_problem_has_its_reader() -> None:
-    """A box with a fraction is the answer to the one; the other wants a number, and `7 or 8` is none."""
+    """A box with a root answers the one; the other wants a number, which a root is not."""
     problems = [MATH, NUMBER, MATH, NUMBER, NUMBER]
-    found = grade(problems, [r"\boxed{\frac12}", "#### 7", "#### 7", r"\boxed{\frac12}", "#### 7 or 8"])
+    found = grade(problems, [r"\boxed{2\sqrt5}", "#### 7", r"\boxed{}", r"\boxed{2\sqrt5}", "#### 8"])
     verdicts = [verdict.verdict for verdict in found]
     assert verdicts[:2] == [Verdict.CORRECT, Verdict.CORRECT]
-    assert verdicts[2:] == [Verdict.INCORRECT, Verdict.INCORRECT, Verdict.UNREADABLE]
+    assert verdicts[2:] == [Verdict.UNREADABLE, Verdict.UNREADABLE, Verdict.INCORRECT]
     assert [reward(verdict) for verdict in found] == [1.0, 1.0, 0.0, 0.0, 0.0]
     assert grade([], []) == []
 
