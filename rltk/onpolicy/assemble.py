@@ -59,7 +59,8 @@ def load_inputs(recipe: Recipe) -> Inputs:
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
     context = context_length(config)
     problems, left_out = askable(recipe, load_problems(recipe.data, "train"), tokenizer, context)
-    tasks = load_tasks(recipe.eval.tasks, recipe.data, split=recipe.eval.split, limit=recipe.eval.limit)
+    options = recipe.eval
+    tasks = load_tasks(options.tasks, recipe.data, split=options.split, limit=options.limit, root=options.data_root)
     for task in tasks:
         renderer = PromptRenderer(tokenizer, task.data)
         render_all(renderer, task.problems, max_new_tokens=recipe.rollout.max_new_tokens, context=context)
@@ -118,7 +119,6 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
         inputs.tokenizer,
         max_new_tokens=recipe.rollout.max_new_tokens,
         context=context,
-        batch=recipe.eval.batch,
     )
     return Assembled(trainer, evaluator, statement)
 
