@@ -1,11 +1,19 @@
 """Reward models that several tests read and none changes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import tiny
 from tests.reward_models import models
+from tests.reward_models.processes import Servers
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    with Servers() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
