@@ -60,6 +60,13 @@ def test_the_kernel_error_by_hand():
     assert kernel_error([pair(LN3, "a"), pair(-LN3, "b"), pair(0.0, "a")]) == pytest.approx(2 * -3 / 16 / 4)
 
 
+def test_the_kernel_falls_with_the_distance_of_confidences():
+    """Surprises 1/4 at 0.75 and -4/5 at 0.8: half a width of 0.1 apart."""
+    pairs = [pair(LN3, "a"), pair(-math.log(4), "b")]
+    assert kernel_error(pairs) == pytest.approx(-0.2 * math.exp(-0.5))
+    assert kernel_error(pairs, width=0.025) == pytest.approx(-0.2 * math.exp(-2))
+
+
 def test_the_kernel_error_is_unbiased_and_sees_what_is_wrong():
     calibrated = [kernel_error(simulated(400, seed=seed, a_prompt=4)) for seed in range(60)]
     spread = (fmean(value**2 for value in calibrated) / 60) ** 0.5
@@ -100,6 +107,11 @@ def test_the_report_fits_on_one_half_and_judges_on_the_other():
     assert report.after is not None
     assert report.after.log_loss < report.before.log_loss
     assert report.after.expected_error < report.before.expected_error / 3
+
+
+def test_a_prompt_stays_in_its_half():
+    """Or reports of two versions could not be compared. SHA-256 of "calibration half: 0" begins with an odd byte."""
+    assert [is_calibration_half(str(i)) for i in range(4)] == [False, True, True, True]
 
 
 def test_without_a_temperature_there_is_no_after():

@@ -39,6 +39,15 @@ def test_within_prompts_the_prompt_does_not_count():
     assert found.pearson_within == pytest.approx(-1) and found.spearman_within == pytest.approx(-1)
 
 
+def test_prompts_of_many_replies_do_not_count_for_more_than_their_order():
+    """Four replies of one prompt and two of the other, the longer always scoring lower."""
+    replies = [("a", 4.0, 3.0, 1, 2), ("a", 2.0, 1.0, 3, 4), ("b", 9.0, 8.0, 50, 60)]
+    pairs = [
+        ScoredPair(prompt=p, chosen=c, rejected=r, chosen_length=cl, rejected_length=rl) for p, c, r, cl, rl in replies
+    ]
+    assert length_bias(pairs).spearman_within == pytest.approx(-1)
+
+
 def test_ranks_share_ties():
     assert ranks(np.array([3.0, 1.0, 3.0, 7.0])).tolist() == [2.5, 1.0, 2.5, 4.0]
 

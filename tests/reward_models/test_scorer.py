@@ -61,6 +61,17 @@ def test_the_padding_token_does_not_matter_to_batches(architecture: str, pad: st
     assert together == pytest.approx(alone(folder, conversations), abs=1e-5)
 
 
+def test_without_a_padding_token_every_last_token_is_read(tmp_path: Path):
+    """Rows that end in tokens 0, 1 and 2, which would do for padding where none is named."""
+    folder = models.whole(tmp_path / "m", pad_token_id=None)
+    scorer = Scorer.load(folder)
+    texts = [scorer.tokenizer.decode([5] * length + [length % 3]) for length in range(1, 8)]
+    alike = [str(text) for text in texts]
+    together = [one.score for one in scorer.scores(alike)]
+    assert [scorer.encode(text).ids[-1] for text in alike[:3]] == [1, 2, 0]
+    assert together == pytest.approx([next(scorer.scores([text])).score for text in alike], abs=1e-5)
+
+
 def test_batch_mates_and_budgets_do_not_matter(reward_model: Path):
     conversations = talks(40, seed=2)
     expected = [one.score for one in Scorer.load(reward_model, batch_tokens=1).scores(conversations)]
