@@ -224,9 +224,16 @@ def test_requests_above_the_limit_are_told_to_come_again(scorer: Scorer):
         await_true(lambda: not is_free(server))
         status, answer, headers = ask(port_of(server), "POST", "/score", {"items": [ONE]})
         assert (status, headers["Retry-After"]) == (503, "1") and "come again" in answer["error"]
-        assert ask(port_of(server), "GET", "/health")[0] == 200
+        again = http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=30)
+        for method, path, expected in (("POST", "/score", 503), ("GET", "/health", 200)):
+            again.request(method, path, b'{"items": [{"text": "a"}]}' if method == "POST" else None)
+            response = again.getresponse()
+            response.read()
+            assert response.status == expected and again.sock is not None
+        again.close()
         slow.sendall(b'{"items": [{"text": "a"}]}')
         assert b"200 OK" in slow.recv(65536)
+        await_true(lambda: len(server._open) == 1)
         others = [socket.create_connection(("127.0.0.1", port_of(server)), timeout=30) for _ in range(2)]
         await_true(lambda: len(server._open) == 3)
         assert b"503 Service Unavailable" in pool.submit(raw, port_of(server), b"").result()
@@ -326,6 +333,19 @@ def test_a_server_process_ends_in_order(servers: Servers, reward_model: Path):
         idle.close()
         with pytest.raises(ConnectionError):
             ask(server.port, "GET", "/health")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_scoring_thread_that_dies_leaves_nobody_waiting(reward_model: Path):
+    scorer = Scorer.load(reward_model)
+    embeddings = scorer.model.get_parameter("model.embed_tokens.weight")
+    embeddings.data = embeddings.data[:3]  # looking up any other token is an IndexError, which nobody expects
+    with serving(scorer) as server:
+        for _ in range(2):
+            status, answer, _ = ask(port_of(server), "POST", "/score", {"items": [ONE]})
+            assert (status, answer) == (500, {"error": "scoring has ended"})
+        await_true(lambda: not server.is_healthy)
+        assert ask(port_of(server), "GET", "/health")[0] == 503
 
 
 def storm(server: Server, scorer: Scorer, requests: int) -> dict[int, int]:
