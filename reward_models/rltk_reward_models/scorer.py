@@ -176,6 +176,8 @@ def _identity_hash(model: nn.Module, tokenizer: PreTrainedTokenizerBase, max_len
     parts = (
         # PEFT keeps the head that its copy replaces, whose numbers are new with every load.
         weights_fingerprint(pair for pair in model.state_dict().items() if "original_module" not in pair[0]),
+        # An adapter's alpha is in no weight.
+        [(name, module.scaling) for name, module in model.named_modules() if hasattr(module, "scaling")],
         sorted(tokenizer.get_vocab().items()),
         tokenizer.chat_template,
         (str(dtype), max_length, model_config(model).pad_token_id),

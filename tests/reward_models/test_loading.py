@@ -71,6 +71,14 @@ def test_the_adapter_folder_says_what_pads(reward_adapter: Path, tmp_path: Path)
     assert abs(ended.score - cut.score) > 1e-3
 
 
+def test_the_scale_of_an_adapter_is_part_of_its_identity(own_adapter: Path):
+    before = Scorer.load(own_adapter)
+    edit_json(own_adapter / "adapter_config.json", lora_alpha=16)
+    after = Scorer.load(own_adapter)
+    assert before.identity.model != after.identity.model
+    assert abs(next(before.scores(TEXTS)).score - next(after.scores(TEXTS)).score) > 1e-3
+
+
 def test_a_moved_base_can_be_named(own_adapter: Path, policy: Path, tmp_path: Path):
     expected = [one.score for one in Scorer.load(own_adapter).scores(TEXTS)]
     moved = shutil.copytree(policy, tmp_path / "moved")
