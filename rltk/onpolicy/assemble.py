@@ -103,12 +103,11 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     if engine != "native":
         statement += f"; completions come from {engine}"
     pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
-    completions = recipe.rollout.batch or recipe.algo.prompts * recipe.algo.group
     context = context_length(inputs.config)
     trainer = Trainer(
         recipe=recipe,
         learner=Learner(recipe, model, lr=learning_rate(recipe, inputs.config), can_pack=can_pack),
-        sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=completions, dtype=dtype),
+        sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype),
         order=Order(inputs.problems, seed=recipe.seed),
         renderer=PromptRenderer(inputs.tokenizer, recipe.data),
         tokenizer=inputs.tokenizer,

@@ -16,9 +16,11 @@ from rltk.rollout.sampler import Rollout, Sampling, uniforms
 
 
 class GenerateSampler:
-    """Samples from `model` as it is at the time of the call; `batch` completions at once."""
+    """Samples from `model` as it is at the time of the call; `batch` completions at once, None is all."""
 
-    def __init__(self, model: nn.Module, *, stops: tuple[int, ...], pad: int, batch: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: nn.Module, *, stops: tuple[int, ...], pad: int, batch: int | None, dtype: torch.dtype
+    ) -> None:
         self.model, self.stops, self.pad, self.batch, self.dtype = model, stops, pad, batch, dtype
         self.device = next(model.parameters()).device
         # PEFT's `generate` prepares inputs in a way of its own; called on the base, both arms go the same way.
@@ -31,8 +33,9 @@ class GenerateSampler:
         uniforms_BT = uniforms(len(rows), sampling.max_new_tokens, seed).to(self.device)
         rollouts: list[Rollout] = []
         with evaluating(self.model), without_preferences(self.base), torch.no_grad():
-            for start in range(0, len(rows), self.batch):
-                part = slice(start, start + self.batch)
+            size = self.batch or len(rows)
+            for start in range(0, len(rows), size):
+                part = slice(start, start + size)
                 rollouts += self.complete(rows[part], sampling, uniforms_BT[part])
         return [rollouts[start : start + group] for start in range(0, len(rollouts), group)]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
+from transformers import DynamicCache, PretrainedConfig
 
 from rltk.errors import UserError, tell
 from rltk.models.modes import attending_through, evaluating
@@ -31,11 +31,12 @@ ENTER_ABOVE = 0.25
 class NativeSampler:
     """Samples from `model` as it is at the time of the call; at most `batch` completions at once (one group at least).
 
-    Which completions share a batch changes nothing about them but rounding.
+    None is all of them, on a GPU as many as its free memory holds. Which completions share a batch changes nothing
+    about them but rounding.
     """
 
-    def __init__(self, model: nn.Module, *, stops: tuple[int, ...], batch: int, dtype: torch.dtype) -> None:
-        self.model, self.batch, self.dtype = model, batch, dtype
+    def __init__(self, model: nn.Module, *, stops: tuple[int, ...], batch: int | None, dtype: torch.dtype) -> None:
+        self.model, self.most, self.dtype = model, batch, dtype
         self.device = next(model.parameters()).device
         self.stops = torch.tensor(stops, device=self.device)
         self.lean = LeanLayers(model)
@@ -43,10 +44,18 @@ class NativeSampler:
     def sample(
         self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
     ) -> list[list[Rollout]]:
+        self.batch = self.fitting(len(prompts) * group, max(map(len, prompts)) + sampling.max_new_tokens)
         while (written := self.attempt(prompts, group, sampling, seed)) is None:
-            self.batch = halved(min(self.batch, len(prompts) * group), group)
+            self.batch = self.most = halved(self.batch, group)
         rollouts = written.rollouts()
         return [rollouts[start : start + group] for start in range(0, len(rollouts), group)]
+
+    def fitting(self, rows: int, tokens: int) -> int:
+        """Completions at once."""
+        if self.most is not None or self.device.type != "cuda":
+            return min(rows, self.most or rows)
+        config = self.model.config.get_text_config()  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        return min(rows, max(1, free_memory(self.device) // bytes_a_row(config, tokens, self.dtype)))
 
     def attempt(self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, seed: int) -> "Written | None":
         """None if memory ran out: by then it is free again."""
@@ -168,6 +177,24 @@ class Written:
                 *columns, self.is_broken_B.tolist(), strict=True
             )
         ]
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes on the GPU that a rollout may fill: a fifth stays free for what comes and goes."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(0.8 * (torch.cuda.mem_get_info(device)[0] + unused))
+
+
+def bytes_a_row(config: PretrainedConfig, tokens: int, dtype: torch.dtype) -> int:
+    """Memory that one completion of so many tokens takes at most.
+
+    Keys and values, and twice their room beside them while the cache grows; six float32 numbers a word while a token
+    is drawn.
+    """
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    depth = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    cache = 2 * config.num_hidden_layers * heads * depth * tokens * dtype.itemsize
+    return 3 * cache + 6 * 4 * config.vocab_size
 
 
 def halved(batch: int, group: int) -> int:

@@ -15,6 +15,7 @@ from rltk.onpolicy.learner import Tally
 from rltk.onpolicy.loop import train_step
 from rltk.recipe.schema import Recipe
 from rltk.rollout.engines import make_sampler
+from rltk.rollout.native import bytes_a_row
 from rltk.rollout.sampler import Rollout, Sampling
 from tests import tiny
 from tests.onpolicy import made
@@ -122,7 +123,7 @@ def test_training_goes_on_with_half_the_tokens_when_memory_runs_out(
     expected = [weight.grad.clone() for weight in learner.trained if weight.grad is not None]
     with short_of_memory(learner.model, tokens=40):
         tally = learner.accumulate(made.episodes(), Tally())
-    assert "\nrltk: out of memory with 200 tokens at once; going on with 5" in capsys.readouterr().err
+    assert "rltk: out of memory with 200 tokens at once; going on with 5" in capsys.readouterr().err
     assert tally.tokens == whole.tokens > 0 and tally.loss == pytest.approx(whole.loss, abs=1e-6)
     assert len(expected) > 0
     for weight, gradient in zip(learner.trained, expected, strict=True):
@@ -152,3 +153,10 @@ def test_prompts_that_do_not_fit_are_left_out_and_named(tmp_path: Path) -> None:
     assert [problem.id for problem in inputs.problems] == ["train/0", "train/1", "train/3"]
     assert sorted(inputs.left_out) == ["train/2", "train/4"]
     assert "exceeds the model's context of 512" in inputs.left_out["train/2"]
+
+
+def test_what_a_completion_takes_is_reckoned_from_the_config() -> None:
+    """2 layers of 2 key heads of 8: 64 numbers of 2 bytes a token for keys and values, thrice; 1,024 words."""
+    config = tiny.model("qwen3").config
+    assert (config.num_hidden_layers, config.num_key_value_heads, config.head_dim) == (2, 2, 8)
+    assert bytes_a_row(config, 100, torch.bfloat16) == 3 * 100 * 64 * 2 + 24 * config.vocab_size
