@@ -57,8 +57,15 @@ def _allow(seconds: float) -> None:
 
 
 def _peak() -> int:
-    """Bytes of memory at the most so far; the unit differs between Linux and macOS."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """Bytes of memory at the most so far.
+
+    On Linux from the process's status: what `getrusage` says there counts the parent's memory too, from before the
+    worker's program was loaded. On macOS that is bytes.
+    """
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":

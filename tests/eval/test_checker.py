@@ -257,3 +257,17 @@ def test_no_alarm_signal_is_set_and_none_is_needed(checker: Checker):
     assert verdicts(found) == ["correct", "incorrect"]
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_the_memory_of_the_program_that_asks_does_not_count():
+    """A training process is far larger than a worker may become; Linux reckons it to the worker's peak."""
+    finished = outcome(
+        f"""
+        from rltk_eval.pool import Checker
+        held = bytearray(1500 * 2**20)
+        held[::4096] = b"x" * len(held[::4096])
+        with Checker(workers=1, seconds=300) as checker:
+            print([grade.verdict.value for grade in checker.grade([{EASY!r}, {WRONG!r}])])
+        """
+    )
+    assert finished.stdout == "['correct', 'incorrect']\n", finished.stderr
