@@ -55,7 +55,7 @@ BAD_DATA: dict[str, tuple[list[object], str]] = {
         ", line 2: not JSON (Expecting property name enclosed in double quotes at column 2); "
         "one object a line was expected.",
     ),
-    "not an object": ([GOOD, [1]], ", line 2: [1] is not an object with a question and an answer."),
+    "not an object": ([GOOD, [1]], ", line 2: [1] is not an object."),
     "no gold": ([GOOD, "", {"question": "?"}], ", line 3: answer is missing."),
     "null gold": ([GOOD, {"question": "?", "answer": None}], ", line 2: answer is missing."),
     "unreadable gold": (

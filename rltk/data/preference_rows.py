@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from rltk.data.rows import Row, read_file
+from rltk.data.rows import Row, load_split, read_file
 from rltk.data.transcripts import (
     MARKERS,
     ROLES,
@@ -79,7 +79,11 @@ def read_source(source: PreferenceSource) -> list[Row]:
     path = Path(os.path.expanduser(source.path))
     if os.path.isfile(path) and source.data_dir is not None:
         raise UserError(f"{source.path} is one file: data_dir = {source.data_dir} is for a folder or a hub id.")
-    rows = read_file(path) if os.path.isfile(path) else read_data_set(source)
+    if os.path.isfile(path):
+        rows = read_file(path)
+    else:
+        what = f"preference data {source}"
+        rows = load_split(source.path, source.config, source.split, what=what, data_dir=source.data_dir)
     if not rows:
         raise UserError(f"{source} has no rows.")
     columns = {column for row in rows for column in row.values}
@@ -87,26 +91,6 @@ def read_source(source: PreferenceSource) -> list[Row]:
         if column not in columns:
             raise UserError(f"{source} has no column {column!r}; it has {', '.join(sorted(columns))}.")
     return rows
-
-
-def read_data_set(source: PreferenceSource) -> list[Row]:
-    """A split of a local folder in the hub's layout, or of a data set of the hub."""
-    import datasets  # seconds to import
-    from datasets.exceptions import DatasetsError
-
-    datasets.disable_progress_bars()
-    folder = os.path.expanduser(source.path)
-    path = folder if os.path.exists(folder) else source.path
-    try:
-        rows = datasets.load_dataset(path, source.config, data_dir=source.data_dir, split=source.split)
-    # StopIteration is what an empty file in a folder comes to.
-    except (OSError, ValueError, StopIteration, DatasetsError) as error:
-        reason = str(error.__cause__ or error).strip().split("\n")[0] or "is a file in it empty?"
-        raise UserError(
-            f"preference data {source} could not be read ({reason}); "
-            "give a folder, a .jsonl or .parquet file, or a hub id while online."
-        ) from error
-    return [Row(f"row {index}", dict(row)) for index, row in enumerate(rows)]
 
 
 def read_sides(source: PreferenceSource, row: Row) -> Sides:

@@ -91,7 +91,7 @@ def read_list(path: Path) -> list[Any]:
 
 def checked_row(path: Path, place: str, value: Any) -> Row:
     if not isinstance(value, dict):
-        raise UserError(f"{path}, {place}: {json.dumps(value)[:60]} is not an object with a question and an answer.")
+        raise UserError(f"{path}, {place}: {json.dumps(value)[:60]} is not an object.")
     return Row(place, value)
 
 
@@ -102,20 +102,23 @@ def read_parquet(path: Path) -> list[Row]:
 
 
 def read_dataset(data: Data, split: str) -> list[Row]:
-    """A split of a local folder in the hub's layout, or of a data set of the hub."""
+    assert not isinstance(data.config, tuple)  # joined by the caller, so that a message names the one at fault
+    return load_split(data.path, data.config, split, what=f"data.path = {data.path!r}: split {split!r}")
+
+
+def load_split(path: str, config: str | None, split: str, *, what: str, data_dir: str | None = None) -> list[Row]:
+    """A split of a local folder in the hub's layout, or of a data set of the hub; `what` begins the refusal."""
     import datasets  # seconds to import
     from datasets.exceptions import DatasetsError
 
     datasets.disable_progress_bars()
-    folder = os.path.expanduser(data.path)
+    folder = os.path.expanduser(path)
     try:
-        assert not isinstance(data.config, tuple)  # joined by the caller, so that a message names the one at fault
-        rows = datasets.load_dataset(folder if os.path.exists(folder) else data.path, data.config, split=split)
+        rows = datasets.load_dataset(folder if os.path.exists(folder) else path, config, data_dir=data_dir, split=split)
     # StopIteration is what an empty file in a folder comes to.
     except (OSError, ValueError, StopIteration, DatasetsError) as error:
         reason = str(error.__cause__ or error).strip().split("\n")[0] or "is a file in it empty?"
         raise UserError(
-            f"data.path = {data.path!r}: split {split!r} could not be read ({reason}); "
-            "give a folder, a .jsonl or .parquet file, or a hub id while online."
+            f"{what} could not be read ({reason}); give a folder, a .jsonl or .parquet file, or a hub id while online."
         ) from error
     return [Row(f"row {index}", dict(row)) for index, row in enumerate(rows)]

@@ -78,7 +78,7 @@ def test_a_folder_with_a_bad_file_is_refused(content: str, tmp_path: Path, monke
     [
         ("a.csv", b"question,answer\n", "of files only .jsonl, .json and .parquet are read."),
         ("a.json", b"{}", "does not hold a list of objects."),
-        ("a.json", b"[1]", ", row 0: 1 is not an object with a question and an answer."),
+        ("a.json", b"[1]", ", row 0: 1 is not an object."),
         ("a.json", b'{"a": 1}\n{"a": 2}', "; if it has one object a line, call it .jsonl."),
         ("a.jsonl", b"\xff\xfe", "could not be read: 'utf-8' codec can't decode byte 0xff"),
         ("a.parquet", b"none", "could not be read: Could not open Parquet input source"),
