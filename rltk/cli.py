@@ -80,6 +80,7 @@ def parse(name: str, argv: list[str]) -> argparse.Namespace:
         options = re.findall(r"--[a-z-]+", parser.format_usage())
         ending = suggestion(unknown[0], options, otherwise="it has")
         raise UserError(f"rltk {name} has no option {unknown[0]}; {ending}")
+    args.argv = argv  # as typed, for a command that is to be repeated
     return args
 
 
@@ -105,19 +106,38 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    target = "the folder of a run, a hub id, or a model's folder"
+    target = "the folder of a run, an adapter or a model, a hub id, or an evaluation made before (folder or items file)"
     parser.add_argument("target", metavar="RUN_OR_MODEL", type=named, help=target)
-    tasks = "what to evaluate on; repeatable"
-    parser.add_argument("--task", metavar="T", dest="tasks", action="append", type=named, help=tasks)
-    parser.add_argument("--split", choices=("test", "validation"), help="which problems of the task")
-    parser.add_argument("--limit", metavar="N", type=limit, help="problems a task, or all")
-    parser.add_argument("--samples", metavar="K", type=whole(0), help="sampled completions a problem")
+    against = "compare with this, which may be all that RUN_OR_MODEL may: same items, same sampling streams"
+    parser.add_argument("--against", metavar="OTHER", type=named, help=against)
+    add_task_arguments(parser)
+    parser.add_argument("--samples", metavar="N", type=whole(0), help="sampled completions a problem")
+    draws = "pass@k and maj@k for these k, of the samples"
+    parser.add_argument("--k", metavar="K", nargs="+", type=whole(1), help=draws)
     parser.add_argument("--temperature", metavar="X", type=positive, help="softmax temperature of the samples")
     parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which a completion is cut off")
     parser.add_argument("--batch", metavar="N", type=whole(1), help="completions at once")
     parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the samples")
-    parser.add_argument("--out", metavar="DIR", type=named, help="write the scores and items to this folder")
+    parser.add_argument("--out", metavar="DIR", type=named, help="write settings, items and scores to this folder")
+    parser.add_argument("--resume", action="store_true", help="go on with the evaluation that --out holds")
+    by = "show accuracy by these too, however many there are"
+    parser.add_argument("--by", nargs="+", choices=("level", "subject"), help=by)
     add_json(parser)
+
+
+def add_task_arguments(parser: argparse.ArgumentParser) -> None:
+    tasks = "gsm8k, math, math500, word-problems, heldout (the data of the run), a file or a folder; repeatable"
+    parser.add_argument("--task", metavar="T", dest="tasks", action="append", type=named, help=tasks)
+    prompt = "how to ask, such as gsm8k/few-shot@1; default: as the run was trained, or zero-shot for the task"
+    parser.add_argument("--prompt", metavar="NAME", type=named, help=prompt)
+    root = "folder that holds data sets under their hub ids, such as openai/gsm8k, in place of the hub"
+    parser.add_argument("--data-root", metavar="DIR", type=named, help=root)
+    for key in ("question", "answer"):
+        parser.add_argument(f"--{key}", metavar="COLUMN", type=named, help=f"{key} column of a task given by path")
+    kind = "answers of a task given by path: numbers, or mathematics in LaTeX"
+    parser.add_argument("--kind", choices=("number", "math"), help=kind)
+    parser.add_argument("--split", choices=("test", "validation"), help="which problems of the task")
+    parser.add_argument("--limit", metavar="N", type=limit, help="problems a task, or all")
 
 
 def check_arguments(parser: argparse.ArgumentParser) -> None:

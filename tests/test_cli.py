@@ -48,6 +48,23 @@ def test_what_loads_no_model_imports_nothing_heavy(argv: list[str]) -> None:
     assert ("pydantic" in modules) == (argv != ["--help"])
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["embedded/polisy"],
+        ["embedded/policy", "--task", "gsm9k"],
+        ["embedded/policy", "--task", "word-problems", "--prompt", "plain"],
+        ["embedded/policy", "--task", "word-problems", "--limit", "2", "--k", "4"],
+        ["embedded/policy", "--task", "word-problems", "--against", "./none"],
+    ],
+    ids=" ".join,
+)
+def test_what_eval_refuses_costs_no_heavy_import(argv: list[str]) -> None:
+    modules = modules_after("eval", *argv)
+    assert "rltk.evaluation.plan" in modules
+    assert not modules.intersection(HEAVY)
+
+
 def test_a_user_error_is_one_sentence_and_status_2() -> None:
     done = run("check", "gsm8k_grpo", "algo.grup=8")
     assert (done.returncode, done.stdout) == (2, "")
@@ -132,13 +149,12 @@ def test_eval_reads_its_numbers() -> None:
     args = parse("eval", ["m", "--task", "gsm8k", "--task", "heldout", "--limit", "all", "--temperature", "0.5"])
     assert (args.target, args.tasks, args.limit, args.temperature) == ("m", ["gsm8k", "heldout"], "all", 0.5)
     assert parse("eval", ["m", "--limit", "10", "--max-new-tokens", "8"]).limit == 10
-    assert vars(parse("eval", ["m"])) == {
-        "target": "m",
-        "json": False,
-        **dict.fromkeys(
-            ["tasks", "split", "limit", "samples", "temperature", "max_new_tokens", "batch", "seed", "out"]
-        ),
-    }
+    args = parse("eval", ["m", "--samples", "8", "--k", "1", "4", "8", "--by", "level", "subject", "--against", "n"])
+    assert (args.samples, args.k, args.by, args.against) == (8, [1, 4, 8], ["level", "subject"], "n")
+
+
+def test_eval_without_options_leaves_the_choice_to_the_recipe() -> None:
+    assert not any(value for key, value in vars(parse("eval", ["m"])).items() if key not in ("target", "argv"))
 
 
 CHECKED = """\

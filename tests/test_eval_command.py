@@ -53,7 +53,7 @@ def test_a_run_has_the_scores_that_it_ended_with(run: Path, answer: Callable[...
     assert runs.read(tmp_path / "out" / "scores.json") == given["scores"]
     items = (tmp_path / "out" / "items" / "test.jsonl").read_bytes()
     assert items == (run / "items" / "after-test.jsonl").read_bytes()
-    assert runs.names(tmp_path / "out") == ["items", "scores.json"]
+    assert runs.names(tmp_path / "out") == [".lock", "items", "scores.json", "settings.json"]
 
 
 def test_a_saved_model_has_the_scores_of_its_run_wherever_it_lies(
@@ -111,8 +111,17 @@ def test_several_tasks_are_each_scored(run: Path, answer: Callable[..., Any], tm
 def test_people_read_the_result_on_stdout(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", str(run)]) == 0
     printed = capfd.readouterr()
-    assert re.fullmatch(r"test: greedy \S+ \[.*\], sampled \S+ \[.*\] \(n = 12\)\n", printed.out)
-    assert printed.err == "test 8/24\ntest 12/24\n" or printed.err == "test 24/24\n"
+    title, columns, greedy, sampled = printed.out.splitlines()
+    assert re.fullmatch(rf"test: {re.escape(str(run))}, asked plain@1 \([0-9a-f]{{16}}\)", title)
+    assert columns.split() == ["accuracy", "95", "%", "interval", "n", "tokens", "truncated", "unreadable", "timeout"]
+    score = runs.read(run / "scores.json")["after"]["test"]
+    for line, label, shown in ((greedy, "greedy", score), (sampled, "sampled, 1 at temperature 1.0", score["sampled"])):
+        low, high = shown["ci95"]
+        shares = [f"{shown[key]:.1%}" for key in ("truncated", "unreadable", "timeout")]
+        interval = f"[{100 * low:.1f}, {100 * high:.1f}]"
+        expected = [label, f"{shown['accuracy']:.1%}", interval, "12", f"{shown['mean_tokens']:.1f}", *shares]
+        assert re.split(r"\s{2,}", line.strip()) == expected
+    assert printed.err == "test 24/24\n"
 
 
 def test_what_cannot_be_evaluated_is_refused(
@@ -123,8 +132,12 @@ def test_what_cannot_be_evaluated_is_refused(
     Path("here").mkdir()
     Path("here/scores.json").write_text("{}")
     Path("file").write_text("")
+    Path("empty.jsonl").write_text("")
     runs.problems(Path("test.jsonl"), 3)
-    neither = "is neither a run (manifest.json), an adapter (adapter_config.json) nor a model (config.json)."
+    neither = (
+        "is neither a run (manifest.json), an adapter (adapter_config.json), a model (config.json) nor an earlier "
+        "evaluation (settings.json, or a file of its items)."
+    )
     cases = {
         (guesser,): f"{guesser} has no recipe that says what to evaluate on; add --task gsm8k, say.",
         (guesser, "--task", "word-problem"): (
@@ -132,7 +145,8 @@ def test_what_cannot_be_evaluated_is_refused(
         ),
         (guesser, "--task", "./tset.jsonl"): "task ./tset.jsonl does not exist; did you mean test.jsonl?",
         (guesser, "--task", "zzz"): (
-            "task zzz is neither a folder, a .jsonl file nor a task; choose one of heldout, gsm8k, word-problems."
+            "task zzz is neither a folder, a .jsonl file nor a task; choose one of heldout, gsm8k, math, math500, "
+            "word-problems."
         ),
         (guesser, "--task", ""): "argument --task: an empty text names nothing; see `rltk eval --help`.",
         ("",): "argument RUN_OR_MODEL: an empty text names nothing; see `rltk eval --help`.",
@@ -141,12 +155,27 @@ def test_what_cannot_be_evaluated_is_refused(
         ("./nothin",): "./nothin does not exist; did you mean nothing?",
         ("runs/t/0123",): "runs/t/0123 does not exist: there is no folder runs/t.",
         ("embedded/polisy",): "embedded/polisy does not come with rltk; did you mean embedded/policy?",
-        (run, "--out", "here"): "--out here: it holds scores already; name another folder.",
+        (run, "--out", "here"): (
+            "--out here: it holds an evaluation; add --resume to go on with it, or name another folder."
+        ),
         (run, "--out", "file"): "--out file: no folder can be made there; name another.",
         (run, "--out", "file/x"): "--out file/x: no folder can be made there; name another.",
         (run, "--task", "test.jsonl", "--task", run.parent / "test.jsonl"): (
             f"test.jsonl and {run.parent / 'test.jsonl'} would both be reported as test; evaluate on one of them."
         ),
+        (run, "--prompt", "plain"): "there is no prompt plain; did you mean plain@1?",
+        (run, "--k", 1, 4): f"k = 4 needs as many samples a problem, and {run} has 1; see --samples and --k.",
+        (run, "--batch", 257): "--batch 257 exceeds 256, the completions that are drawn together.",
+        (run, "--task", "gsm8k", "--kind", "math"): "--kind is for a task given by path; gsm8k is not.",
+        (run, "--task", "gsm8k", "--data-root", "."): (
+            "there is no openai/gsm8k in .; name a folder that holds data sets by their hub ids."
+        ),
+        (run, "--task", "empty.jsonl"): "empty.jsonl has no rows.",
+        (run, "--resume"): "--resume goes on in the folder that --out names; add it.",
+        (run, "--resume", "--out", "new"): "--resume: no evaluation has begun in new; leave it out.",
+        (run, "--against", "empty.jsonl"): "empty.jsonl holds no items.",
+        (run, "--against", "test.jsonl"): "test.jsonl, line 1: not a row of an evaluation (a row without id).",
+        (run, "--against", "embedded/polisy"): "embedded/polisy does not come with rltk; did you mean embedded/policy?",
         (run, "--split", "validation"): (
             f"{run.parent / 'test.jsonl'} has no validation problems: evaluate on the test split, or hold some out."
         ),
@@ -158,7 +187,7 @@ def test_what_cannot_be_evaluated_is_refused(
         r"context of 512\.",
         refused(run, "--max-new-tokens", 500),
     )
-    assert runs.names(tmp_path) == ["file", "here", "nothing", "test.jsonl"]
+    assert runs.names(tmp_path) == ["empty.jsonl", "file", "here", "nothing", "test.jsonl"]
 
 
 def test_an_unfinished_run_is_refused_with_the_command_that_finishes_it(

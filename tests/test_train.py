@@ -20,7 +20,19 @@ from tests import runs
 from tests.forks import SOURCES
 
 METRICS = {
-    *("step", "reward", "loss", "grad_norm", "lr", "kl", "entropy", "completion_tokens", "truncated"),
+    *(
+        "step",
+        "reward",
+        "loss",
+        "grad_norm",
+        "lr",
+        "kl",
+        "entropy",
+        "completion_tokens",
+        "truncated",
+        "unreadable",
+        "timeout",
+    ),
     *("zero_variance_groups", "rollout_mismatch_kl", "rollout_seconds", "train_seconds", "sampled_tokens_per_second"),
 }
 """The keys that docs and report rely on."""

@@ -1,24 +1,25 @@
-"""Items and their completions in; graded rows, fit for a JSON-lines file, and one summary out."""
+"""Items and their completions in; graded rows, fit for a JSON-lines file, out. `summary.py` sums them up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
-from statistics import fmean
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from rltk_eval.answers import Grade, Kind, Verdict, gold_answer, grade_all
-from rltk_eval.metrics import Interval, clustered_interval, mean_of_items, wilson
 
 
 @dataclass(frozen=True)
 class Item:
-    """One problem: `question` is the prompt as it was sent, `gold` a bare answer or a solution with `####` or a box."""
+    """One problem: `question` is the prompt as it was sent, `gold` a bare answer or a solution with `####` or a box.
+
+    `kind` says how answers are read; `level` and `subject` are what a summary breaks its accuracy down by.
+    """
 
     id: str
     question: str
     gold: str
     level: str | None = None
     kind: Kind = "number"
+    subject: str | None = None
 
 
 class Completion(NamedTuple):
@@ -43,6 +44,7 @@ class ItemRow(TypedDict):
     tokens: int
     truncated: bool
     level: str | None
+    subject: str | None
 
 
 @dataclass(frozen=True)
@@ -73,30 +75,8 @@ class ItemResult:
             "tokens": self.completion.tokens,
             "truncated": self.completion.truncated,
             "level": self.item.level,
+            "subject": self.item.subject,
         }
-
-
-class LevelScore(TypedDict):
-    accuracy: float
-    n: int
-
-
-class Summary(TypedDict):
-    """`n` counts items, `samples` completions; `correct`, `unreadable`, `timeout` and `truncated` are shares.
-
-    `accuracy` is the mean over items of each item's share of correct samples. Undefined (no items) is nan.
-    """
-
-    accuracy: float | None
-    ci95: list[float | None]
-    n: int
-    samples: int
-    correct: float | None
-    unreadable: float | None
-    timeout: float | None
-    truncated: float | None
-    mean_tokens: float | None
-    by_level: dict[str, LevelScore]
 
 
 def grade_items(
@@ -107,93 +87,54 @@ def grade_items(
         raise ValueError(f"{len(items)} items but {len(completions_per_item)} lists of completions: give one an item")
     if len({item.id for item in items}) < len(items):
         raise ValueError("item ids must be unique: samples are grouped by them")
-    asked = [
+    golds = [canonical_gold(item) for item in items]
+    work = [
         (item, gold, completion, sample)
-        for item, completions in zip(items, completions_per_item, strict=True)
-        for gold in [_gold_of(item, completions)]
-        for sample, completion in enumerate(completions)
+        for item, gold, completions in zip(items, golds, completions_per_item, strict=True)
+        for sample, completion in enumerate(sampled(item, completions))
     ]
-    grades: dict[int, Grade] = {}
-    kinds: set[Kind] = {item.kind for item in items}
-    for kind in kinds:  # all of a kind at once: mathematical answers are checked in parallel
-        rows = [row for row, (item, *_) in enumerate(asked) if item.kind == kind]
-        texts, golds = [asked[row][2].text for row in rows], [asked[row][1] for row in rows]
-        grades |= dict(zip(rows, grade_all(texts, golds, kind=kind, strict=strict), strict=True))
+    grades = grade_by_kind(
+        [completion.text for _, _, completion, _ in work],
+        [gold for _, gold, _, _ in work],
+        [item.kind for item, _, _, _ in work],
+        strict=strict,
+    )
     return [
-        ItemResult(item, completion, sample, grades[row].verdict, grades[row].answer, gold)
-        for row, (item, gold, completion, sample) in enumerate(asked)
+        ItemResult(item, completion, sample, grade.verdict, grade.answer, gold)
+        for (item, gold, completion, sample), grade in zip(work, grades, strict=True)
     ]
 
 
-def summarize(results: Sequence[ItemResult]) -> Summary:
-    """The scores of a task: Wilson's interval for one sample an item, the clustered one for several."""
-    by_item = _correct_by_item(results)
-    levels = sorted({result.item.level for result in results if result.item.level is not None})
-    return {
-        "accuracy": mean_of_items(by_item),
-        "ci95": [*_interval(by_item)],
-        "n": len(by_item),
-        "samples": len(results),
-        "correct": _mean([result.correct for result in results]),
-        "unreadable": _mean([result.verdict is Verdict.UNREADABLE for result in results]),
-        "timeout": _mean([result.verdict is Verdict.TIMEOUT for result in results]),
-        "truncated": _mean([result.completion.truncated for result in results]),
-        "mean_tokens": _mean([result.completion.tokens for result in results]),
-        "by_level": {level: _level_score([r for r in results if r.item.level == level]) for level in levels},
-    }
+def grade_by_kind(
+    completions: Sequence[str], golds: Sequence[str], kinds: Sequence[Kind], *, strict: bool = False
+) -> list[Grade]:
+    """Grades in order; all completions of a kind go to their reader in one call, which may use processes."""
+    grades: dict[int, Grade] = {}
+    for kind in dict.fromkeys(kinds):
+        rows = [row for row, other in enumerate(kinds) if other == kind]
+        found = grade_all([completions[row] for row in rows], [golds[row] for row in rows], kind=kind, strict=strict)
+        grades.update(zip(rows, found, strict=True))
+    return [grades[row] for row in range(len(completions))]
 
 
-def summary_to_json(summary: Summary) -> Summary:
-    """The same summary with null for what is undefined, since JSON has no nan."""
-    return {
-        **summary,
-        "accuracy": _null_if_nan(summary["accuracy"]),
-        "ci95": [_null_if_nan(bound) for bound in summary["ci95"]],
-        "correct": _null_if_nan(summary["correct"]),
-        "unreadable": _null_if_nan(summary["unreadable"]),
-        "timeout": _null_if_nan(summary["timeout"]),
-        "truncated": _null_if_nan(summary["truncated"]),
-        "mean_tokens": _null_if_nan(summary["mean_tokens"]),
-    }
+def read_row(row: Mapping[str, Any]) -> ItemResult:
+    """The result that `to_json` wrote; ValueError where a row of `items/*.jsonl` lacks something it must have."""
+    try:
+        item = Item(row["id"], row["prompt"], row["gold"], row.get("level"), subject=row.get("subject"))
+        completion = Completion(row["completion"], row["tokens"], row["truncated"])
+        return ItemResult(item, completion, row["sample"], Verdict(row["verdict"]), row["answer"], row["gold"])
+    except KeyError as error:
+        raise ValueError(f"a row without {error.args[0]}") from error
 
 
-def _gold_of(item: Item, completions: Sequence[Completion]) -> str:
-    if not completions:
-        raise ValueError(f"item {item.id!r} has no completions: leave it out, or sample it")
+def canonical_gold(item: Item) -> str:
     try:
         return gold_answer(item.gold, kind=item.kind)
     except ValueError as error:
         raise ValueError(f"item {item.id!r}: {error}") from error
 
 
-def _correct_by_item(results: Sequence[ItemResult]) -> list[list[bool]]:
-    by_id: dict[str, list[bool]] = {}
-    for result in results:
-        by_id.setdefault(result.item.id, []).append(result.correct)
-    return list(by_id.values())
-
-
-def _interval(by_item: list[list[bool]]) -> Interval:
-    """95% interval of the accuracy, inside [0, 1].
-
-    All samples correct, or none, leaves the clustered interval without width, which claims too much: then Wilson's on
-    the number of items, as if each item had been sampled once.
-    """
-    mean = mean_of_items(by_item)
-    if all(len(correct) == 1 for correct in by_item) or mean in (0.0, 1.0):
-        return wilson(sum(all(correct) for correct in by_item), len(by_item))
-    low, high = clustered_interval(by_item)
-    return Interval(max(low, 0.0), min(high, 1.0))
-
-
-def _level_score(results: list[ItemResult]) -> LevelScore:
-    by_item = _correct_by_item(results)
-    return {"accuracy": mean_of_items(by_item), "n": len(by_item)}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return fmean(values) if values else nan
-
-
-def _null_if_nan(value: float | None) -> float | None:
-    return None if value is None or isnan(value) else value
+def sampled(item: Item, completions: Sequence[Completion]) -> Sequence[Completion]:
+    if not completions:
+        raise ValueError(f"item {item.id!r} has no completions: leave it out, or sample it")
+    return completions

@@ -1,5 +1,6 @@
-"""Proportions with honest intervals, and pass@k. What is undefined is nan."""
+"""Proportions with honest intervals, pass@k and the majority's answer. What is undefined is nan."""
 
+from collections import Counter
 from collections.abc import Sequence
 from math import comb, nan, sqrt
 from statistics import NormalDist, fmean, variance
@@ -20,7 +21,7 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> Interval:
     """
     if not 0 <= correct <= n:
         raise ValueError(f"correct ({correct}) must lie between 0 and n ({n})")
-    z = _normal_quantile(confidence)
+    z = normal_quantile(confidence)
     if n == 0:
         return Interval(nan, nan)
     share, shrink = correct / n, 1 + z * z / n
@@ -46,7 +47,7 @@ def clustered_interval(values_by_item: Sequence[Sequence[float]], confidence: fl
     N samples, times the usual small-sample correction sqrt(C / (C - 1)). It is not clipped to [0, 1], and has no width
     where all items have the same mean.
     """
-    z, mean = _normal_quantile(confidence), mean_of_items(values_by_item)
+    z, mean = normal_quantile(confidence), mean_of_items(values_by_item)
     if len(values_by_item) < 2:
         return Interval(nan, nan)
     half = z * sqrt(variance(map(fmean, values_by_item)) / len(values_by_item))
@@ -63,7 +64,18 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
     return nan if n < k else 1 - comb(n - correct, k) / comb(n, k)
 
 
-def _normal_quantile(confidence: float) -> float:
+def majority(answers: Sequence[str | None]) -> str | None:
+    """The answer given most often, of several the one that came first; None abstains, and is what is left of nothing.
+
+    The vote of "Self-Consistency Improves Chain of Thought Reasoning in Language Models", 2022,
+    https://arxiv.org/abs/2203.11171, over answers as they are canonically written.
+    """
+    votes = Counter(answer for answer in answers if answer is not None)
+    return max(votes, key=lambda answer: votes[answer]) if votes else None
+
+
+def normal_quantile(confidence: float) -> float:
+    """z of a two-sided interval: 1.96 for 0.95."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, such as 0.95; got {confidence}")
     return NormalDist().inv_cdf((1 + confidence) / 2)

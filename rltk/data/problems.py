@@ -5,12 +5,14 @@ Every row is checked before weights load: a missing column or a gold answer that
 
 import hashlib
 import random
+import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
-from rltk_eval.answers import gold_answer
+from rltk_eval.answers import Kind, gold_answer
 
-from rltk.data.rows import Row, described, read_rows
+from rltk.data.rows import Row, described, is_file, read_rows
 from rltk.embedded.word_problems import word_problems
 from rltk.errors import UserError
 from rltk.recipe.schema import Data
@@ -24,6 +26,9 @@ class Problem(NamedTuple):
     answer: str
     """The gold answer as the answer reader canonically writes it: `1000`, not `$1,000`."""
     level: str | None = None
+    kind: Kind = "number"
+    """How an answer to it is read."""
+    subject: str | None = None
 
 
 def load_problems(data: Data, split: str) -> list[Problem]:
@@ -60,8 +65,22 @@ def hold_out(problems: list[Problem], count: int) -> tuple[list[Problem], list[P
 
 
 def read_split(data: Data, split: str) -> list[Problem]:
-    where = described(data, split)
-    return [read_row(data, where, f"{split}/{index}", row) for index, row in enumerate(read_rows(data, split))]
+    """Ids count the rows of a split; where configurations are joined, those of each: `test/algebra/0`.
+
+    Configurations take turns, so that the first problems are of all of them.
+    """
+    columns: list[list[Problem]] = []
+    for part, prefix in parts(data, split):
+        where, rows = described(part, split), read_rows(part, split)
+        columns.append([read_row(part, where, f"{prefix}/{index}", row) for index, row in enumerate(rows)])
+    return [problem for turn in zip_longest(*columns) for problem in turn if problem is not None]
+
+
+def parts(data: Data, split: str) -> list[tuple[Data, str]]:
+    """The data of each configuration, with what its ids begin with."""
+    if not isinstance(data.config, tuple) or is_file(data):
+        return [(data, split)]
+    return [(data.model_copy(update={"config": config}), f"{split}/{config}") for config in data.config]
 
 
 def read_row(data: Data, where: str, name: str, row: Row) -> Problem:
@@ -72,18 +91,24 @@ def read_row(data: Data, where: str, name: str, row: Row) -> Problem:
     if answer is None:
         raise UserError(f"{where}, {row.place}: {data.answer} is missing.")
     try:
-        gold = gold_answer(str(answer))
+        gold = gold_answer(str(answer), kind=data.kind)
     except ValueError as error:
         raise UserError(f"{where}, {row.place}: {data.answer} has {error}.") from error
-    level = row.values.get("level")
-    return Problem(name, question, gold, None if level is None else str(level))
+    level, subject = row.values.get("level"), row.values.get(data.subject)
+    return Problem(name, question, gold, short_level(level), data.kind, None if subject is None else str(subject))
+
+
+def short_level(level: object) -> str | None:
+    """`5` for MATH's `Level 5`; what is not numbered, such as its `Level ?`, stays as written."""
+    numbered = re.fullmatch(r"Level (\d+)", str(level))
+    return numbered[1] if numbered else None if level is None else str(level)
 
 
 def fingerprint(problems: Sequence[Problem]) -> str:
     """A hash of the problems and their order, for the manifest."""
     digest = hashlib.blake2b(digest_size=8)
     for problem in problems:
-        digest.update(repr((problem.id, problem.question, problem.answer)).encode())
+        digest.update(repr((problem.id, problem.question, problem.answer, problem.kind)).encode())
     return digest.hexdigest()
 
 

@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 
 def read_rows(data: Data, split: str) -> list[Row]:
-    """All rows, from a single file whatever the split. There is at least one, and the recipe's columns exist."""
+    """All rows of one configuration, from a file whatever the split. There is at least one, and the columns exist."""
     wrong = what_is_wrong(data.path, may_be_remote=True)  # a run may be resumed from another folder
     if wrong:
         raise UserError(f"data.path = {data.path} {wrong}")
@@ -36,7 +36,10 @@ def read_rows(data: Data, split: str) -> list[Row]:
 
 
 def described(data: Data, split: str) -> str:
-    return data.path if is_file(data) else f"{data.path} ({split})"
+    """The place that a message names: the file, or the data set with its configuration and split."""
+    if is_file(data):
+        return data.path
+    return f"{data.path} ({split})" if data.config is None else f"{data.path} ({data.config}, {split})"
 
 
 def is_file(data: Data) -> bool:
@@ -106,6 +109,7 @@ def read_dataset(data: Data, split: str) -> list[Row]:
     datasets.disable_progress_bars()
     folder = os.path.expanduser(data.path)
     try:
+        assert not isinstance(data.config, tuple)  # joined by the caller, so that a message names the one at fault
         rows = datasets.load_dataset(folder if os.path.exists(folder) else data.path, data.config, split=split)
     # StopIteration is what an empty file in a folder comes to.
     except (OSError, ValueError, StopIteration, DatasetsError) as error:

@@ -55,7 +55,8 @@ def load_inputs(recipe: Recipe) -> Inputs:
     """Every problem is read, its gold answer checked and its prompt measured here, before any weights load."""
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
     problems = load_problems(recipe.data, "train")
-    tasks = load_tasks(recipe.eval.tasks, recipe.data, split=recipe.eval.split, limit=recipe.eval.limit)
+    options = recipe.eval
+    tasks = load_tasks(options.tasks, recipe.data, split=options.split, limit=options.limit, root=options.data_root)
     for data, asked in ((recipe.data, used(recipe, problems)), *((task.data, task.problems) for task in tasks)):
         renderer, context = PromptRenderer(tokenizer, data), context_length(config)
         render_all(renderer, asked, max_new_tokens=recipe.rollout.max_new_tokens, context=context)
@@ -96,7 +97,6 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
         inputs.tokenizer,
         max_new_tokens=recipe.rollout.max_new_tokens,
         context=context,
-        batch=recipe.eval.batch,
     )
     return Assembled(trainer, evaluator, statement)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from rltk_eval.answers import Grade
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -21,7 +22,7 @@ from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.identity import check_sampler
 from rltk.onpolicy.learner import Learner, Tally
 from rltk.recipe.schema import GRPO, RLOO, Recipe
-from rltk.rewards.verifiable import grade, reward
+from rltk.rewards.verifiable import grade, reward, unusable
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
 from rltk.run.checkpoint import Progress, save_checkpoint
 from rltk.run.folder import Metrics, RunFolder
@@ -93,7 +94,8 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
     sampling = Sampling(rollout.max_new_tokens, rollout.temperature, rollout.top_k, rollout.top_p, rollout.min_p)
     groups = trainer.sampler.sample(prompts, algo.group, sampling, seed=derive(recipe.seed, "rollout", step))
     sampled = time.monotonic()
-    rewards_PG = torch.tensor([rewards(trainer.tokenizer, *row) for row in zip(problems, groups, strict=True)])
+    grades = grade_groups(trainer.tokenizer, problems, groups)
+    rewards_PG = torch.tensor([reward(verdict) for verdict in grades]).view(len(groups), -1)
     advantages_PG = advantages(algo, rewards_PG)
     episodes = [
         Episode(
@@ -108,11 +110,17 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
     ]
     check = partial(check_sampler, trainer.learner, episodes, step + 1)
     tally = trainer.learner.learn(episodes, step, check)
-    return step_metrics(trainer.learner, episodes, rewards_PG, tally, sampled - started, time.monotonic() - sampled)
+    seconds = (sampled - started, time.monotonic() - sampled)
+    return step_metrics(trainer.learner, episodes, rewards_PG, tally, *seconds) | unusable(grades)
 
 
-def rewards(tokenizer: PreTrainedTokenizerBase, problem: Problem, group: Sequence[Rollout]) -> list[float]:
-    return [reward(grade(problem, completion_text(tokenizer, completion.tokens_T))) for completion in group]
+def grade_groups(
+    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], groups: Sequence[Sequence[Rollout]]
+) -> list[Grade]:
+    """The grades of all completions, group after group."""
+    rows = [(problem, rollout) for problem, group in zip(problems, groups, strict=True) for rollout in group]
+    texts = [completion_text(tokenizer, rollout.tokens_T) for _, rollout in rows]
+    return grade([problem for problem, _ in rows], texts)
 
 
 def advantages(algo: GRPO | RLOO, rewards_PG: Tensor) -> Tensor:

@@ -115,6 +115,7 @@ class Session:
             evaluation = self.parts.evaluator.evaluate(
                 task,
                 samples=self.recipe.eval.samples,
+                k=self.recipe.eval.k,
                 temperature=self.recipe.eval.temperature,
                 seed=self.recipe.seed,
                 report=lambda done, total, name=task.name: self.watch.evaluating(f"{name} {when}", done, total),

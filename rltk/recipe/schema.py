@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
+from rltk_eval.verdicts import Kind
 
 from rltk.errors import suggestion
 from rltk.recipe.fields import (
@@ -26,7 +27,11 @@ from rltk.recipe.fields import (
 EMBEDDED = "embedded/"
 EMBEDDED_MODELS = ("embedded/policy",)
 EMBEDDED_DATA = ("embedded/word-problems",)
-EVAL_TASKS = ("heldout", "gsm8k", "word-problems")
+EVAL_TASKS = ("heldout", "gsm8k", "math", "math500", "word-problems")
+EVAL_BLOCK = 256
+"""Completions that an evaluation draws from one seed, and keeps, together."""
+EXTERNAL = ("config", "question", "answer", "subject", "kind", "train", "test", "validation")
+"""Keys of `data` that say how data from outside is read."""
 NAME_IN_WORDS = "letters, digits, '.', '_' and '-' that begin with a letter or a digit"
 
 
@@ -57,12 +62,16 @@ class Data(Section):
 
     path: Text
     """A hub id, a local folder, a .jsonl or .parquet file, or embedded/word-problems, which is generated."""
-    config: Text | None = None
-    """Configuration of a hub data set, such as main."""
+    config: Text | Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+    """Configuration of a hub data set, such as main; or a list, which are joined, one row of each in turn."""
     question: Text = "question"
     """Column of the question."""
     answer: Text = "answer"
-    """Column of the gold answer."""
+    """Column of the gold answer, or of a solution that ends in it."""
+    subject: Text = "subject"
+    """Column of the subject, by which accuracy is broken down as it is by the column level; data may have neither."""
+    kind: Kind = "number"
+    """How gold answers are read: number (72, or a solution with #### 72) or math (LaTeX, or a solution with a box)."""
     train: Text = "train"
     """Name of the split that is trained on."""
     test: Text = "test"
@@ -92,9 +101,11 @@ class Data(Section):
     @model_validator(mode="after")
     def _honours_what_is_set(self) -> Data:
         refuse_unknown_embedded(self.path, EMBEDDED_DATA)
+        if isinstance(self.config, tuple) and len(set(self.config)) < len(self.config):
+            raise broken_rule("names a configuration twice", "config")
         if not self.is_embedded and "levels" in self.model_fields_set:
             raise broken_rule(f"is for embedded data only, and data.path is {self.path}; remove it", "levels", "path")
-        for key in ("config", "question", "answer", "train", "test", "validation") if self.is_embedded else ():
+        for key in EXTERNAL if self.is_embedded else ():
             default = type(self).model_fields[key].default
             if getattr(self, key) != default:
                 shown = "null" if default is None else default
@@ -216,21 +227,31 @@ class Eval(Section):
     """Accuracy on problems that nothing trained on."""
 
     tasks: tuple[Text, ...] = ("heldout",)
-    """heldout is the recipe's own data; or gsm8k, word-problems, a folder or a .jsonl file."""
+    """heldout is the recipe's own data; or gsm8k, math, math500, word-problems, a folder or a file like the data."""
+    data_root: Text | None = None
+    """Folder that holds data sets under their hub ids, such as openai/gsm8k, in place of the hub; null is the hub."""
     split: Literal["test", "validation"] = "test"
     """validation to choose settings by, test to report."""
     limit: Count | None = 1000
     """Problems a task, the first ones; null is all of them."""
     samples: Whole = 1
     """Sampled completions a problem beside the greedy one."""
+    k: tuple[Count, ...] = ()
+    """Draws of pass@k and maj@k among the sampled completions, such as [1, 4, 8]; none may exceed samples."""
     temperature: Positive = 1.0
     """Softmax temperature of the sampled completions."""
     every: Whole = 0
     """Steps between evaluations while training; 0 evaluates before and after only."""
     before: Flag = True
     """Evaluate the starting model too, so that there is something to compare with."""
-    batch: Count = 256
+    batch: Annotated[int, Field(strict=True, ge=1, le=EVAL_BLOCK)] = EVAL_BLOCK
     """Completions at once: less saves memory."""
+
+    @model_validator(mode="after")
+    def _enough_samples(self) -> Eval:
+        if self.k and max(self.k) > self.samples:
+            raise broken_rule(f"must not exceed eval.samples ({self.samples})", "k", "samples")
+        return self
 
 
 class Run(Section):

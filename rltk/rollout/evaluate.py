@@ -1,15 +1,17 @@
 """Accuracy of a policy on problems: greedy, and sampled as often as asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from rltk_eval.grading import Completion, Item, ItemResult, grade_items, summarize
+from rltk_eval.grading import Completion, Item, grade_items
 from transformers import PreTrainedTokenizerBase
 
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
 from rltk.data.tasks import Task
+from rltk.data.templates import Template
+from rltk.evaluation.blocks import Block, count_whole, ends, make_blocks
+from rltk.evaluation.items import Items, Row, score_rows
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
-from rltk.seeds import derive
 
 Report = Callable[[int, int], None]
 """Called with problems done and problems in all."""
@@ -17,7 +19,7 @@ Report = Callable[[int, int], None]
 
 class Evaluation(NamedTuple):
     score: dict[str, Any]
-    rows: list[dict[str, Any]]
+    rows: list[Row]
 
 
 class Evaluator:
@@ -30,38 +32,49 @@ class Evaluator:
         *,
         max_new_tokens: int,
         context: int | None,
-        batch: int,
     ) -> None:
         self.sampler, self.tokenizer = sampler, tokenizer
-        self.max_new_tokens, self.context, self.batch = max_new_tokens, context, batch
+        self.max_new_tokens, self.context = max_new_tokens, context
 
-    def evaluate(self, task: Task, *, samples: int, temperature: float, seed: int, report: Report) -> Evaluation:
-        """Greedy accuracy, with that of `samples` sampled completions a problem under `sampled` where asked for."""
-        count = len(task.problems)
-        total = count * (2 if samples else 1)
-        greedy = self.grade(task, 1, 0.0, seed, lambda done: report(done, total))
-        score: dict[str, Any] = {**summarize(greedy)}
-        rows: list[dict[str, Any]] = [{**result.to_json(), "decoding": "greedy"} for result in greedy]
-        if samples:
-            drawn = self.grade(task, samples, temperature, seed, lambda done: report(count + done, total))
-            score["sampled"] = {**summarize(drawn), "temperature": temperature}
-            rows += [{**result.to_json(), "decoding": "sampled"} for result in drawn]
-        return Evaluation(score, rows)
+    def evaluate(
+        self,
+        task: Task,
+        *,
+        samples: int,
+        temperature: float,
+        seed: int,
+        report: Report,
+        k: Sequence[int] = (),
+        items: Items | None = None,
+    ) -> Evaluation:
+        """Greedy accuracy, with that of `samples` sampled completions a problem under `sampled` where asked for.
 
-    def grade(
-        self, task: Task, samples: int, temperature: float, seed: int, report: Callable[[int], None]
-    ) -> list[ItemResult]:
-        renderer, sampling = PromptRenderer(self.tokenizer, task.data), Sampling(self.max_new_tokens, temperature)
-        size, results = max(1, self.batch // samples), list[ItemResult]()
-        for start in range(0, len(task.problems), size):
-            problems = task.problems[start : start + size]
-            prompts = render_all(renderer, problems, max_new_tokens=self.max_new_tokens, context=self.context)
-            groups = self.sampler.sample(prompts, samples, sampling, seed=derive(seed, "evaluate", temperature, start))
-            items = [Item(problem.id, renderer.text(problem), problem.answer, problem.level) for problem in problems]
-            results += grade_items(items, [[self.read(rollout) for rollout in group] for group in groups])
-            report(start + len(problems))
-        return results
+        Whole blocks that `items` holds already are not made again; it gets each further block as soon as it is graded.
+        """
+        items = Items() if items is None else items
+        blocks = list(make_blocks(task, samples=samples, temperature=temperature, seed=seed))
+        kept, done, total = count_whole(blocks, items, task.name), 0, sum(len(block.problems) for block in blocks)
+        items.keep(ends(blocks)[kept - 1] if kept else 0)
+        for index, block in enumerate(blocks):
+            if index >= kept:
+                items.add(self.complete(task, block))
+            done += len(block.problems)
+            report(done, total)
+        return Evaluation(score_rows(items.rows, task.prompt.to_json(), temperature=temperature, k=k), items.rows)
 
-    def read(self, rollout: Rollout) -> Completion:
+    def complete(self, task: Task, block: Block) -> list[Row]:
+        renderer, sampling = PromptRenderer(self.tokenizer, task.data), Sampling(self.max_new_tokens, block.temperature)
+        prompts = render_all(renderer, block.problems, max_new_tokens=self.max_new_tokens, context=self.context)
+        groups = self.sampler.sample(prompts, block.samples, sampling, seed=block.seed)
+        items = [
+            Item(problem.id, renderer.text(problem), problem.answer, problem.level, problem.kind, problem.subject)
+            for problem in block.problems
+        ]
+        results = grade_items(items, [[self.read(rollout, task.prompt) for rollout in group] for group in groups])
+        return [{**result.to_json(), "decoding": block.decoding} for result in results]
+
+    def read(self, rollout: Rollout, template: Template) -> Completion:
+        """What answers the question; a model that has gone on to a problem of its own was not cut off answering."""
         text = completion_text(self.tokenizer, rollout.tokens_T)
-        return Completion(text, len(rollout.tokens_T), rollout.is_truncated)
+        answer = template.answer(text)
+        return Completion(answer, len(rollout.tokens_T), rollout.is_truncated and answer == text)

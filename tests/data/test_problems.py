@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from rltk.data.problems import Order, Problem, fingerprint, hold_out, load_problems
+from rltk.data.problems import Order, Problem, fingerprint, hold_out, load_problems, short_level
 from rltk.errors import UserError
 from rltk.recipe.schema import Data
 
@@ -101,6 +101,37 @@ def test_rows_of_a_table_are_counted_from_0(tmp_path: Path) -> None:
         load_problems(Data(path=str(tmp_path / "a.parquet")), "train")
 
 
+def test_configurations_take_turns_and_a_message_names_the_one_at_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    folder, configs = tmp_path / "set", ""
+    for name, answer in {"sums": "7", "products": "6", "words": "about"}.items():
+        (folder / name).mkdir(parents=True)
+        row = {"question": f"{name}?", "answer": answer, "type": name, "level": "Level 3"}
+        (folder / name / "test.jsonl").write_text((json.dumps(row) + "\n") * (3 if name == "sums" else 1))
+        configs += f"- config_name: {name}\n  data_files:\n  - {{split: test, path: {name}/test.jsonl}}\n"
+    (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    data = Data(path=str(folder), config=("sums", "products"), subject="type")
+    assert load_problems(data, "test") == [
+        Problem("test/sums/0", "sums?", "7", "3", subject="sums"),
+        Problem("test/products/0", "products?", "6", "3", subject="products"),
+        Problem("test/sums/1", "sums?", "7", "3", subject="sums"),
+        Problem("test/sums/2", "sums?", "7", "3", subject="sums"),
+    ]
+    with pytest.raises(UserError, match=r"set \(words, test\), row 0: answer has no gold answer in 'about'"):
+        load_problems(data.model_copy(update={"config": ("sums", "words")}), "test")
+    with pytest.raises(UserError, match="could not be read"):
+        load_problems(data.model_copy(update={"config": ("sums", "sums2")}), "test")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("Level 5", "5"), ("Level ?", "Level ?"), (3, "3"), (None, None), ("Level 5+", "Level 5+")]
+)
+def test_a_numbered_level_is_its_number(written: object, read: str | None) -> None:
+    assert short_level(written) == read
+
+
 def test_other_columns_and_a_size_are_as_the_recipe_says(tmp_path: Path) -> None:
     rows = [{"q": f"q{i}?", "a": i} for i in range(10)]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -186,8 +217,9 @@ def test_the_fingerprint_sees_every_change() -> None:
         problems[::-1],
         [problems[0]._replace(answer="9"), *problems[1:]],
         [problems[0]._replace(question="?"), *problems[1:]],
+        [problems[0]._replace(kind="math"), *problems[1:]],
     ]
-    assert len({fingerprint(those) for those in (problems, *changed)}) == 5
+    assert len({fingerprint(those) for those in (problems, *changed)}) == 6
     assert fingerprint(problems) == fingerprint(numbered(3))
 
 

@@ -4,7 +4,7 @@ from itertools import combinations
 from math import isnan, nan, sqrt
 
 import pytest
-from rltk_eval.metrics import clustered_interval, mean_of_items, pass_at_k, wilson
+from rltk_eval.metrics import clustered_interval, majority, mean_of_items, pass_at_k, wilson
 from scipy.stats import binomtest, norm
 
 
@@ -87,3 +87,10 @@ def test_pass_at_k_is_undefined_for_more_draws_than_samples():
         pass_at_k(3, 3, 0)
     with pytest.raises(ValueError, match="between 0 and n"):
         pass_at_k(3, 4, 1)
+
+
+def test_the_majority_is_the_answer_given_most_often():
+    assert majority(["5", "7", "7"]) == "7"
+    assert majority(["5", "7"]) == "5"
+    assert majority([None, None, "7"]) == "7"
+    assert majority([None]) is majority([]) is None

@@ -1,17 +1,14 @@
-"""Rows and summaries of graded completions."""
+"""Rows of graded completions."""
 
 import json
-from dataclasses import replace
-from math import isnan
 
 import pytest
 from rltk_eval.answers import Verdict
-from rltk_eval.grading import Completion, Item, grade_items, summarize, summary_to_json
-from rltk_eval.metrics import clustered_interval, wilson
+from rltk_eval.grading import Completion, Item, grade_by_kind, grade_items, read_row
 
 ITEMS = [
     Item("a", "6 boxes of 12 pens?", "6 * 12 = 72\n#### 72", level="1"),
-    Item("b", "500 twice?", "1,000", level="2"),
+    Item("b", "500 twice?", "1,000", level="2", subject="doubling"),
     Item("c", "Half of 1.5?", "0.75", level="2"),
 ]
 
@@ -38,47 +35,32 @@ def test_a_row_says_what_was_read_and_is_json():
         "tokens": 20,
         "truncated": False,
         "level": "2",
+        "subject": "doubling",
     }
 
 
-def test_one_sample_an_item():
-    summary = summarize(grade_items(ITEMS, ONE_EACH))
-    assert summary == {
-        "accuracy": pytest.approx(1 / 3),
-        "ci95": pytest.approx([*wilson(1, 3)]),
-        "n": 3,
-        "samples": 3,
-        "correct": pytest.approx(1 / 3),
-        "unreadable": pytest.approx(1 / 3),
-        "timeout": 0,
-        "truncated": pytest.approx(1 / 3),
-        "mean_tokens": 30,
-        "by_level": {"1": {"accuracy": 1.0, "n": 1}, "2": {"accuracy": 0.0, "n": 2}},
-    }
-
-
-def test_several_samples_an_item_are_clustered():
+def test_samples_are_counted_from_0_item_by_item():
     results = grade_items(ITEMS, TWO_EACH)
-    summary = summarize(results)
     assert [(result.item.id, result.sample) for result in results] == [(i, s) for i in "abc" for s in (0, 1)]
-    assert (summary["n"], summary["samples"]) == (3, 6)
-    assert summary["accuracy"] == pytest.approx(0.5)
-    low, high = clustered_interval([[1, 1], [1, 0], [0, 0]])
-    assert low < 0 < 1 < high  # an accuracy's interval is cut at what an accuracy can be
-    assert summary["ci95"] == [0.0, 1.0]
-    assert summary["by_level"]["2"] == {"accuracy": 0.25, "n": 2}
+    assert [result.correct for result in results] == [True, True, True, False, False, False]
 
 
-def test_no_success_in_many_samples_is_not_certainty():
-    summary = summarize(grade_items(ITEMS, [[said("?")] * 8] * 3))
-    assert summary["accuracy"] == 0
-    assert summary["ci95"] == pytest.approx([*wilson(0, 3)])
+def test_a_row_gives_its_result_back():
+    for result in grade_items(ITEMS, TWO_EACH):
+        again = read_row(json.loads(json.dumps(result.to_json())))
+        assert again.to_json() == result.to_json() and again.correct == result.correct
+    row = {**grade_items(ITEMS, ONE_EACH)[0].to_json()}
+    with pytest.raises(ValueError, match="a row without verdict"):
+        read_row({key: value for key, value in row.items() if key != "verdict"})
+    with pytest.raises(ValueError, match="right"):
+        read_row({**row, "verdict": "right"})
 
 
-def test_uneven_samples_weigh_items_alike():
-    summary = summarize(grade_items(ITEMS[:2], [[said("#### 72")] * 3, [said("?")]]))
-    assert summary["accuracy"] == 0.5
-    assert summary["correct"] == 0.75
+def test_a_batch_is_graded_in_order():
+    texts, golds = ["#### 1", "#### 2", "?"], ["1", "1", "1"]
+    found = grade_by_kind(texts, golds, ("number", "number", "number"))
+    assert [grade.verdict for grade in found] == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNREADABLE]
+    assert grade_by_kind([], [], []) == []
 
 
 def test_a_truncated_completion_whose_answer_reads_is_graded():
@@ -91,30 +73,6 @@ def test_strict_reads_only_marked_answers():
     completions = [[said("It is 72.")]]
     assert grade_items(ITEMS[:1], completions)[0].correct
     assert grade_items(ITEMS[:1], completions, strict=True)[0].verdict is Verdict.UNREADABLE
-
-
-def test_nothing_graded_is_undefined_and_null_in_json():
-    summary = summarize(grade_items([], []))
-    assert isnan(summary["accuracy"] or 0)
-    assert (summary["n"], summary["samples"], summary["by_level"]) == (0, 0, {})
-    assert json.loads(json.dumps(summary_to_json(summary), allow_nan=False)) == {
-        "accuracy": None,
-        "ci95": [None, None],
-        "n": 0,
-        "samples": 0,
-        "correct": None,
-        "unreadable": None,
-        "timeout": None,
-        "truncated": None,
-        "mean_tokens": None,
-        "by_level": {},
-    }
-
-
-def test_one_item_sampled_often_has_an_accuracy_but_no_interval():
-    summary = summarize(grade_items(ITEMS[:1], [[said("#### 72"), said("#### 1")]]))
-    assert summary["accuracy"] == 0.5
-    assert summary_to_json(summary)["ci95"] == [None, None]
 
 
 def test_kinds_may_be_mixed_and_keep_their_order():
@@ -131,12 +89,6 @@ def test_kinds_may_be_mixed_and_keep_their_order():
         ("n", 0, "72"),
         ("l", 1, "1, 2"),
     ]
-
-
-def test_a_timeout_is_counted_and_is_not_correct():
-    results = grade_items(ITEMS[:1], [[said("#### 72"), said("#### 72")]])
-    summary = summarize([results[0], replace(results[1], verdict=Verdict.TIMEOUT)])
-    assert (summary["timeout"], summary["unreadable"], summary["accuracy"]) == (0.5, 0, 0.5)
 
 
 def test_bad_input_is_named():

@@ -185,6 +185,31 @@ RULES = [
         "x.yaml:3: data.validation = 8 has no meaning for embedded/word-problems; set it back to 0.",
     ),
     (
+        {"data": "{path: embedded/word-problems, kind: math}"},
+        "x.yaml:3: data.kind = math has no meaning for embedded/word-problems; set it back to number.",
+    ),
+    (
+        {"data": "{path: c/d, kind: maths}"},
+        'x.yaml:3: data.kind = maths must be "number" or "math"; did you mean math?',
+    ),
+    (
+        {"data": "{path: c/d, config: [a, b, a]}"},
+        'x.yaml:3: data.config = ["a", "b", "a"] names a configuration twice.',
+    ),
+    (
+        {"data": "{path: c/d, config: []}"},
+        "x.yaml:3: data.config = [] must be non-empty text, a non-empty list, each item non-empty text or null, "
+        "in quotes.",
+    ),
+    (
+        {"eval": "{samples: 4, k: [1, 8]}"},
+        "x.yaml:6: eval.k = [1, 8] must not exceed eval.samples (4).",
+    ),
+    (
+        {"eval": "{batch: 512}"},
+        "x.yaml:6: eval.batch = 512 must be a whole number of at least 1 and at most 256.",
+    ),
+    (
         {"model": "{path: embedded/policy, revision: main}"},
         "x.yaml:2: model.revision = main has no meaning for embedded/policy; set it to null.",
     ),

@@ -1,0 +1,56 @@
+"""The unit in which an evaluation is drawn, kept and resumed: neighbouring problems that share a seed."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rltk.data.problems import Problem
+from rltk.data.tasks import Task
+from rltk.errors import UserError
+from rltk.evaluation.items import Items
+from rltk.recipe.schema import EVAL_BLOCK
+from rltk.seeds import derive
+
+
+class Block(NamedTuple):
+    decoding: str
+    """greedy or sampled."""
+    samples: int
+    """Completions a problem."""
+    temperature: float
+    seed: int
+    problems: Sequence[Problem]
+
+    def row_ids(self) -> list[tuple[str, str, int]]:
+        """Decoding, problem and sample of each of its rows, in order."""
+        return [(self.decoding, problem.id, sample) for problem in self.problems for sample in range(self.samples)]
+
+
+def make_blocks(task: Task, *, samples: int, temperature: float, seed: int) -> Iterator[Block]:
+    """The greedy blocks, then the sampled ones, of as many problems as make EVAL_BLOCK completions.
+
+    What is drawn for a sample is a function of the seed, the task, the problem's place in it and `samples`; neither the
+    batch nor how many problems come after it changes that.
+    """
+    for decoding, each, heat in (("greedy", 1, 0.0), ("sampled", samples, temperature)):
+        size = max(1, EVAL_BLOCK // max(1, each))
+        for start in range(0, len(task.problems) if each else 0, size):
+            stream = derive(seed, "evaluate", task.name, heat, start)
+            yield Block(decoding, each, heat, stream, task.problems[start : start + size])
+
+
+def count_whole(blocks: Sequence[Block], items: Items, name: str) -> int:
+    """How many of the blocks `items` holds; rows that are of other blocks, or in another order, are refused."""
+    found = [(row.get("decoding"), row.get("id"), row.get("sample")) for row in items.rows]
+    expected = [row_id for block in blocks for row_id in block.row_ids()]
+    if found != expected[: len(found)]:
+        raise UserError(f"{items.path} does not hold the rows of {name} in order; evaluate anew in another folder.")
+    return sum(end <= len(found) for end in ends(blocks))
+
+
+def ends(blocks: Sequence[Block]) -> list[int]:
+    """The number of rows up to the end of each block."""
+    total, found = 0, list[int]()
+    for block in blocks:
+        total += len(block.problems) * block.samples
+        found.append(total)
+    return found

@@ -1,0 +1,76 @@
+"""Rows of one task that grow block by block, and survive the end of the process that writes them."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rltk_eval.grading import ItemResult, read_row
+from rltk_eval.summary import summarize
+
+from rltk.errors import UserError
+from rltk.run.atomic import without_nan, write_jsonl
+
+Row = dict[str, Any]
+
+
+class Items:
+    """Rows in memory and, where there is a path, in a JSON-lines file that holds what an earlier process wrote."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.rows: list[Row] = [] if path is None else recover(path)
+
+    def keep(self, count: int) -> None:
+        """Drops all rows after the first `count`, and half a line that a killed process left."""
+        del self.rows[count:]
+        if self.path is not None:
+            write_jsonl(self.path, self.rows)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """On the disk when it returns; a process that ends meanwhile leaves whole rows and at most one half."""
+        self.rows += rows
+        if self.path is None:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(without_nan(row)) + "\n" for row in rows))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def recover(path: Path) -> list[Row]:
+    """The whole rows of a file that may end in half a line; none where there is no file."""
+    try:
+        *lines, _half = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    return [parse(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def parse(path: Path, number: int, line: bytes) -> Row:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{path}, line {number}: not JSON ({error}).") from error
+    try:
+        read_row(row)
+        row["decoding"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}, line {number}: not a row of an evaluation ({error}).") from error
+    return row
+
+
+def score_rows(
+    rows: Sequence[Row], prompt: dict[str, str] | None, *, temperature: float | None, k: Sequence[int] = ()
+) -> dict[str, Any]:
+    """The scores of a task: greedy ones, and under `sampled` those of the samples, where there are any."""
+    sampled = results(rows, "sampled")
+    score: dict[str, Any] = {**summarize(results(rows, "greedy")), "prompt": prompt}
+    if sampled:
+        score["sampled"] = {**summarize(sampled, k), "temperature": temperature}
+    return score
+
+
+def results(rows: Sequence[Row], decoding: str) -> list[ItemResult]:
+    return [read_row(row) for row in rows if row["decoding"] == decoding]

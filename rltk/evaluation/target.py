@@ -1,0 +1,72 @@
+"""What is evaluated: a run, an adapter folder, a model folder or a hub model, told apart by the files in it."""
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from rltk.errors import UserError, suggestion
+from rltk.recipe.locate import near_file
+from rltk.recipe.paths import LOCAL_STARTS
+from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, Rollout
+from rltk.run.folder import resume_command, run_recipe
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+EMBEDDED_POLICY = ("rltk", "embedded", "policy")
+
+
+class Target(NamedTuple):
+    """The model, and how its recipe, where it has one, asks and samples."""
+
+    model: Model
+    adapter: Path | None
+    data: Data | None
+    rollout: Rollout
+    eval: Eval
+    seed: int
+
+
+def find_target(name: str) -> Target:
+    path = Path(os.path.expanduser(name))
+    if os.path.exists(path / "manifest.json"):
+        return run_target(path)
+    if os.path.exists(path / "adapter_config.json"):
+        return Target(adapter_base(path), path, None, Rollout(), Eval(), 0)
+    if os.path.exists(path / "config.json") or name in EMBEDDED_MODELS:
+        return Target(Model(path=name), None, None, Rollout(), Eval(), 0)
+    if os.path.exists(path):
+        raise UserError(
+            f"{name} is neither a run (manifest.json), an adapter (adapter_config.json), a model (config.json) nor an "
+            "earlier evaluation (settings.json, or a file of its items)."
+        )
+    if name.startswith(EMBEDDED):
+        raise UserError(f"{name} does not come with rltk; {suggestion(name, EMBEDDED_MODELS, otherwise='choose')}")
+    if name.startswith(LOCAL_STARTS) or name.count("/") > 1 or name.endswith(".jsonl"):
+        raise UserError(f"{name} does not exist{near_file(path)}")
+    return Target(Model(path=name), None, None, Rollout(), Eval(), 0)
+
+
+def run_target(path: Path) -> Target:
+    """The policy a run ended with. Its model folder appears when training is done."""
+    recipe, saved = run_recipe(path), path / "model"
+    if not saved.exists():
+        raise UserError(f"{path} has no model yet; finish it with: {resume_command(path)}")
+    is_adapter = (saved / "adapter_config.json").exists()
+    model = recipe.model if is_adapter else recipe.model.model_copy(update={"path": str(saved), "revision": None})
+    return Target(model, saved if is_adapter else None, recipe.data, recipe.rollout, recipe.eval, recipe.seed)
+
+
+def adapter_base(path: Path) -> Model:
+    """The model that an adapter belongs to, by what PEFT wrote beside its weights."""
+    file = path / "adapter_config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}).") from error
+    base = config.get("base_model_name_or_path")
+    if not base:
+        raise UserError(f"{file} names no base_model_name_or_path.")
+    if not (path / ADAPTER_WEIGHTS).exists():  # pickles, which PEFT would read too, can run code
+        raise UserError(f"{path} holds no {ADAPTER_WEIGHTS}.")
+    is_embedded = Path(base).parts[-3:] == EMBEDDED_POLICY  # wherever rltk was installed when it was saved
+    return Model(path="embedded/policy" if is_embedded else base, revision=config.get("revision"))
