@@ -41,7 +41,7 @@ class Judged(NamedTuple):
 
 
 class Example(TypedDict):
-    """`label` is correct or incorrect; `answer` is what was read, null if nothing; question and completion shortened."""
+    """`label`: correct or incorrect; `answer`: what was read, null if nothing; question and completion shortened."""
 
     place: str
     why: str
