@@ -1,7 +1,7 @@
 r"""One set of completions under four checkers: rltk, lm-evaluation-harness' gsm8k (two filters) and TRL's reward.
 
     python -m venv /tmp/lm && /tmp/lm/bin/pip install lm_eval          an environment of its own
-    python -m benchmarks.crosscheck --lm-eval /tmp/lm/bin/python       results/crosscheck.json, docs/results/crosscheck.md
+    python -m benchmarks.crosscheck --lm-eval /tmp/lm/bin/python       writes results/crosscheck.json and a page of it
 
 `--items FILE` takes the policy's completions anew from `rltk eval embedded/policy --task word-problems --limit 200
 --samples 4 --max-new-tokens 96 --out DIR` (its items/word-problems.jsonl), and keeps them in results/.
@@ -28,6 +28,7 @@ from tests.eval.written import CASES
 
 OUTPUTS = RESULTS / "crosscheck_outputs.jsonl"
 LM_EVAL = {"strict-match": "lm_eval strict", "flexible-extract": "lm_eval flexible"}
+BY_HAND = "written by hand"
 CHECKERS = ("rltk", *LM_EVAL.values(), "trl")
 
 
@@ -47,11 +48,12 @@ def main() -> None:
     args = parser.parse_args()
     if args.items:
         keep_outputs(args.items)
-    sets = {name: compare(rows, args.lm_eval) for name, rows in row_sets().items()}
+    sets = {name: compare(rows, args.lm_eval, grouped=name != BY_HAND) for name, rows in row_sets().items()}
     version = lm_eval_verdicts([("#### 1", "1")], args.lm_eval)["version"]
     values: dict[str, Any] = {"lm_eval": version, "checkers": CHECKERS, "sets": sets}
-    print(write_result("crosscheck", values, packages=("trl", "math-verify")))
-    PAGE.write_text(page(values))
+    written = write_result("crosscheck", values, packages=("trl", "math-verify"))
+    print(written)
+    PAGE.write_text(page(json.loads(written.read_text())))
     print(PAGE)
 
 
@@ -65,7 +67,7 @@ def row_sets() -> dict[str, list[Row]]:
     outputs = [json.loads(line) for line in OUTPUTS.read_text().splitlines()]
     policy = [Row(row["completion"], row["gold"], is_right(row["completion"], row["gold"])) for row in outputs]
     return {
-        "written by hand": [Row(case.completion, case.gold, case.correct, case.kind) for case in CASES],
+        BY_HAND: [Row(case.completion, case.gold, case.correct, case.kind) for case in CASES],
         "embedded policy": policy,
         "embedded policy, boxed": [row._replace(completion=boxed(row.completion)) for row in policy],
     }
@@ -81,17 +83,24 @@ def boxed(completion: str) -> str:
     return rf"{before}\boxed{{{answer}}}" if mark else completion
 
 
-def compare(rows: Sequence[Row], lm_eval: str) -> dict[str, Any]:
-    """Who says what: counts for each checker, and each row about which they do not all agree, or all are wrong."""
+def compare(rows: Sequence[Row], lm_eval: str, *, grouped: bool) -> dict[str, Any]:
+    """Who says what: counts for each checker, and each row about which they do not all agree, or all are wrong.
+
+    grouped: rows with the same truth and the same verdicts are one entry, with the first as an example.
+    """
     found = our_verdicts(rows) | their_verdicts(rows, lm_eval)
-    disputes = [
-        {**row._asdict(), "verdicts": said, "right": [name for name in said if said[name] == row.correct]}
-        for index, row in enumerate(rows)
-        for said in [{name: found[name][index] for name in CHECKERS if found[name][index] is not None}]
-        if set(said.values()) != {row.correct}
-    ]
     counts = {name: tally(rows, found[name]) for name in CHECKERS}
-    return {"n": len(rows), "correct": sum(row.correct for row in rows), "counts": counts, "disagreements": disputes}
+    entries: dict[str, dict[str, Any]] = {}
+    for index, row in enumerate(rows):
+        said = {name: found[name][index] for name in CHECKERS if found[name][index] is not None}
+        if set(said.values()) != {row.correct}:
+            right = [name for name in said if said[name] == row.correct]
+            entry = {"rows": [], **row._asdict(), "verdicts": said, "right": right}
+            key = repr((row.correct, said)) if grouped else str(index)
+            entries.setdefault(key, entry)["rows"].append(index)
+    disagreements = sorted(entries.values(), key=lambda entry: -len(entry["rows"]))
+    correct = sum(row.correct for row in rows)
+    return {"n": len(rows), "correct": correct, "counts": counts, "disagreements": disagreements}
 
 
 def our_verdicts(rows: Sequence[Row]) -> dict[str, list[bool | None]]:
