@@ -1,7 +1,7 @@
 r"""One set of completions under four checkers: rltk, lm-evaluation-harness' gsm8k (two filters) and TRL's reward.
 
-    python -m venv /tmp/lm && /tmp/lm/bin/pip install lm_eval          an environment of its own
-    python -m benchmarks.crosscheck --lm-eval /tmp/lm/bin/python       writes results/crosscheck.json and a page of it
+    python -m venv lm_env && lm_env/bin/pip install lm_eval          an environment of its own
+    python -m benchmarks.crosscheck --lm-eval lm_env/bin/python       writes results/crosscheck.json and a page of it
 
 `--items FILE` takes the policy's completions anew from `rltk eval embedded/policy --task word-problems --limit 200
 --samples 4 --max-new-tokens 96 --out DIR` (its items/word-problems.jsonl), and keeps them in results/.
@@ -86,7 +86,8 @@ def boxed(completion: str) -> str:
 def compare(rows: Sequence[Row], lm_eval: str, *, grouped: bool) -> dict[str, Any]:
     """Who says what: counts for each checker, and each row about which they do not all agree, or all are wrong.
 
-    grouped: rows with the same truth and the same verdicts are one entry, with the first as an example.
+    grouped: rows with the same truth and the same verdicts are one entry, with the first as an example. Where we are
+    wrong comes first.
     """
     found = our_verdicts(rows) | their_verdicts(rows, lm_eval)
     counts = {name: tally(rows, found[name]) for name in CHECKERS}
@@ -98,15 +99,15 @@ def compare(rows: Sequence[Row], lm_eval: str, *, grouped: bool) -> dict[str, An
             entry = {"rows": [], **row._asdict(), "verdicts": said, "right": right}
             key = repr((row.correct, said)) if grouped else str(index)
             entries.setdefault(key, entry)["rows"].append(index)
-    disagreements = sorted(entries.values(), key=lambda entry: -len(entry["rows"]))
+    ours_first = sorted(entries.values(), key=lambda entry: ("rltk" in entry["right"], -len(entry["rows"])))
     correct = sum(row.correct for row in rows)
-    return {"n": len(rows), "correct": correct, "counts": counts, "disagreements": disagreements}
+    return {"n": len(rows), "correct": correct, "counts": counts, "disagreements": ours_first}
 
 
 def our_verdicts(rows: Sequence[Row]) -> dict[str, list[bool | None]]:
     """Those of `rltk eval` and of training."""
-    texts, golds, kinds = ([row[place] for row in rows] for place in (0, 1, 3))
-    return {"rltk": [grade.correct for grade in grade_by_kind(texts, golds, kinds)]}
+    texts, golds = [row.completion for row in rows], [row.gold for row in rows]
+    return {"rltk": [grade.correct for grade in grade_by_kind(texts, golds, [row.kind for row in rows])]}
 
 
 def their_verdicts(rows: Sequence[Row], lm_eval: str) -> dict[str, list[bool | None]]:

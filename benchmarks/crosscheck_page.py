@@ -16,12 +16,14 @@ and says how to run it; `benchmarks/results/crosscheck.json` has the same for pr
 what a person says of the answer that is given in the end: a list of guesses is wrong, and 6 million is 6000000.
 
 What each is made for differs. The strict filter wants `#### 72` from a model that was shown how; TRL's reward reads
-LaTeX, and no `####`. So `embedded policy, boxed` is `embedded policy` with `\\boxed{{72}}` for `#### 72`. gsm8k's filters
-are not asked about mathematics.
+LaTeX, and no `####`. So `embedded policy, boxed` is `embedded policy` with `\\boxed{{72}}` for `#### 72`. gsm8k's
+filters are not asked about mathematics.
 
 False negative: right, and not judged so. False positive: wrong, and judged right.
 """
-_LEGEND = "C: judged correct; I: not; bold: who is right; -: not asked. `rows`: how many have the same verdicts.\n"
+_LEGEND = """C: judged correct; I: not; bold: who is right; -: not asked. `rows`: how many have the same verdicts. Where rltk
+is wrong comes first.
+"""
 
 
 def page(result: dict[str, Any]) -> str:

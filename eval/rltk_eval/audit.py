@@ -74,7 +74,8 @@ def judge(rows: Sequence[Labelled]) -> list[Judged]:
     """A row whose gold does not read is not graded: it is unreadable."""
     golds = [_gold_or_none(row) for row in rows]
     known = [(row, gold) for row, gold in zip(rows, golds, strict=True) if gold is not None]
-    texts, kinds = [row.completion for row, _ in known], [row.kind for row, _ in known]
+    texts = [row.completion for row, _ in known]
+    kinds: list[Kind] = [row.kind for row, _ in known]
     grades = iter(grade_by_kind(texts, [gold for _, gold in known], kinds))
     graded = [Grade(Verdict.UNREADABLE, None) if gold is None else next(grades) for gold in golds]
     return [

@@ -13,8 +13,8 @@ from rltk.data.rows import Row, described, is_file, read_dataset, read_file
 from rltk.data.tasks import SOURCES, rooted, task_data
 from rltk.embedded.word_problems import word_problems
 from rltk.errors import UserError, suggestion
-from rltk.recipe.paths import LOCAL_ENDS, LOCAL_STARTS, what_is_wrong
-from rltk.recipe.schema import Data
+from rltk.recipe.paths import what_is_wrong
+from rltk.recipe.schema import EMBEDDED, Data
 
 SOLUTIONS = {SOURCES["math500"].path: "solution"}
 """Column of the worked solution by hub id, where the answer has a column of its own."""
@@ -27,40 +27,40 @@ def gold_rows(
 
     `reading` is laid over how anything but a task is read: its configuration, answer column and kind of answer.
     """
-    data = rooted(find_data(name, reading), root)
+    data = rooted(find_data(name, reading | ({} if solution is None else {"solution": solution})), root)
+    splits = list(dict.fromkeys(splits or ()))
     if data.is_embedded:
         return embedded_rows(splits)
-    column = solution or solution_column(name, data)
+    column = solution or solution_column(data)
     return [row for part, split in pieces(data, splits) for row in read_golds(part, split, column)]
 
 
-def find_data(name: str, reading: dict[str, Any]) -> Data:
-    if name in SOURCES:
-        if reading:
-            raise UserError(f"--{next(iter(reading))} is for a data set given by path; {name} is not.")
-        return SOURCES[name]
-    wrong = what_is_wrong(name, may_be_remote=True)
-    if wrong:
-        raise UserError(f"{name} {wrong}")
-    known = next((data for data in SOURCES.values() if data.path == name), None)
+def find_data(name: str, options: dict[str, Any]) -> Data:
+    reading = {key: value for key, value in options.items() if key != "solution"}
+    known = next((data for task, data in SOURCES.items() if name in (task, data.path)), None)
+    if known is not None and options and (known.is_embedded or name in SOURCES):
+        raise UserError(f"--{next(iter(options))} is for a data set given by path or hub id; {name} is not.")
     if known is not None:
         return known.model_copy(update=reading)
     if os.path.exists(os.path.expanduser(name)):
         return task_data(name, None, reading)
-    if name.count("/") != 1 or name.startswith(LOCAL_STARTS) or name.endswith(LOCAL_ENDS):
-        ending = suggestion(name, list(SOURCES), otherwise="name a hub id or one of")
+    wrong = what_is_wrong(name, may_be_remote=True)
+    if wrong:
+        raise UserError(f"{name} {wrong}")
+    if name.count("/") != 1 or name.startswith(EMBEDDED):
+        ending = suggestion(name, list(SOURCES), otherwise="choose one of")
         raise UserError(f"{name} is neither a task, a folder, a file nor a hub id; {ending}")
     return Data.model_validate({"path": name} | reading)
 
 
-def solution_column(name: str, data: Data) -> str:
+def solution_column(data: Data) -> str:
     """Where a known data set, by task, hub id or a folder of that name, keeps its solutions; else the answer."""
-    known = next((hub_id for hub_id in SOLUTIONS if Path(data.path).parts[-2:] == Path(hub_id).parts), None)
-    return data.answer if known is None or is_file(data) else SOLUTIONS[known]
+    hub_id = "/".join(Path(data.path).parts[-2:])
+    return data.answer if is_file(data) else SOLUTIONS.get(hub_id, data.answer)
 
 
-def embedded_rows(splits: Sequence[str] | None) -> list[Labelled]:
-    for split in splits or ():
+def embedded_rows(splits: Sequence[str]) -> list[Labelled]:
+    for split in splits:
         if split not in EMBEDDED_SIZES:
             ending = suggestion(split, list(EMBEDDED_SIZES), otherwise="choose one of")
             raise UserError(f"the embedded problems have no split {split}; {ending}")
@@ -71,7 +71,7 @@ def embedded_rows(splits: Sequence[str] | None) -> list[Labelled]:
     ]
 
 
-def pieces(data: Data, splits: Sequence[str] | None) -> Iterator[tuple[Data, str]]:
+def pieces(data: Data, splits: Sequence[str]) -> Iterator[tuple[Data, str]]:
     """Each configuration and split; a file is one of its own."""
     if is_file(data):
         if splits:

@@ -56,6 +56,9 @@ def choose(files: Sequence[ItemsFile], tasks: Sequence[str] | None, name: str) -
 
 def judge_file(file: ItemsFile, kind: Kind | None) -> list[Judged]:
     rows = recover(file.path)
+    for line, row in enumerate(rows, 1):
+        if not all(isinstance(row[key], str) for key in ("completion", "gold", "prompt")):
+            raise UserError(f"{file.path}, line {line}: completion, gold and prompt must be texts.")
     kind = kind or kind_of(file.task, rows)
     return [judge_row(f"{file.path.name}, line {line}", row, kind) for line, row in enumerate(rows, 1)]
 
