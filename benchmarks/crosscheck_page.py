@@ -21,8 +21,8 @@ filters are not asked about mathematics.
 
 False negative: right, and not judged so. False positive: wrong, and judged right.
 """
-_LEGEND = """C: judged correct; I: not; bold: who is right; -: not asked. `rows`: how many have the same verdicts. Where rltk
-is wrong comes first.
+_LEGEND = """C: judged correct; I: not; bold: who is right; -: not asked. `rows`: how many have the same verdicts. Where
+rltk is wrong comes first.
 """
 
 

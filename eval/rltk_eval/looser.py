@@ -32,11 +32,11 @@ def find_gold(completion: str, gold: str, *, kind: Kind = "number") -> str | Non
     target = next(_numbers(gold), None) if _NUMBER.fullmatch(gold) else None
     if target is not None and numbers[-1:] == [target]:
         return LAST
-    if any(_same(box, gold, target) for box in _boxes(completion)):
+    if any(_same(box, gold, kind) for box in _boxes(completion)):
         return BOXED
     if target is not None and any(next(_numbers(said), None) == target for said in _hashed(completion)):
         return HASHED
-    if kind == "math" and any(_same(formula, gold, target) for formula in _formulas(completion)):
+    if kind == "math" and any(_same(formula, gold, kind) for formula in _formulas(completion)):
         return FORMULA
     return ANYWHERE if target in numbers or (target is None and _packed(gold) in _packed(completion)) else None
 
@@ -49,15 +49,14 @@ def stated_answers(completion: str, *, kind: Kind = "number") -> list[str]:
     text = completion.rpartition("</think>")[2]
     different: list[str] = []
     for stated in [*_boxes(text), *_leading(_hashed(text)), *_leading(_announced(text))][:MOST]:
-        if not any(_same(stated, other, next(_numbers(other), None)) for other in different):
+        if not any(_same(stated, other, kind) for other in different):
             different.append(stated)
     return different if kind == "math" else [stated for stated in different if _NUMBER.search(stated)]
 
 
-def _same(answer: str, gold: str, target: Fraction | None) -> bool:
-    """Equal as numbers or as far as spelling and form tell; what only algebra could tell is taken to differ."""
-    numbers = list(_numbers(answer)) if target is not None else []
-    return numbers == [target] if len(numbers) == 1 else bool(quick_match(answer, gold))
+def _same(answer: str, gold: str, kind: Kind) -> bool:
+    """Equal as numbers, or as far as spelling and form tell; what only algebra could tell is taken to differ."""
+    return list(_numbers(answer)) == list(_numbers(gold)) if kind == "number" else bool(quick_match(answer, gold))
 
 
 def _numbers(text: str) -> Iterator[Fraction]:
