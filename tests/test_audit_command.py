@@ -243,6 +243,13 @@ def test_a_task_and_a_kind_may_be_chosen(made: Path, answer: Callable[..., Any],
     assert refused("run", made, "--task", "mina") == f"{made} holds no items of mina; did you mean mine?"
 
 
+def test_a_task_by_name_is_read_as_its_kind(answer: Callable[..., Any], tmp_path: Path) -> None:
+    """Where every gold answer is a number, too: as numbers, x is no answer."""
+    row = evaluated("a", r"$\boxed{x}$, that is, $\boxed{2}$", "2", "correct", "2")
+    assert counts(answer("run", write_rows(tmp_path / "after-math.jsonl", row)))[:4] == (1, 0, 0, 1)
+    assert counts(answer("run", write_rows(tmp_path / "mine.jsonl", row)))[:4] == (1, 1, 0, 0)
+
+
 def test_a_damaged_row_of_items_is_named(made: Path, refused: Callable[..., str]) -> None:
     file = made / "items" / "math500.jsonl"
     write_rows(file, evaluated("f", "x", "2", "correct", "2"), evaluated("f", "x", "2", "correct", "2") | {"gold": 2})
@@ -326,6 +333,19 @@ def modules_after(folder: Path, *argv: str) -> set[str]:
         check=True,
     )
     return set(done.stdout.split("\n"))
+
+
+def test_math_500_is_read_from_its_solutions(
+    answer: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "HuggingFaceH4" / "MATH-500"
+    folder.mkdir(parents=True)
+    row = {"problem": "?", "answer": "2", "solution": r"$\boxed{3}$"}
+    write_rows(folder / "test.jsonl", row)
+    for source in (("math500", "--data-root", tmp_path), (folder,)):
+        assert counts(answer("gold", *source)) == (1, 0, 1, 0, 0, 0)
+    assert counts(answer("gold", folder, "--solution", "answer")) == (1, 1, 0, 0, 0, 0)
 
 
 @pytest.fixture

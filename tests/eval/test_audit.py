@@ -132,6 +132,7 @@ def test_of_a_long_text_both_ends_are_shown():
         ("3 - 7 = \u22124.", "-4", "number", LAST),
         ("10-4", "4", "number", LAST),  # no sign after a digit
         ("10-4", "-4", "number", None),
+        ("f(2)-4 or a-4", "-4", "number", None),
         ("it is 3/4", "3/4", "number", LAST),
         ("it is 0.75", "3/4", "number", LAST),
         (r"\boxed{72 apples} for 5 people", "72", "number", BOXED),
