@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
 
 
@@ -16,6 +17,11 @@ class RecipeError(UserError):
     def __init__(self, *sentences: str) -> None:
         super().__init__("\n".join(sentences))
         self.sentences = sentences
+
+
+def tell(sentence: str) -> None:
+    """Says what the user should know and need not act on."""
+    print(f"rltk: {sentence}", file=sys.stderr)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

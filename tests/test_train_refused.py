@@ -100,8 +100,8 @@ def test_a_bad_run_is_refused_with_nothing_written(
         ),
         ("data.validation=40",): "data.validation = 40 would hold out all of the 40 training problems.",
         ("rollout.max_new_tokens=500",): re.compile(
-            r"problem train/\d+ has \d\d prompt tokens, and with rollout.max_new_tokens = 500 that exceeds the model's "
-            r"context of 512\."
+            r"no training problem can be asked: problem train/\d+ has \d\d prompt tokens, and with "
+            r"rollout.max_new_tokens = 500 that exceeds the model's context of 512\."
         ),
         ("run.trackers=[wandb]",): (
             "run.trackers names wandb, which is not installed; pip install 'rltk[wandb]'."

@@ -1,1 +1,4 @@
-"""Reward models: losses, and in time their scorer and server. A leaf package: never imports `rltk`."""
+"""Reward models: loss, scorer, scoring server and client, accuracy, calibration, length bias, model card.
+
+A leaf package: never imports `rltk`.
+"""

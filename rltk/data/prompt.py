@@ -45,14 +45,22 @@ def render_all(
     """Prompt tokens of each problem; one that is empty, or leaves no room for its answer, is refused by its id."""
     prompts = [renderer.tokens(problem) for problem in problems]
     for problem, prompt in zip(problems, prompts, strict=True):
-        if not prompt:
-            raise UserError(f"problem {problem.id} renders to an empty prompt; see data.prompt.")
-        if context is not None and len(prompt) + max_new_tokens > context:
-            raise UserError(
-                f"problem {problem.id} has {len(prompt)} prompt tokens, and with rollout.max_new_tokens = "
-                f"{max_new_tokens} that exceeds the model's context of {context}."
-            )
+        reason = misfit(prompt, max_new_tokens=max_new_tokens, context=context)
+        if reason is not None:
+            raise UserError(f"problem {problem.id} {reason}")
     return prompts
+
+
+def misfit(prompt: Sequence[int], *, max_new_tokens: int, context: int | None) -> str | None:
+    """Why a prompt cannot be asked, as the end of a sentence; None if it can."""
+    if not prompt:
+        return "renders to an empty prompt; see data.prompt."
+    if context is not None and len(prompt) + max_new_tokens > context:
+        return (
+            f"has {len(prompt)} prompt tokens, and with rollout.max_new_tokens = {max_new_tokens} that exceeds the "
+            f"model's context of {context}."
+        )
+    return None
 
 
 def completion_text(tokenizer: PreTrainedTokenizerBase, tokens_T: Tensor) -> str:

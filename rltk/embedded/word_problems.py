@@ -4,21 +4,17 @@ A problem is a plan and a wording. The plan is the structure (the ids of its sen
 numbers; the wording adds names, things and turns of phrase. A stable hash of the plan alone decides which split a
 problem belongs to, and a plan is drawn again until it falls into the split that was asked for. So no two splits can
 share a problem, or a (structure, numbers) pair in another wording, whatever the seed and however many are drawn.
-
-Only `Random.random`, whose sequence Python guarantees, is used: a seed means the same problems everywhere.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
-from random import Random
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from rltk.embedded import templates
+from rltk.embedded.draw import Draw, known_split, split_of, stable_hash
 
 LEVELS = (1, 2, 3, 4, 5)
-SPLITS = ("train", "validation", "test")
 
 SMALLEST, LARGEST = 2, 200
 """Bounds of the running quantity."""
@@ -43,8 +39,6 @@ PLAIN_LINES = 0.3
 """Share of worked lines that say "That makes" rather than who has it."""
 GIVE_UP_AFTER = 20_000
 """Repeated draws in a row after which the distinct problems count as used up."""
-
-T = TypeVar("T")
 
 
 class Step(NamedTuple):
@@ -99,44 +93,19 @@ def word_problems(split: str, count: int, *, seed: int = 0, levels: Sequence[int
 
 def stream(split: str, *, seed: int = 0, levels: Sequence[int] = (1, 2, 3)) -> Iterator[WordProblem]:
     """Problems of one split without end, each level of `levels` equally often; after many, some repeat."""
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     if not levels or not set(levels) <= set(LEVELS):
         raise ValueError(f"levels must name one or more of {', '.join(map(str, LEVELS))}, got {tuple(levels)}")
-    return _draw_problems(split, seed, tuple(levels))
+    return _draw_problems(known_split(split), seed, tuple(levels))
 
 
 def _draw_problems(split: str, seed: int, levels: tuple[int, ...]) -> Iterator[WordProblem]:
-    draw = _Draw(_stable_hash(f"{split}/{seed}/{levels}"))
+    draw = Draw(stable_hash(f"{split}/{seed}/{levels}"))
     index = 0
     while True:
         plan = _draw_plan(draw, draw.one_of(levels))
-        if _split_of(plan.structure, plan.numbers) == split:
+        if split_of(f"{plan.structure}|{plan.numbers}") == split:
             yield _Narrator(draw, plan).tell(f"{split}/{seed}/{index}")
             index += 1
-
-
-def _split_of(structure: str, numbers: tuple[int, ...]) -> str:
-    """A tenth of all plans each for test and validation, the rest for train."""
-    bucket = _stable_hash(f"{structure}|{numbers}") % 10
-    return {0: "test", 1: "validation"}.get(bucket, "train")
-
-
-def _stable_hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
-
-
-class _Draw:
-    """Random choices built on `Random.random` alone."""
-
-    def __init__(self, seed: int):
-        self.fraction = Random(seed).random
-
-    def one_of(self, items: Sequence[T]) -> T:
-        return items[int(self.fraction() * len(items))]
-
-    def between(self, low: int, high: int) -> int:
-        return low + int(self.fraction() * (high - low + 1))
 
 
 class _Template(NamedTuple):
@@ -220,7 +189,7 @@ _FACTORS = range(2, LARGEST_FACTOR + 1)
 _DIVISORS = [[d for d in _FACTORS if q % d == 0 and q // d >= SMALLEST] for q in range(LARGEST + 1)]
 
 
-def _draw_plan(draw: _Draw, level: int) -> _Plan:
+def _draw_plan(draw: Draw, level: int) -> _Plan:
     opening = draw.one_of(_OPENINGS)
     food = draw.fraction() < FOOD
     operator = draw.one_of(_OPERATORS)
@@ -248,7 +217,7 @@ def _draw_plan(draw: _Draw, level: int) -> _Plan:
 
 
 def _draw_step(
-    draw: _Draw, choices: Sequence[_Template], operands: Sequence[int], told: Sequence[_Template]
+    draw: Draw, choices: Sequence[_Template], operands: Sequence[int], told: Sequence[_Template]
 ) -> _Template:
     """One of the templates whose words allow the operands, and if that can be had soon, not one told before."""
     patience = 4
@@ -259,13 +228,13 @@ def _draw_step(
             return step
 
 
-def _draw_aside(draw: _Draw, kinds: Sequence[str]) -> _Aside:
+def _draw_aside(draw: Draw, kinds: Sequence[str]) -> _Aside:
     after = draw.between(0, len(kinds) - 1)
     distractor = draw.one_of(_DISTRACTORS if kinds[after] in ("own", "money", "day") else _PLAIN_DISTRACTORS)
     return _Aside(distractor, draw.between(distractor.low, distractor.high), after)
 
 
-def _draw_start(draw: _Draw, operator: str) -> int:
+def _draw_start(draw: Draw, operator: str) -> int:
     """A first quantity that the first operator can work on, spread evenly over what it allows."""
     match operator:
         case "+":
@@ -313,7 +282,7 @@ def _kind_after(step: _Template) -> str:
 class _Narrator:
     """Puts one plan into words; keeps what the next sentence may refer to."""
 
-    def __init__(self, draw: _Draw, plan: _Plan):
+    def __init__(self, draw: Draw, plan: _Plan):
         self.draw = draw
         self.plan = plan
         self.met: set[str] = set()

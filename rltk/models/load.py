@@ -107,6 +107,13 @@ def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> t
             f"{model.name_or_path or 'the model'} names no end-of-text token, so no completion would ever end; "
             "set eos_token_id in its generation_config.json."
         )
+    known = len(model.get_input_embeddings().get_parameter("weight"))
+    for stop in sorted(found):
+        if not 0 <= stop < known:
+            raise UserError(
+                f"{model.name_or_path or 'the model'} names {stop} as a token that ends a text, but its vocabulary has "
+                f"{known}; correct eos_token_id in its generation_config.json."
+            )
     return tuple(sorted(found))
 
 

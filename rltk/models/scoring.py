@@ -124,7 +124,9 @@ class Head:
         """Cohere multiplies, Granite divides."""
 
     def __call__(self, hidden_NH: Tensor) -> Tensor:
-        logits_NV = self.project(hidden_NH).float() * self.factor
+        logits_NV = self.project(hidden_NH).float()
+        if self.factor != 1:
+            logits_NV = logits_NV * self.factor
         return logits_NV if self.softcap is None else self.softcap * torch.tanh(logits_NV / self.softcap)
 
 
@@ -143,11 +145,13 @@ def chunked_logprobs(
     size = max(1, chunk // head.project.weight.shape[0])
 
     def one_chunk(hidden_CH: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
-        logits_CV = head(hidden_CH) / temperature
-        log_softmax_CV = logits_CV.log_softmax(-1)
-        with torch.no_grad():
-            entropy_C = -(log_softmax_CV.exp() * log_softmax_CV).sum(-1)
-        return log_softmax_CV.gather(1, targets_C.unsqueeze(1))[:, 0], entropy_C
+        logits_CV = head(hidden_CH)
+        if temperature != 1:
+            logits_CV = logits_CV / temperature
+        total_C = logits_CV.logsumexp(-1)
+        with torch.no_grad():  # entropy = total - sum p * logit, with one array beside the logits
+            expected_C = (logits_CV - total_C[:, None]).exp_().mul_(logits_CV).sum(-1)
+        return logits_CV.gather(1, targets_C.unsqueeze(1))[:, 0] - total_C, total_C.detach() - expected_C
 
     chunks = list(zip(hidden_NH.split(size), targets_N.split(size), strict=True))
     if len(chunks) == 1 or not torch.is_grad_enabled():

@@ -7,8 +7,9 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from rltk.data.problems import Order, Problem, fingerprint, load_problems
-from rltk.data.prompt import PromptRenderer, render_all
+from rltk.data.prompt import PromptRenderer, misfit, render_all
 from rltk.data.tasks import Task, load_tasks
+from rltk.errors import UserError
 from rltk.models.adapters import add_lora, coverage, shrink_frozen
 from rltk.models.load import (
     compute_dtype,
@@ -37,6 +38,8 @@ class Inputs:
     config: PretrainedConfig
     problems: list[Problem]
     tasks: list[Task]
+    left_out: dict[str, str]
+    """Training problems that cannot be asked, by id: the end of a sentence that says why."""
 
     @property
     def data_hash(self) -> str:
@@ -54,13 +57,32 @@ class Assembled:
 def load_inputs(recipe: Recipe) -> Inputs:
     """Every problem is read, its gold answer checked and its prompt measured here, before any weights load."""
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
-    problems = load_problems(recipe.data, "train")
+    context = context_length(config)
+    problems, left_out = askable(recipe, load_problems(recipe.data, "train"), tokenizer, context)
     options = recipe.eval
     tasks = load_tasks(options.tasks, recipe.data, split=options.split, limit=options.limit, root=options.data_root)
-    for data, asked in ((recipe.data, used(recipe, problems)), *((task.data, task.problems) for task in tasks)):
-        renderer, context = PromptRenderer(tokenizer, data), context_length(config)
-        render_all(renderer, asked, max_new_tokens=recipe.rollout.max_new_tokens, context=context)
-    return Inputs(tokenizer, config, problems, tasks)
+    for task in tasks:
+        renderer = PromptRenderer(tokenizer, task.data)
+        render_all(renderer, task.problems, max_new_tokens=recipe.rollout.max_new_tokens, context=context)
+    return Inputs(tokenizer, config, problems, tasks, left_out)
+
+
+def askable(
+    recipe: Recipe, problems: list[Problem], tokenizer: PreTrainedTokenizerBase, context: int | None
+) -> tuple[list[Problem], dict[str, str]]:
+    """The problems without those among the ones that will be asked whose prompt is empty or too long; and these."""
+    renderer, limit = PromptRenderer(tokenizer, recipe.data), recipe.rollout.max_new_tokens
+    reasons: dict[str, str | None] = {}
+    while True:
+        asked = [problem for problem in used(recipe, problems) if problem.id not in reasons]
+        for problem in asked:
+            reasons[problem.id] = misfit(renderer.tokens(problem), max_new_tokens=limit, context=context)
+        if not any(reasons[problem.id] for problem in asked):
+            return problems, {id: reason for id, reason in reasons.items() if reason is not None}
+        problems = [problem for problem in problems if reasons.get(problem.id) is None]
+        if not problems:
+            first, reason = next((id, reason) for id, reason in reasons.items() if reason is not None)
+            raise UserError(f"no training problem can be asked: problem {first} {reason}")
 
 
 def used(recipe: Recipe, problems: list[Problem]) -> list[Problem]:
@@ -81,12 +103,11 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     if engine != "native":
         statement += f"; completions come from {engine}"
     pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
-    completions = recipe.rollout.batch or recipe.algo.prompts * recipe.algo.group
     context = context_length(inputs.config)
     trainer = Trainer(
         recipe=recipe,
         learner=Learner(recipe, model, lr=learning_rate(recipe, inputs.config), can_pack=can_pack),
-        sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=completions, dtype=dtype),
+        sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype),
         order=Order(inputs.problems, seed=recipe.seed),
         renderer=PromptRenderer(inputs.tokenizer, recipe.data),
         tokenizer=inputs.tokenizer,

@@ -30,7 +30,8 @@ def check_sampler(learner: Learner, episodes: Sequence[Episode], step: int, mism
 
     `mismatch` is the KL divergence that training found; where nothing was trained it is nan, and measured here.
     """
-    probes = episodes[:: max(1, len(episodes) // PROBES)][:PROBES]
+    whole = [episode for episode in episodes if not episode.rollout.is_broken and len(episode.tokens_T)]
+    probes = whole[:: max(1, len(whole) // PROBES)][:PROBES]
     found = learner.mismatch(probes) if math.isnan(mismatch) else mismatch
     if found <= EXPLAINED[learner.dtype]:
         return

@@ -7,12 +7,13 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from rltk.errors import UserError, tell
 from rltk.models.adapters import adapter_off
 from rltk.models.lean import Layers, lean_training
 from rltk.models.load import compute_dtype
@@ -51,6 +52,7 @@ class Learner:
     def __init__(self, recipe: Recipe, model: nn.Module, *, lr: float, can_pack: bool = False) -> None:
         assert isinstance(recipe.algo, (GRPO, RLOO))
         self.algo, self.optim, self.model, self.lr = recipe.algo, recipe.optim, model, lr
+        self.micro_tokens = self.optim.micro_tokens
         self.temperature, self.max_new_tokens = recipe.rollout.temperature, recipe.rollout.max_new_tokens
         self.dtype = compute_dtype(recipe.model)
         self.trained = [weight for weight in model.parameters() if weight.requires_grad]
@@ -76,33 +78,54 @@ class Learner:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * schedule(self.optim, step)
-        if self.has_adapter:
-            self.stale = [weight.detach().clone() for weight in self.trained]
+        before = [weight.detach().clone() for weight in self.trained] if self.has_adapter else None
         tally = Tally()
         fixed = self.fix_logprobs(episodes)
         self.model.train()
         for _ in range(self.algo.epochs):
             for part in parts(fixed, self.algo.updates):
-                self.accumulate(part, tally)
+                tally = self.accumulate(part, tally)
                 if check is not None:
                     check(tally.mean(tally.mismatch))
                 self.optimizer_step(tally)
         self.model.eval()
+        self.stale = before
         return tally
 
-    def accumulate(self, part: Sequence[Episode], tally: Tally) -> None:
-        """The gradient of one optimizer step."""
+    def accumulate(self, part: Sequence[Episode], tally: Tally) -> Tally:
+        """The gradient of one optimizer step; the tally with what it adds."""
+        while (added := self.attempt(part, replace(tally))) is None:
+            self.micro_tokens = self.halved(part)
+        return added
+
+    def attempt(self, part: Sequence[Episode], tally: Tally) -> Tally | None:
+        """None if memory ran out: by then it is free again."""
         batch = Batch(len(part), sum(episode.trained_tokens for episode in part), self.max_new_tokens)
         for weight in self.trained:
             weight.grad = torch.zeros_like(weight)  # not None: Adam's momentum moves on though nothing is learned
         learning = [episode for episode in part if self.teaches(episode)]
-        for micro in micro_batches(learning, self.optim.micro_tokens):
-            with self.arranged(self.model, micro):
-                objective = self.objective(micro, batch, tally)
-                objective.loss.backward()
-            tally.loss += objective.loss.item()
-            tally.kl += objective.kl.item()
-            tally.clipped += objective.clipped.item()
+        try:
+            for micro in micro_batches(learning, self.micro_tokens):
+                with self.arranged(self.model, micro):
+                    objective = self.objective(micro, batch, tally)
+                    objective.loss.backward()
+                tally.loss += objective.loss.item()
+                tally.kl += objective.kl.item()
+                tally.clipped += objective.clipped.item()
+        except torch.OutOfMemoryError:
+            return None
+        return tally
+
+    def halved(self, part: Sequence[Episode]) -> int:
+        """Fewer tokens at once, said aloud; an error if one completion alone is too much."""
+        smaller = min(self.micro_tokens, sum(episode.length for episode in part)) // 2
+        if smaller < max(episode.length for episode in part):
+            raise UserError(
+                "out of memory while training on one completion; set model.gradient_checkpointing=true, "
+                "or lower rollout.max_new_tokens."
+            )
+        tell(f"out of memory with {self.micro_tokens} tokens at once; going on with {smaller} (see optim.micro_tokens)")
+        return smaller
 
     def optimizer_step(self, tally: Tally) -> None:
         norm = float(nn.utils.clip_grad_norm_(self.trained, self.optim.max_grad_norm))
@@ -154,7 +177,7 @@ class Learner:
         """Log-probabilities of each episode's tokens, in the order of `episodes`."""
         model.eval()
         found: dict[int, Tensor] = {}
-        for micro in micro_batches(episodes, self.optim.micro_tokens):
+        for micro in micro_batches(episodes, self.micro_tokens):
             with self.arranged(model, micro):
                 logprobs_BT = self.score(model, micro).logprobs_BT
             for episode, row_T in zip(micro, logprobs_BT, strict=True):

@@ -97,13 +97,14 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
     grades = grade_groups(trainer.tokenizer, problems, groups)
     rewards_PG = torch.tensor([reward(verdict) for verdict in grades]).view(len(groups), -1)
     advantages_PG = advantages(algo, rewards_PG)
+    broken = broken_problems(problems, groups, step + 1)
     episodes = [
         Episode(
             prompt,
             completion,
             rewards_PG[p, g].item(),
             advantages_PG[p, g].item(),
-            is_masked=completion.is_truncated and algo.mask_truncated,
+            is_masked=(completion.is_truncated and algo.mask_truncated) or problems[p].id in broken,
         )
         for p, (prompt, group) in enumerate(zip(prompts, groups, strict=True))
         for g, completion in enumerate(group)
@@ -111,7 +112,23 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
     check = partial(check_sampler, trainer.learner, episodes, step + 1)
     tally = trainer.learner.learn(episodes, step, check)
     seconds = (sampled - started, time.monotonic() - sampled)
-    return step_metrics(trainer.learner, episodes, rewards_PG, tally, *seconds) | unusable(grades)
+    metrics = step_metrics(trainer.learner, episodes, rewards_PG, tally, *seconds) | unusable(grades)
+    return metrics | ({"broken_problems": broken} if broken else {})
+
+
+def broken_problems(problems: Sequence[Problem], groups: Sequence[Sequence[Rollout]], step: int) -> list[str]:
+    """Ids of the problems that nothing is learned from, since the model gave no numbers; refused if it is all."""
+    broken = [
+        problem.id
+        for problem, group in zip(problems, groups, strict=True)
+        if any(completion.is_broken for completion in group)
+    ]
+    if len(broken) == len(problems):
+        raise UserError(
+            f"step {step}: the model's logits are not numbers on any problem (first {broken[0]}); "
+            "lower optim.lr, or set model.dtype=float32."
+        )
+    return broken
 
 
 def grade_groups(

@@ -106,6 +106,9 @@ class Session:
 
     def show(self, metrics: dict[str, Any]) -> None:
         self.watch.step(metrics)
+        if "broken_problems" in metrics:
+            broken = ", ".join(metrics["broken_problems"])
+            self.watch.say(f"step {metrics['step']}: the model's logits are not numbers on {broken}; left out")
         self.trackers.log(metrics)
 
     def score(self, when: str) -> None:
@@ -167,6 +170,7 @@ class Session:
             seed=self.recipe.seed,
             lr=learning_rate(self.recipe, self.inputs.config),
             data_hash=self.inputs.data_hash,
+            left_out=self.inputs.left_out,
             task_hashes=self.task_hashes(),
             **made_with,
         )
@@ -186,6 +190,9 @@ class Session:
         self.folder.update_manifest(tuned=self.parts.statement)
         self.watch.say(f"run {self.plan.path}")
         self.watch.say(f"{self.parts.statement}; lr {learner.lr:.3g}, {how}")
+        if self.inputs.left_out:
+            first, reason = next(iter(self.inputs.left_out.items()))
+            self.watch.say(f"left out of training: {len(self.inputs.left_out)} problems; the first, {first}, {reason}")
         if self.plan.is_resuming:
             remove_leftovers(self.plan.path)
             self.watch.say(f"going on after step {self.progress.step}")

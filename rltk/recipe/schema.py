@@ -220,7 +220,7 @@ class Rollout(Section):
     min_p: Fraction = 0.0
     """Sample from tokens at least this likely relative to the likeliest; 0 from all."""
     batch: Count | None = None
-    """Completions sampled at once: less saves memory; null is all of a step."""
+    """Completions sampled at once: less saves memory; null is all of a step, on a GPU as many as fit."""
 
 
 class Eval(Section):

@@ -28,7 +28,7 @@ def choose_engine(asked: str, model: nn.Module) -> str:
 
 
 def make_sampler(
-    engine: str, model: nn.Module, *, stops: tuple[int, ...], pad: int, batch: int, dtype: torch.dtype
+    engine: str, model: nn.Module, *, stops: tuple[int, ...], pad: int, batch: int | None, dtype: torch.dtype
 ) -> Sampler:
     if engine == "generate":
         return GenerateSampler(model, stops=stops, pad=pad, batch=batch, dtype=dtype)

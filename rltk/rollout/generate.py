@@ -16,9 +16,11 @@ from rltk.rollout.sampler import Rollout, Sampling, uniforms
 
 
 class GenerateSampler:
-    """Samples from `model` as it is at the time of the call; `batch` completions at once."""
+    """Samples from `model` as it is at the time of the call; `batch` completions at once, None is all."""
 
-    def __init__(self, model: nn.Module, *, stops: tuple[int, ...], pad: int, batch: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: nn.Module, *, stops: tuple[int, ...], pad: int, batch: int | None, dtype: torch.dtype
+    ) -> None:
         self.model, self.stops, self.pad, self.batch, self.dtype = model, stops, pad, batch, dtype
         self.device = next(model.parameters()).device
         # PEFT's `generate` prepares inputs in a way of its own; called on the base, both arms go the same way.
@@ -31,8 +33,9 @@ class GenerateSampler:
         uniforms_BT = uniforms(len(rows), sampling.max_new_tokens, seed).to(self.device)
         rollouts: list[Rollout] = []
         with evaluating(self.model), without_preferences(self.base), torch.no_grad():
-            for start in range(0, len(rows), self.batch):
-                part = slice(start, start + self.batch)
+            size = self.batch or len(rows)
+            for start in range(0, len(rows), size):
+                part = slice(start, start + size)
                 rollouts += self.complete(rows[part], sampling, uniforms_BT[part])
         return [rollouts[start : start + group] for start in range(0, len(rollouts), group)]
 
@@ -56,11 +59,17 @@ class GenerateSampler:
         return [self.rollout(*row) for row in zip(tokens_BT, logprobs_BT, strict=True)]
 
     def rollout(self, tokens_T: Tensor, logprobs_T: Tensor) -> Rollout:
-        is_stop_T = torch.isin(tokens_T, torch.tensor(self.stops))
-        if not is_stop_T.any():
-            return Rollout(tokens_T.clone(), logprobs_T.clone(), is_truncated=True)
-        length = int(is_stop_T.int().argmax()) + 1
-        return Rollout(tokens_T[:length].clone(), logprobs_T[:length].clone(), is_truncated=False)
+        stop = first_true(torch.isin(tokens_T, torch.tensor(self.stops)))
+        broken = first_true(~logprobs_T.isfinite())
+        is_broken = broken < len(tokens_T) and broken <= stop
+        length = broken if is_broken else min(stop + 1, len(tokens_T))
+        is_truncated = is_broken or stop == len(tokens_T)
+        return Rollout(tokens_T[:length].clone(), logprobs_T[:length].clone(), is_truncated, is_broken)
+
+
+def first_true(is_it_T: Tensor) -> int:
+    """Index of the first; the length if there is none."""
+    return int(is_it_T.int().argmax()) if is_it_T.any() else len(is_it_T)
 
 
 class Drawing(LogitsProcessor):

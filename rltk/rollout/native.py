@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
+from transformers import DynamicCache, PretrainedConfig
 
+from rltk.errors import UserError, tell
 from rltk.models.modes import attending_through, evaluating
 from rltk.models.scoring import Head, last_hidden
 from rltk.rollout.attention import NAME, Decoding, decoding
@@ -30,11 +31,12 @@ ENTER_ABOVE = 0.25
 class NativeSampler:
     """Samples from `model` as it is at the time of the call; at most `batch` completions at once (one group at least).
 
-    Which completions share a batch changes nothing about them but rounding.
+    None is all of them, on a GPU as many as its free memory holds. Which completions share a batch changes nothing
+    about them but rounding.
     """
 
-    def __init__(self, model: nn.Module, *, stops: tuple[int, ...], batch: int, dtype: torch.dtype) -> None:
-        self.model, self.batch, self.dtype = model, batch, dtype
+    def __init__(self, model: nn.Module, *, stops: tuple[int, ...], batch: int | None, dtype: torch.dtype) -> None:
+        self.model, self.most, self.dtype = model, batch, dtype
         self.device = next(model.parameters()).device
         self.stops = torch.tensor(stops, device=self.device)
         self.lean = LeanLayers(model)
@@ -42,16 +44,33 @@ class NativeSampler:
     def sample(
         self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
     ) -> list[list[Rollout]]:
-        written = Written(len(prompts) * group, sampling, seed, self.stops)
-        with (
-            evaluating(self.model),
-            torch.no_grad(),
-            self.lean.computing_in(self.dtype),
-            attending_through(self.model, NAME) as before,
-        ):
-            self.write(written, prompts, group, before)
+        self.batch = self.fitting(len(prompts) * group, max(map(len, prompts)) + sampling.max_new_tokens)
+        while (written := self.attempt(prompts, group, sampling, seed)) is None:
+            self.batch = self.most = halved(self.batch, group)
         rollouts = written.rollouts()
         return [rollouts[start : start + group] for start in range(0, len(rollouts), group)]
+
+    def fitting(self, rows: int, tokens: int) -> int:
+        """Completions at once."""
+        if self.most is not None or self.device.type != "cuda":
+            return min(rows, self.most or rows)
+        config = self.model.config.get_text_config()  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        return min(rows, max(1, free_memory(self.device) // bytes_a_row(config, tokens, self.dtype)))
+
+    def attempt(self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, seed: int) -> "Written | None":
+        """None if memory ran out: by then it is free again."""
+        written = Written(len(prompts) * group, sampling, seed, self.stops)
+        try:
+            with (
+                evaluating(self.model),
+                torch.no_grad(),
+                self.lean.computing_in(self.dtype),
+                attending_through(self.model, NAME) as before,
+            ):
+                self.write(written, prompts, group, before)
+        except torch.OutOfMemoryError:
+            return None
+        return written
 
     def write(self, written: "Written", prompts: Sequence[Sequence[int]], group: int, attention: str) -> None:
         """All completions: row i of `written` continues prompt i // group. Prompts are read through `attention`."""
@@ -126,12 +145,16 @@ class Written:
         self.logprobs_BT = torch.zeros(rows, columns, device=device)
         self.length_B = torch.zeros(rows, dtype=torch.long, device=device)
         self.is_stopped_B = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.is_broken_B = torch.zeros_like(self.is_stopped_B)
 
     def add(self, rows_B: Tensor, logits_BV: Tensor) -> Draw:
         """The next token of each of these rows; that of a row which is done goes where nobody looks."""
         at_B, limit = self.length_B[rows_B], self.sampling.max_new_tokens
         drawn = draw(logits_BV, self.uniforms_BT[rows_B, at_B.clamp(max=limit - 1)], self.sampling)
-        is_running_B = ~self.is_stopped_B[rows_B] & (at_B < limit)
+        is_running_B = self.is_running(rows_B)
+        is_broken_B = ~drawn.logprobs_B.isfinite()
+        self.is_broken_B[rows_B] |= is_broken_B & is_running_B
+        is_running_B &= ~is_broken_B
         at_B = at_B.where(is_running_B, limit)
         self.tokens_BT[rows_B, at_B], self.logprobs_BT[rows_B, at_B] = drawn
         self.length_B[rows_B] += is_running_B.long()
@@ -140,15 +163,52 @@ class Written:
 
     def running(self, rows_B: Tensor) -> Tensor:
         """Which of these rows go on, as indices into them."""
-        is_running_B = ~self.is_stopped_B[rows_B] & (self.length_B[rows_B] < self.sampling.max_new_tokens)
-        return is_running_B.nonzero()[:, 0]
+        return self.is_running(rows_B).nonzero()[:, 0]
+
+    def is_running(self, rows_B: Tensor) -> Tensor:
+        is_over_B = self.is_stopped_B | self.is_broken_B | (self.length_B == self.sampling.max_new_tokens)
+        return ~is_over_B[rows_B]
 
     def rollouts(self) -> list[Rollout]:
         columns = (self.tokens_BT.cpu(), self.logprobs_BT.cpu(), self.length_B.tolist(), self.is_stopped_B.tolist())
         return [
-            Rollout(tokens_T[:length].clone(), logprobs_T[:length].clone(), is_truncated=not is_stopped)
-            for tokens_T, logprobs_T, length, is_stopped in zip(*columns, strict=True)
+            Rollout(tokens_T[:length].clone(), logprobs_T[:length].clone(), not is_stopped, is_broken)
+            for tokens_T, logprobs_T, length, is_stopped, is_broken in zip(
+                *columns, self.is_broken_B.tolist(), strict=True
+            )
         ]
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes on the GPU that a rollout may fill: a fifth stays free for what comes and goes."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(0.8 * (torch.cuda.mem_get_info(device)[0] + unused))
+
+
+def bytes_a_row(config: PretrainedConfig, tokens: int, dtype: torch.dtype) -> int:
+    """Memory that one completion of so many tokens takes at most.
+
+    Keys and values, and twice their room beside them while the cache grows; six float32 numbers a word while a token
+    is drawn.
+    """
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    depth = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    cache = 2 * config.num_hidden_layers * heads * depth * tokens * dtype.itemsize
+    return 3 * cache + 6 * 4 * config.vocab_size
+
+
+def halved(batch: int, group: int) -> int:
+    """Fewer completions at once, said aloud; for whoever has one group at once already, an error."""
+    if batch <= group:
+        raise UserError(
+            f"out of memory while sampling one group of {group} completions; "
+            "lower rollout.max_new_tokens or algo.group, or take a smaller model."
+        )
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    smaller = max(group, batch // 2)
+    tell(f"out of memory with {batch} completions at once; going on with {smaller} (see rollout.batch)")
+    return smaller
 
 
 def rows_of(prompts: Sequence[int], group: int) -> Tensor:

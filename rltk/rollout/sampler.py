@@ -28,6 +28,8 @@ class Rollout(NamedTuple):
     """Of the policy's softmax at the sampling temperature (1 when greedy), before top-k, top-p and min-p: the
     distribution that trains."""
     is_truncated: bool
+    is_broken: bool = False
+    """The model's logits after these tokens were no numbers, so there was nothing to draw from."""
 
 
 class Sampler(Protocol):

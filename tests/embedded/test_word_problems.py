@@ -7,7 +7,8 @@ import pytest
 
 from rltk.embedded import templates
 from rltk.embedded import word_problems as module
-from rltk.embedded.word_problems import LEVELS, SPLITS, WordProblem, stream, word_problems
+from rltk.embedded.draw import SPLITS
+from rltk.embedded.word_problems import LEVELS, WordProblem, stream, word_problems
 
 STEP_TABLES = (templates.STEPS, templates.FOOD_STEPS)
 STEP_IDS = {

@@ -164,6 +164,9 @@ def test_stop_tokens_are_those_of_all_who_name_any(tmp_path: Path) -> None:
     model.generation_config = GenerationConfig()
     with pytest.raises(UserError, match="names no end-of-text token, so no completion would ever end"):
         stop_tokens(model, tokens)
+    model.generation_config = GenerationConfig(eos_token_id=[4, 99_999])
+    with pytest.raises(UserError, match=r"names 99999 as a token that ends a text, but its vocabulary has \d+;"):
+        stop_tokens(model, tokens)
 
 
 def test_stop_tokens_survive_saving_and_loading(tmp_path: Path) -> None:

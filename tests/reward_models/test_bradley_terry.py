@@ -70,3 +70,18 @@ def test_scores_that_would_broadcast_are_refused(shape: tuple[int, ...]):
 def test_an_empty_batch_is_refused():
     with pytest.raises(ValueError, match="without pairs"):
         bradley_terry_loss(torch.zeros(0), torch.zeros(0))
+
+
+def test_gradients_agree_with_finite_differences():
+    scores = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+
+    def loss(chosen_B: torch.Tensor, rejected_B: torch.Tensor, margin_B: torch.Tensor) -> torch.Tensor:
+        return bradley_terry_loss(chosen_B, rejected_B, margin_B, centring=0.3)
+
+    assert torch.autograd.gradcheck(loss, tuple(row.detach().clone().requires_grad_() for row in scores), atol=1e-8)
+    chosen_B, rejected_B, margin_B = scores
+    loss(chosen_B, rejected_B, margin_B).backward()
+    # Of one pair: -(1 - sigmoid(lead)) / B + 2 centring (chosen + rejected) / B.
+    lead_B = chosen_B - rejected_B - margin_B
+    expected_B = (-torch.sigmoid(-lead_B) + 0.6 * (chosen_B + rejected_B)) / 5
+    assert scores.grad is not None and torch.allclose(scores.grad[0], expected_B, atol=1e-12)

@@ -1,0 +1,187 @@
+"""Loads a reward model's folder, or refuses it with a sentence: a head made of random numbers also gives scores.
+
+A folder holds a whole transformers model for sequence classification with one label, or a PEFT adapter of one.
+"""
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from rltk_reward_models.fingerprint import HEADS, base_fingerprint, recorded_base
+
+LOADING = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+ADAPTER = "adapter_model.safetensors"
+
+
+class Loaded(NamedTuple):
+    model: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    base: str | None
+    """Folder or hub id of what the adapter stands on; None for a whole model."""
+    is_base_verified: bool
+    """Whether the base was seen to be the one trained on (see `fingerprint.record_base`)."""
+
+
+def load_reward_model(path: str | Path, *, base: str | None, device: str, dtype: torch.dtype) -> Loaded:
+    """The model in evaluation mode with its tokenizer; ValueError where the folder is not a whole reward model."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is not a folder; give the folder of a reward model (download it from the hub first)"
+        )
+    is_adapter = (folder / "adapter_config.json").is_file()
+    if base is not None and not is_adapter:
+        raise ValueError(f"{folder} holds a whole model, which has no base; leave base={base!r} out")
+    loaded = _load_adapter(folder, base, dtype) if is_adapter else _load_whole(folder, dtype)
+    nn.Module.to(loaded.model, device).eval()
+    return loaded
+
+
+def model_config(model: nn.Module) -> PretrainedConfig:
+    """The text model's configuration, also of a model inside a PEFT wrapper."""
+    assert isinstance(model.config, PretrainedConfig)
+    return model.config.get_text_config()
+
+
+def _load_whole(folder: Path, dtype: torch.dtype) -> Loaded:
+    config = _config(str(folder), folder)
+    if config.num_labels != 1:
+        raise ValueError(
+            f"{folder}: a reward model has one label, this one has {config.num_labels} "
+            f"({', '.join(config.architectures or ['no architecture'])}); give a model for sequence classification "
+            "trained with num_labels=1"
+        )
+    model, missing = _classifier(str(folder), config, dtype, folder)
+    if missing:
+        raise ValueError(
+            f"{folder}: its weights lack {', '.join(missing[:3])}, which would be random; "
+            "save the model again with its score head"
+        )
+    return Loaded(model, _tokenizer(str(folder), folder), None, True)
+
+
+def _load_adapter(folder: Path, base: str | None, dtype: torch.dtype) -> Loaded:
+    adapter = _adapter_config(folder)
+    name = base or adapter.base_model_name_or_path
+    if not name:
+        raise ValueError(f"{folder}: adapter_config.json names no base model; give it as base=")
+    saved = _saved_keys(folder)
+    config = _config(name, folder, num_labels=1)
+    has_tokenizer = (folder / "tokenizer_config.json").is_file()
+    tokenizer = _tokenizer(str(folder) if has_tokenizer else name, folder)
+    if has_tokenizer and tokenizer.pad_token_id is not None:
+        # Trainers pad with the tokenizer's token and pool at the last other one; an adapter has no config to say so.
+        config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    model, missing = _classifier(name, config, dtype, folder)
+    if lacking := [key for key in missing if key.partition(".")[0] not in HEADS]:
+        raise ValueError(f"{folder}: its base {name} lacks {', '.join(lacking[:3])}; download it again")
+    is_verified = _check_base(model, name, folder)
+    peft_model = _with_adapter(model, saved, name, folder)
+    return Loaded(peft_model, tokenizer, name, is_verified)
+
+
+def _adapter_config(folder: Path) -> PeftConfig:
+    try:
+        adapter = PeftConfig.from_pretrained(str(folder))
+    except (*LOADING, TypeError) as error:
+        raise _cannot(folder, "adapter_config.json", error) from error
+    if adapter.task_type != "SEQ_CLS":
+        raise ValueError(
+            f"{folder}: adapter_config.json has task_type {adapter.task_type!r:.40}, a reward model needs SEQ_CLS; "
+            "with another type PEFT does not train and save the score head"
+        )
+    return adapter
+
+
+def _saved_keys(folder: Path) -> set[str]:
+    if not (folder / ADAPTER).is_file():
+        raise ValueError(f"{folder} has no {ADAPTER}; pickled weights (.bin) can run code and are not read")
+    try:
+        with safe_open(str(folder / ADAPTER), framework="pt") as file:
+            keys = set(file.keys())
+    except LOADING as error:
+        raise _cannot(folder, ADAPTER, error) from error
+    if not any(part in HEADS for key in keys for part in key.split(".")):
+        raise ValueError(
+            f"{folder}: {ADAPTER} holds no score head, which would be random; train with task_type SEQ_CLS"
+        )
+    return keys
+
+
+def _check_base(model: nn.Module, name: str, folder: Path) -> bool:
+    recorded = recorded_base(folder)
+    if recorded is not None and recorded != base_fingerprint(model):
+        raise ValueError(f"{folder}: the adapter was trained on other weights than those of {name}; give its own base=")
+    return recorded is not None
+
+
+def _with_adapter(model: PreTrainedModel, saved: set[str], name: str, folder: Path) -> PeftModel:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PEFT only warns of missing weights; they are compared below.
+            peft_model = PeftModel.from_pretrained(model, str(folder))
+    except LOADING as error:
+        raise ValueError(
+            f"{folder}: the adapter does not fit its base {name} ({_first_line(error)}); "
+            "give the base it was trained on"
+        ) from error
+    expected = set(get_peft_model_state_dict(peft_model, save_embedding_layers=False))
+    if odd := sorted(key for key in expected ^ saved if "embed" not in key):
+        raise ValueError(
+            f"{folder}: {len(odd)} weights are in the adapter or in its base {name} but not in both, such as {odd[0]}; "
+            "give the base it was trained on"
+        )
+    return peft_model
+
+
+def _classifier(
+    name: str, config: PretrainedConfig, dtype: torch.dtype, folder: Path
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model, and the names of weights that its files lack."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # It would warn of the missing head; that is looked at here.
+    try:
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            name, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+    except LOADING as error:
+        raise _cannot(folder, f"safetensors weights of {name}", error) from error
+    finally:
+        logging.set_verbosity(level)
+    return model, sorted(info["missing_keys"])
+
+
+def _config(name: str, folder: Path, **changes: int) -> PretrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(name, **changes)
+    except LOADING as error:
+        raise _cannot(folder, f"config.json of {name}", error) from error
+
+
+def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except LOADING as error:
+        raise _cannot(folder, f"tokenizer of {name}", error) from error
+
+
+def _cannot(folder: Path, what: str, error: Exception) -> ValueError:
+    return ValueError(f"{folder}: the {what} could not be loaded ({_first_line(error)}); save or download it again")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

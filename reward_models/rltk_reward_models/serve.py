@@ -1,0 +1,70 @@
+"""`python -m rltk_reward_models.serve FOLDER`: a scoring server for a reward model's folder."""
+
+import argparse
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from rltk_reward_models.scorer import Scorer
+from rltk_reward_models.server import ScoringServer, address_family, check_token, run
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until it is told to stop; 2, and one sentence, for what the user can put right."""
+    options = _parser().parse_args(arguments)
+    try:
+        token = _token(options.token_file)
+        check_token(options.host, token)
+        _check_port(options.host, options.port)
+        scorer = Scorer.load(
+            options.folder,
+            base=options.base,
+            device=options.device,
+            dtype=DTYPES[options.dtype],
+            max_length=options.max_length,
+            batch_tokens=options.batch_tokens,
+        )
+        server = ScoringServer(scorer, host=options.host, port=options.port, token=token)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"serving {scorer.identity.name} at {server.url}", flush=True)
+    run(server)
+    return 0
+
+
+def _token(file: Path | None) -> str | None:
+    return None if file is None else file.read_text(encoding="utf-8").strip()
+
+
+def _check_port(host: str, port: int) -> None:
+    """ValueError, before a model is loaded, if nobody can listen there."""
+    if not 0 <= port <= 65_535:
+        raise ValueError(f"there is no port {port}; give a --port up to 65535, or 0 for any free one")
+    try:
+        socket.create_server((host, port), family=address_family(host)).close()
+    except OSError as error:
+        raise ValueError(f"cannot listen on port {port} of {host} ({error}); give another --port") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m rltk_reward_models.serve", description=__doc__)
+    parser.add_argument("folder", help="a reward model, or an adapter of one")
+    parser.add_argument("--base", help="folder or hub id of the adapter's base, if not the one it names")
+    parser.add_argument("--host", default="127.0.0.1", help="any other than this machine's own needs a token")
+    parser.add_argument("--port", type=int, default=8100, help="0 for any free one")
+    parser.add_argument("--token-file", type=Path, help="clients must send its content: Authorization: Bearer ...")
+    parser.add_argument("--device", default="cpu", help="such as cuda or cuda:1")
+    parser.add_argument("--dtype", choices=list(DTYPES), default="float32")
+    parser.add_argument("--max-length", type=int, help="tokens of a conversation that are read; default: the context")
+    parser.add_argument("--batch-tokens", type=int, default=16_384, help="rows times longest row of a batch")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

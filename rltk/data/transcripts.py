@@ -1,0 +1,65 @@
+r"""Conversations as messages, and the transcripts of Anthropic's HH-RLHF, which are one string a conversation.
+
+A transcript is a row of turns, each of two line ends, `Human:` or `Assistant:`, and the text of the turn. HH puts one
+space before that text, which belongs to the form; all other white space, at either end of a turn too, belongs to the
+turn. So `write_transcript(read_transcript(text)) == text` for every text that has this one space, as all of HH does.
+What comes before the first turn is a system message (HH has none).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+ROLES = ("system", "user", "assistant")
+SPEAKERS = {"Human": "user", "Assistant": "assistant"}
+MARKERS = {role: f"\n\n{speaker}:" for speaker, role in SPEAKERS.items()}
+_MARKER = re.compile(r"\n\n(Human|Assistant):")
+
+
+class Message(NamedTuple):
+    role: str
+    """`system` (in the first place only), `user` or `assistant`."""
+    content: str
+
+
+Messages = tuple[Message, ...]
+
+
+def is_transcript(text: str) -> bool:
+    """Whether there is a turn of a user in it; a line such as "Human: hello" in the middle of a text is none."""
+    return MARKERS["user"] in text
+
+
+def read_transcript(text: str) -> Messages:
+    """The turns as they stand, empty and repeated ones too. A text without turns is a system message alone."""
+    preamble, *pieces = _MARKER.split(text)
+    turns = zip(pieces[::2], pieces[1::2], strict=True)
+    messages = [Message(SPEAKERS[speaker], said.removeprefix(" ")) for speaker, said in turns]
+    return (*([Message("system", preamble)] if preamble else []), *messages)
+
+
+def write_transcript(messages: Sequence[Message]) -> str:
+    return "".join(
+        message.content if message.role == "system" else f"{MARKERS[message.role]} {message.content}"
+        for message in messages
+    )
+
+
+def join_repeated(messages: Sequence[Message]) -> Messages:
+    """The same conversation with neighbouring turns of one role as one turn, with an empty line between their texts.
+
+    Many chat templates refuse two turns of one role in a row; HH has a few, always of the assistant.
+    """
+    joined: list[Message] = []
+    for message in messages:
+        if joined and joined[-1].role == message.role:
+            texts = [text for text in (joined.pop().content, message.content) if text]
+            message = Message(message.role, "\n\n".join(texts))
+        joined.append(message)
+    return tuple(joined)
+
+
+def common_turns(one: Sequence[Message], other: Sequence[Message]) -> int:
+    """How many whole turns the two conversations have in common before they first differ."""
+    alike = (first == second for first, second in zip(one, other, strict=False))
+    return next((count for count, same in enumerate(alike) if not same), min(len(one), len(other)))
