@@ -14,6 +14,7 @@ from rltk.cli import main
 from tests import runs
 from tests.eval.written import CASES
 
+pytestmark = pytest.mark.usefixtures("patient_checker")
 KEYS = ["n", "agree", "false_negative", "false_positive", "unreadable", "timeout", "examples"]
 ROOT = Path(__file__).resolve().parents[1]
 

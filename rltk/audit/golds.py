@@ -30,6 +30,7 @@ def gold_rows(
     data = rooted(find_data(name, reading | ({} if solution is None else {"solution": solution})), root)
     splits = list(dict.fromkeys(splits or ()))
     if data.is_embedded:
+        assert data.path == "embedded/word-problems"
         return embedded_rows(splits)
     column = solution or solution_column(data)
     return [row for part, split in pieces(data, splits) for row in read_golds(part, split, column)]
