@@ -140,6 +140,31 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=limit, help="problems a task, or all")
 
 
+def audit_arguments(parser: argparse.ArgumentParser) -> None:
+    what = "over what: gold solutions of a data set, labelled completions of a file, or a run's own completions"
+    parser.add_argument("what", metavar="gold|labelled|run", choices=("gold", "labelled", "run"), help=what)
+    source = (
+        "gold: gsm8k, math, math500, word-problems, a hub id, a folder or a file; labelled: a .jsonl file with the "
+        "keys completion, gold, correct and perhaps question and kind; run: a run, an evaluation or its file of items"
+    )
+    parser.add_argument("source", metavar="SOURCE", type=named, help=source)
+    split = "gold: this split, repeatable; default: all"
+    parser.add_argument("--split", metavar="NAME", action="append", type=named, help=split)
+    parser.add_argument("--config", metavar="NAME", type=named, help="gold: configuration of a hub data set")
+    kind = "how answers are read: numbers, or mathematics in LaTeX; labelled: of rows without a kind"
+    parser.add_argument("--kind", choices=("number", "math"), help=kind)
+    parser.add_argument("--answer", metavar="COLUMN", type=named, help="gold: answer column, for a path or a hub id")
+    solution = "gold: column of the worked solution, where it is not that of the answer"
+    parser.add_argument("--solution", metavar="COLUMN", type=named, help=solution)
+    root = "gold: folder that holds data sets under their hub ids, in place of the hub"
+    parser.add_argument("--data-root", metavar="DIR", type=named, help=root)
+    parser.add_argument(
+        "--task", metavar="T", dest="tasks", action="append", type=named, help="run: only these items; repeatable"
+    )
+    parser.add_argument("--examples", metavar="N", type=whole(0), help="examples of each kind; default: 10")
+    add_json(parser)
+
+
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     add_json(parser)
@@ -194,6 +219,12 @@ def evaluate(args: argparse.Namespace) -> int | None:
     return evaluate(args)
 
 
+def audit(args: argparse.Namespace) -> int | None:
+    from rltk.commands.audit import audit
+
+    return audit(args)
+
+
 def check(args: argparse.Namespace) -> int | None:
     from rltk.commands.check import check
 
@@ -215,6 +246,9 @@ def schema(args: argparse.Namespace) -> int | None:
 COMMANDS = {
     "train": Command("train a policy as a recipe says", train_arguments, train),
     "eval": Command("measure the accuracy of a run or a model", evaluate_arguments, evaluate),
+    "audit": Command(
+        "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
+    ),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
     "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),

@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,13 @@ def guesser(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests import runs
 
     return runs.guesser(tmp_path_factory.mktemp("guesser"), tie_word_embeddings=True)
+
+
+@pytest.fixture
+def patient_checker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Mathematical answers have minutes: what is right is asked, and a busy machine must not fail the test."""
+    from rltk_eval.pool import Checker
+
+    with Checker(seconds=600) as checker:
+        monkeypatch.setattr("rltk_eval.answers._CHECKER", checker)
+        yield

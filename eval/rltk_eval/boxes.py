@@ -22,13 +22,18 @@ class Box(NamedTuple):
 
 def last_boxes(text: str, most: int) -> list[Box]:
     r"""The last box and those side by side with it ("\boxed{3} or \boxed{4}"), at most `most`, in their order."""
-    found = [_box(text, match) for match in deque(_BOXED.finditer(text), maxlen=most)]
+    found = all_boxes(text, most)
     run = found[-1:]
     for box in reversed(found[:-1]):
         if box.content is None or _JOINED.fullmatch(text, box.end, run[0].start) is None:
             break
         run.insert(0, box)
     return run
+
+
+def all_boxes(text: str, most: int) -> list[Box]:
+    """The last `most` boxes wherever they stand, in their order."""
+    return [_box(text, match) for match in deque(_BOXED.finditer(text), maxlen=most)]
 
 
 def _box(text: str, match: re.Match[str]) -> Box:

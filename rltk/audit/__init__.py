@@ -1,0 +1,1 @@
+"""What `rltk audit` reads and shows; the counting is `rltk_eval.audit`."""
