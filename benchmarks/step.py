@@ -28,8 +28,8 @@ from benchmarks.record import (
     write_result,
 )
 from rltk.data.problems import load_problems
-from rltk.models.load import local_path
-from rltk.onpolicy.assemble import assemble, load_inputs
+from rltk.models.load import load_config, local_path
+from rltk.onpolicy.assemble import assemble, learning_rate, load_inputs
 from rltk.onpolicy.loop import train_step
 from rltk.recipe.schema import Recipe
 
@@ -55,6 +55,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="timed steps a process")
     parser.add_argument("--repeats", type=int, default=5, help="processes a side")
     parser.add_argument("--name", default="step", help="of the results file")
+    parser.add_argument("--engine", choices=("native", "generate"), default="native", help="rltk's rollout engine")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", choices=("rltk", "trl"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
@@ -70,7 +72,7 @@ def compare(args: argparse.Namespace, tune: str) -> dict[str, Any]:
     """Alternates the sides and sums up; `speedup` is TRL's step time over rltk's, pair by pair."""
     shared = [
         f"--{key.replace('_', '-')}={getattr(args, key)}"
-        for key in ("model", "data", "prompts", "group", "max_new_tokens", "steps")
+        for key in ("model", "data", "prompts", "group", "max_new_tokens", "steps", "engine", "seed")
     ]
     pairs = []
     for repeat in range(args.repeats):
@@ -139,7 +141,8 @@ def recipe(args: argparse.Namespace) -> Recipe:
             "algo": {"type": "grpo", "prompts": args.prompts, "group": args.group},
             "tune": {"type": args.tune},
             "optim": {"steps": args.steps + 1},
-            "rollout": {"max_new_tokens": args.max_new_tokens},
+            "rollout": {"max_new_tokens": args.max_new_tokens, "engine": args.engine},
+            "seed": args.seed,
             "eval": {"limit": 1},
         }
     )
@@ -186,7 +189,8 @@ def measure_trl(args: argparse.Namespace) -> Measured:
         gradient_checkpointing=False,
         num_generations=args.group,
         max_completion_length=args.max_new_tokens,
-        learning_rate=1e-5,
+        learning_rate=learning_rate(chosen, load_config(chosen.model)),
+        seed=args.seed,
         lr_scheduler_type="constant",
         loss_type="dr_grpo",
         scale_rewards="none",
