@@ -36,7 +36,7 @@ class Layers:
 
 
 def is_plain(layer: Linear) -> bool:
-    """One adapter, switched on, of the original kind, on an ordinary linear layer."""
+    """One adapter, switched on, of the original kind, on an ordinary linear layer that is frozen."""
     return (
         len(layer.active_adapters) == 1
         and layer.active_adapters[0] in layer.lora_A
@@ -44,6 +44,7 @@ def is_plain(layer: Linear) -> bool:
         and not layer.merged
         and not layer.lora_variant
         and type(layer.get_base_layer()) is nn.Linear
+        and not any(weight.requires_grad for weight in layer.get_base_layer().parameters())
         and layer.lora_B[layer.active_adapters[0]].bias is None
     )
 
@@ -82,18 +83,18 @@ def lean_training(layers: Layers, dtype: torch.dtype) -> Iterator[None]:
 
 
 class Cast:
-    """Casts a tensor once for all layers that read it."""
+    """Casts a tensor once for all layers that read it, until its contents change."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
-        self.last: tuple[Tensor, Tensor] | None = None
+        self.last: tuple[Tensor, int, Tensor] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.dtype == self.dtype:
             return x
-        if self.last is None or self.last[0] is not x:
-            self.last = (x, x.to(self.dtype))
-        return self.last[1]
+        if self.last is None or self.last[0] is not x or self.last[1] != x._version:
+            self.last = (x, x._version, x.to(self.dtype))
+        return self.last[2]
 
 
 def linear_forward(layer: nn.Linear, cast: Cast) -> Forward:
@@ -132,7 +133,7 @@ class LoRAProduct(torch.autograd.Function):
         y = F.linear(x, weight_OI, None if bias_O is None else bias_O.to(x.dtype))
         y.view(-1, y.shape[-1]).addmm_(low_NR, up.t())
         ctx.save_for_backward(x_NI, low_NR, weight_OI, down, up)
-        ctx.shape, ctx.scaling = x.shape, scaling
+        ctx.shape, ctx.scaling, ctx.dtype = x.shape, scaling, down_RI.dtype
         return y
 
     @staticmethod
@@ -141,7 +142,7 @@ class LoRAProduct(torch.autograd.Function):
         x_NI, low_NR, weight_OI, down, up = ctx.saved_tensors
         dy_NO = dy.reshape(-1, dy.shape[-1])
         dlow_NR = dy_NO @ up
-        dup_OR, ddown_RI = (dy_NO.t() @ low_NR).float() * ctx.scaling, (dlow_NR.t() @ x_NI).float()
+        dup_OR, ddown_RI = (dy_NO.t() @ low_NR).to(ctx.dtype) * ctx.scaling, (dlow_NR.t() @ x_NI).to(ctx.dtype)
         if not ctx.needs_input_grad[0]:
             return None, None, None, ddown_RI, dup_OR, None
         dx_NI = (dy_NO @ weight_OI).addmm_(dlow_NR, down)
