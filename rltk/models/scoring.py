@@ -16,7 +16,9 @@ from rltk.models.modes import evaluating
 from rltk.models.packing import Group, Layout, pack, packed
 
 CHUNK = 2**26
-"""Logits held at once: 256 MiB in float32."""
+"""Numbers of vocabulary size held at once: 256 MiB in float32."""
+ARRAYS = 5
+"""Arrays of the logits' shape that live at the same time: logits, what is made of them, and their gradients."""
 
 
 class Scores(NamedTuple):
@@ -142,7 +144,7 @@ def has_known_head(model: nn.Module) -> bool:
 def chunked_logprobs(
     head: Head, hidden_NH: Tensor, targets_N: Tensor, temperature: float, chunk: int
 ) -> tuple[Tensor, Tensor]:
-    size = max(1, chunk // head.project.weight.shape[0])
+    size = max(1, chunk // (ARRAYS * head.project.weight.shape[0]))
 
     def one_chunk(hidden_CH: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
         logits_CV = head(hidden_CH)

@@ -147,10 +147,9 @@ def peak(arm: str, *, vocabulary: int, tokens: int) -> int:
     return memory.peak
 
 
-SLOW = [pytest.param(arm, 2048, marks=pytest.mark.slow) for arm in ARMS]
+SLOW = [pytest.param("lora", 2048, marks=pytest.mark.slow)]
 
 
-@pytest.mark.xfail(strict=True, reason="four copies of a chunk's logits are alive at once: 1.0 GiB, not 256 MiB")
 @pytest.mark.parametrize(("arm", "tokens"), [*product(ARMS, [64]), *SLOW])
 def test_a_large_vocabulary_costs_no_more_than_a_chunk(arm: str, tokens: int) -> None:
     """152k tokens against 1k. What its larger embeddings cost shows where completions have one token: no matter."""
