@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from rltk.run.atomic import write_json
 from rltk.run.provenance import commit, hardware, versions
 
 RESULTS = Path(__file__).parent / "results"
@@ -69,7 +70,6 @@ def write_result(name: str, values: dict[str, Any], packages: Sequence[str] = ("
         "versions": versions() | {package: metadata.version(package) for package in packages},
         "hardware": hardware(device()),
     }
-    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(made | values, indent=2) + "\n")
+    write_json(path, made | values)
     return path

@@ -31,7 +31,7 @@ from rltk.data.problems import load_problems
 from rltk.models.load import load_config, local_path
 from rltk.onpolicy.assemble import assemble, learning_rate, load_inputs
 from rltk.onpolicy.loop import train_step
-from rltk.recipe.schema import Recipe
+from rltk.recipe.schema import LoRA, Recipe
 
 
 @dataclass
@@ -55,8 +55,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="timed steps a process")
     parser.add_argument("--repeats", type=int, default=5, help="processes a side")
     parser.add_argument("--name", default="step", help="of the results file")
-    parser.add_argument("--engine", choices=("native", "generate"), default="native", help="rltk's rollout engine")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", choices=("rltk", "trl"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
@@ -72,7 +70,7 @@ def compare(args: argparse.Namespace, tune: str) -> dict[str, Any]:
     """Alternates the sides and sums up; `speedup` is TRL's step time over rltk's, pair by pair."""
     shared = [
         f"--{key.replace('_', '-')}={getattr(args, key)}"
-        for key in ("model", "data", "prompts", "group", "max_new_tokens", "steps", "engine", "seed")
+        for key in ("model", "data", "prompts", "group", "max_new_tokens", "steps")
     ]
     pairs = []
     for repeat in range(args.repeats):
@@ -132,20 +130,21 @@ def report(tune: str, summary: dict[str, Any]) -> None:
     print(f"{tune:5} speedup {fastest}, memory {memory['median']:.2f}")
 
 
-def recipe(args: argparse.Namespace) -> Recipe:
-    return Recipe.model_validate(
-        {
-            "name": "benchmark",
-            "model": {"path": args.model},
-            "data": {"path": args.data},
-            "algo": {"type": "grpo", "prompts": args.prompts, "group": args.group},
-            "tune": {"type": args.tune},
-            "optim": {"steps": args.steps + 1},
-            "rollout": {"max_new_tokens": args.max_new_tokens, "engine": args.engine},
-            "seed": args.seed,
-            "eval": {"limit": 1},
-        }
-    )
+def recipe(args: argparse.Namespace, **sections: Any) -> Recipe:
+    """What both sides run; sections are laid over it key by key."""
+    values: dict[str, Any] = {
+        "name": "benchmark",
+        "model": {"path": args.model},
+        "data": {"path": args.data},
+        "algo": {"type": "grpo", "prompts": args.prompts, "group": args.group},
+        "tune": {"type": args.tune},
+        "optim": {"steps": args.steps + 1},
+        "rollout": {"max_new_tokens": args.max_new_tokens},
+        "eval": {"limit": 1},
+    }
+    for name, value in sections.items():
+        values[name] = {**values.get(name, {}), **value} if isinstance(value, dict) else value
+    return Recipe.model_validate(values)
 
 
 def measure_rltk(args: argparse.Namespace) -> Measured:
@@ -166,46 +165,11 @@ def measure_rltk(args: argparse.Namespace) -> Measured:
 
 
 def measure_trl(args: argparse.Namespace) -> Measured:
-    from datasets import Dataset
-    from peft import LoraConfig
     from transformers import TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer
 
     chosen, measured = recipe(args), Measured()
-    problems = load_problems(chosen.data, "train")
-    rows = [{"prompt": [{"role": "user", "content": problem.question}], "gold": problem.answer} for problem in problems]
-    dataset = Dataset.from_list(rows)
+    rows = trl_rows(chosen)
     before = peak_memory()
-    size = args.prompts * args.group
-    options = GRPOConfig(
-        output_dir=tempfile.mkdtemp(),
-        use_cpu=device().type == "cpu",
-        bf16=True,
-        report_to="none",
-        save_strategy="no",
-        max_steps=args.steps + 1,
-        per_device_train_batch_size=size,
-        gradient_accumulation_steps=1,
-        gradient_checkpointing=False,
-        num_generations=args.group,
-        max_completion_length=args.max_new_tokens,
-        learning_rate=learning_rate(chosen, load_config(chosen.model)),
-        seed=args.seed,
-        lr_scheduler_type="constant",
-        loss_type="dr_grpo",
-        scale_rewards="none",
-        beta=0.0,
-        mask_truncated_completions=True,
-        disable_tqdm=True,
-        logging_strategy="no",
-    )
-    lora = LoraConfig(r=8, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-
-    def rewards(completions: list[list[dict[str, str]]], gold: list[str], **_: Any) -> list[float | None]:
-        texts = [completion[0]["content"] for completion in completions]
-        found = [float(grade_number(text, answer).correct) for text, answer in zip(texts, gold, strict=True)]
-        measured.reward.append(sum(found) / len(found))
-        return [*found]
 
     class Clock(TrainerCallback):
         started = 0.0
@@ -216,14 +180,8 @@ def measure_trl(args: argparse.Namespace) -> Measured:
         def on_step_end(self, *_: Any, **__: Any) -> None:
             measured.step_seconds.append(synchronized_time() - self.started)
 
-    trainer = GRPOTrainer(
-        model=local_path(args.model),
-        reward_funcs=rewards,
-        args=options,
-        train_dataset=dataset,
-        callbacks=[Clock()],
-        peft_config=lora if args.tune == "lora" else None,
-    )
+    trainer = trl_trainer(chosen, rows, measured.reward)
+    trainer.add_callback(Clock())
     generate = trainer._generate_single_turn
     trainer._generate_single_turn = timed(generate, measured)
     trainer.train()
@@ -231,6 +189,63 @@ def measure_trl(args: argparse.Namespace) -> Measured:
         del values[0]
     measured.memory = peak_memory() - before
     return measured
+
+
+def trl_rows(chosen: Recipe) -> Any:
+    """The recipe's problems as TRL wants them, a `datasets.Dataset`."""
+    from datasets import Dataset
+
+    problems = load_problems(chosen.data, "train")
+    return Dataset.from_list(
+        [{"prompt": [{"role": "user", "content": problem.question}], "gold": problem.answer} for problem in problems]
+    )
+
+
+def trl_trainer(chosen: Recipe, rows: Any, seen: list[float]) -> Any:
+    """TRL's `GRPOTrainer` for what the recipe says; each step's mean reward is added to `seen`."""
+    from peft import LoraConfig
+    from trl import GRPOConfig, GRPOTrainer
+
+    algo, tune = chosen.algo, chosen.tune
+    options = GRPOConfig(
+        output_dir=tempfile.mkdtemp(),
+        seed=chosen.seed,
+        use_cpu=device().type == "cpu",
+        bf16=True,
+        report_to="none",
+        save_strategy="no",
+        max_steps=chosen.optim.steps,
+        per_device_train_batch_size=algo.prompts * algo.group,
+        gradient_accumulation_steps=1,
+        gradient_checkpointing=False,
+        num_generations=algo.group,
+        max_completion_length=chosen.rollout.max_new_tokens,
+        learning_rate=learning_rate(chosen, load_config(chosen.model)),
+        lr_scheduler_type="constant",
+        loss_type="dr_grpo",
+        scale_rewards="none",
+        beta=0.0,
+        mask_truncated_completions=True,
+        disable_tqdm=True,
+        logging_strategy="no",
+    )
+
+    def rewards(completions: list[list[dict[str, str]]], gold: list[str], **_: Any) -> list[float | None]:
+        texts = [completion[0]["content"] for completion in completions]
+        found = [float(grade_number(text, answer).correct) for text, answer in zip(texts, gold, strict=True)]
+        seen.append(sum(found) / len(found))
+        return [*found]
+
+    lora = None
+    if isinstance(tune, LoRA):
+        lora = LoraConfig(r=tune.rank, lora_alpha=tune.alpha, target_modules="all-linear", task_type="CAUSAL_LM")  # pyright: ignore[reportArgumentType]  # PEFT types alpha int and computes with floats
+    return GRPOTrainer(
+        model=local_path(chosen.model.path),
+        reward_funcs=rewards,
+        args=options,
+        train_dataset=rows,
+        peft_config=lora,
+    )
 
 
 def timed(generate: Callable[..., Any], measured: Measured) -> Callable[..., Any]:
