@@ -55,8 +55,8 @@ class Point:
 
 SHORT: dict[str, tuple[int, ...]] = {
     "length": (32, 64, 128, 256),
-    "group": (2, 4, 8, 16),
-    "prompts": (2, 4, 8, 16),
+    "group": (2, 4, 8),
+    "prompts": (2, 4, 8),
     "hidden": (128, 256, 512, 1024),
     "layers": (2, 4),
 }
@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--axes", nargs="+", choices=list(ALL), help="only these")
     parser.add_argument("--repeats", type=int, default=3, help="processes a side where LoRA meets full fine-tuning")
-    parser.add_argument("--steps", type=int, default=3, help="timed steps a process")
+    parser.add_argument("--steps", type=int, default=2, help="timed steps a process")
     parser.add_argument("--all", action="store_true", help="the whole grid")
     parser.add_argument("--name", default="scale", help="of the results file")
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
