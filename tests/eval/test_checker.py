@@ -205,6 +205,7 @@ def test_ctrl_c_ends_it_without_words_from_the_workers():
     program = r"""
         import os, signal, threading
         from rltk_eval.pool import Checker
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background inherit none
         checker = Checker(workers=2, seconds=300)
         checker.grade([(r"\boxed{(x+1)^2}", "x^2+2x+1"), (r"\boxed{(x+2)^2}", "x^2+2x+1")])
         print(*checker.processes(), flush=True)
