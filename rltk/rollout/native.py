@@ -44,7 +44,7 @@ class NativeSampler:
     def sample(
         self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
     ) -> list[list[Rollout]]:
-        self.batch = self.fitting(len(prompts) * group, max(map(len, prompts)) + sampling.max_new_tokens)
+        self.batch = self.fitting(len(prompts) * group, max(map(len, prompts), default=0) + sampling.max_new_tokens)
         while (written := self.attempt(prompts, group, sampling, seed)) is None:
             self.batch = self.most = halved(self.batch, group)
         rollouts = written.rollouts()
