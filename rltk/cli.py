@@ -126,7 +126,7 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_task_arguments(parser: argparse.ArgumentParser) -> None:
-    tasks = "gsm8k, math, math500, word-problems, heldout (the data of the run), a file or a folder; repeatable"
+    tasks = "gsm8k, math, math500, word-problems, equations, heldout (the run's data), a file or a folder; repeatable"
     parser.add_argument("--task", metavar="T", dest="tasks", action="append", type=named, help=tasks)
     prompt = "how to ask, such as gsm8k/few-shot@1; default: as the run was trained, or zero-shot for the task"
     parser.add_argument("--prompt", metavar="NAME", type=named, help=prompt)
@@ -144,8 +144,8 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     what = "over what: gold solutions of a data set, labelled completions of a file, or a run's own completions"
     parser.add_argument("what", metavar="gold|labelled|run", choices=("gold", "labelled", "run"), help=what)
     source = (
-        "gold: gsm8k, math, math500, word-problems, a hub id, a folder or a file; labelled: a .jsonl file with the "
-        "keys completion, gold, correct and perhaps question and kind; run: a run, an evaluation or its file of items"
+        "gold: gsm8k, math, math500, word-problems, equations, a hub id, a folder or a file; labelled: a .jsonl file "
+        "with the keys completion, gold, correct and perhaps question and kind; run: a run, an evaluation or its items"
     )
     parser.add_argument("source", metavar="SOURCE", type=named, help=source)
     split = "gold: this split, repeatable; default: all"

@@ -11,6 +11,7 @@ from rltk_eval.audit import Labelled, as_completion
 from rltk.data.problems import EMBEDDED_SIZES, parts
 from rltk.data.rows import Row, described, is_file, read_dataset, read_file
 from rltk.data.tasks import SOURCES, rooted, task_data
+from rltk.embedded.equations import equations
 from rltk.embedded.word_problems import word_problems
 from rltk.errors import UserError, suggestion
 from rltk.recipe.paths import what_is_wrong
@@ -30,8 +31,7 @@ def gold_rows(
     data = rooted(find_data(name, reading | ({} if solution is None else {"solution": solution})), root)
     splits = list(dict.fromkeys(splits or ()))
     if data.is_embedded:
-        assert data.path == "embedded/word-problems"
-        return embedded_rows(splits)
+        return embedded_rows(data, splits)
     column = solution or solution_column(data)
     return [row for part, split in pieces(data, splits) for row in read_golds(part, split, column)]
 
@@ -60,15 +60,16 @@ def solution_column(data: Data) -> str:
     return data.answer if is_file(data) else SOLUTIONS.get(hub_id, data.answer)
 
 
-def embedded_rows(splits: Sequence[str]) -> list[Labelled]:
+def embedded_rows(data: Data, splits: Sequence[str]) -> list[Labelled]:
     for split in splits:
         if split not in EMBEDDED_SIZES:
             ending = suggestion(split, list(EMBEDDED_SIZES), otherwise="choose one of")
             raise UserError(f"the embedded problems have no split {split}; {ending}")
+    generate = {"embedded/word-problems": word_problems, "embedded/equations": equations}[data.path]
     return [
-        Labelled(problem.id, problem.solution, str(problem.answer), True, "number", problem.question)
+        Labelled(problem.id, problem.solution, str(problem.answer), True, data.answer_kind, problem.question)
         for split in splits or EMBEDDED_SIZES
-        for problem in word_problems(split, EMBEDDED_SIZES[split])
+        for problem in generate(split, EMBEDDED_SIZES[split])
     ]
 
 
@@ -116,7 +117,7 @@ def read_golds(data: Data, split: str, solution: str) -> Iterator[Labelled]:
 
 def gold_row(data: Data, place: str, row: Row, solution: str) -> Labelled:
     """An answer that is missing is one that does not read: it is counted, as the others of its kind are."""
-    kind: Kind = data.kind
+    kind: Kind = data.answer_kind
     gold, worked = (text_of(row.values.get(column)) for column in (data.answer, solution))
     return Labelled(
         place, as_completion(worked, kind), gold, True, kind, text_of(row.values.get(data.question)) or None

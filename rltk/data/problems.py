@@ -13,6 +13,7 @@ from typing import NamedTuple
 from rltk_eval.answers import Kind, gold_answer
 
 from rltk.data.rows import Row, described, is_file, read_rows
+from rltk.embedded.equations import equations
 from rltk.embedded.word_problems import word_problems
 from rltk.errors import UserError
 from rltk.recipe.schema import Data
@@ -33,7 +34,7 @@ class Problem(NamedTuple):
 
 def load_problems(data: Data, split: str) -> list[Problem]:
     """The problems of one split, `train`, `validation` or `test`, in a fixed order."""
-    if data.path == "embedded/word-problems":
+    if data.is_embedded:
         return embedded_problems(data, split)
     if split == "test":
         return read_split(data, data.test)
@@ -49,10 +50,13 @@ def load_problems(data: Data, split: str) -> list[Problem]:
 def embedded_problems(data: Data, split: str) -> list[Problem]:
     size = data.size if split == "train" and data.size else EMBEDDED_SIZES[split]
     try:
-        problems = word_problems(split, size, levels=data.levels)
+        if data.path == "embedded/equations":
+            made = equations(split, size, levels=data.levels)
+            return [Problem(p.id, p.question, p.answer, str(p.level), "math", p.subject) for p in made]
+        worded = word_problems(split, size, levels=data.levels)
+        return [Problem(p.id, p.question, str(p.answer), str(p.level)) for p in worded]
     except ValueError as error:
         raise UserError(f"data.size = {size}: {error}.") from error
-    return [Problem(problem.id, problem.question, str(problem.answer), str(problem.level)) for problem in problems]
 
 
 def hold_out(problems: list[Problem], count: int) -> tuple[list[Problem], list[Problem]]:
@@ -91,11 +95,11 @@ def read_row(data: Data, where: str, name: str, row: Row) -> Problem:
     if answer is None:
         raise UserError(f"{where}, {row.place}: {data.answer} is missing.")
     try:
-        gold = gold_answer(str(answer), kind=data.kind)
+        gold = gold_answer(str(answer), kind=data.answer_kind)
     except ValueError as error:
         raise UserError(f"{where}, {row.place}: {data.answer} has {error}.") from error
-    level, subject = row.values.get("level"), row.values.get(data.subject)
-    return Problem(name, question, gold, short_level(level), data.kind, None if subject is None else str(subject))
+    level, subject = short_level(row.values.get("level")), row.values.get(data.subject)
+    return Problem(name, question, gold, level, data.answer_kind, None if subject is None else str(subject))
 
 
 def short_level(level: object) -> str | None:

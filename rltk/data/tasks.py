@@ -35,6 +35,7 @@ SOURCES = {
     ),
     "math500": Data(path="HuggingFaceH4/MATH-500", question="problem", kind="math"),
     "word-problems": Data(path="embedded/word-problems"),
+    "equations": Data(path="embedded/equations"),
 }
 PROMPTS = {"gsm8k": "gsm8k/zero-shot@1", "math": "math/zero-shot@1", "math500": "math/zero-shot@1"}
 """How a model without a recipe is asked; plain@1 where nothing is named."""

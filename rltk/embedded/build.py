@@ -1,9 +1,6 @@
 """Makes `embedded/policy` from nothing: `python -m rltk.embedded.build`. Same seed and machine, same weights.
 
-The policy is warm-started on a mixture, as web text is: careful solutions, careless ones, and mostly bare answers.
-Its likeliest way to answer is then a guess, while the careful way, when it takes it, is nearly always right: a
-starting point that reinforcement learning can improve by eliciting what is there. (Trained on careful solutions
-alone it gains nothing from RL: what it lacks then is skill, and its samples hardly differ.)
+What it is warm-started on is in `rltk.embedded.curriculum`.
 
 Shapes: B sequences, T tokens, N answer tokens, H hidden size.
 """
@@ -14,6 +11,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,15 +21,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from rltk.embedded.word_problems import WordProblem, stream, word_problems
+from rltk.embedded import curriculum
 
-LEVELS = (1, 2, 3)
-STYLES = ("bare", "careful", "slip")
-SKILL_MIX, FINAL_MIX = (0.25, 0.65, 0.10), (0.55, 0.32, 0.13)
-"""How often each style appears while the skill is learned, and at last, which is how often the policy will use it."""
-SKILL_SHARE = 0.7
-"""The share of the steps spent on the first mix."""
-VOCABULARY = 1024
+VOCABULARY = 1280
 PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -50,7 +42,7 @@ class Batch(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m rltk.embedded.build", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "policy")
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens a batch")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -60,7 +52,7 @@ def main() -> None:
     model = make_model(tokenizer)
     train(model, tokenizer, steps=args.steps, tokens=args.tokens, lr=args.lr, seed=args.seed)
     recorded = {key: value for key, value in vars(args).items() if key != "out"}
-    save(model, tokenizer, args.out, recorded | {"mixes": [SKILL_MIX, FINAL_MIX], "levels": LEVELS})
+    save(model, tokenizer, args.out, recorded | curriculum.described())
 
 
 def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:
@@ -77,8 +69,7 @@ def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    problems = word_problems("train", 20_000, seed=seed, levels=(1, 2, 3, 4, 5))
-    tokenizer.train_from_iterator((f"{p.question}\n{p.solution}" for p in problems), trainer)
+    tokenizer.train_from_iterator(curriculum.texts(seed), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE, model_max_length=2048
     )
@@ -105,28 +96,18 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     return Qwen3ForCausalLM._from_config(config, attn_implementation="eager")
 
 
-def answer_text(problem: WordProblem, style: str, rng: random.Random) -> str:
-    if style == "bare":
-        return f"#### {problem.answer}"
-    if style == "careful":
-        return problem.solution
-    *lines, last, _ = problem.solution.split("\n")
-    step = problem.steps[-1]
-    wrong = max(0, step.result + rng.choice((-10, -2, -1, 1, 2, 10)))
-    return "\n".join([*lines, last.replace(f"= {step.result}", f"= {wrong}"), f"#### {wrong}"])
-
-
 def batches(tokenizer: PreTrainedTokenizerFast, steps: int, tokens: int, seed: int) -> Iterator[Batch]:
     """Batches of about `tokens` tokens, without end; sequences of one length side by side, so little is padding."""
-    rng, problems = random.Random(seed), stream("train", seed=seed + 1, levels=LEVELS)
-    made = 0
+    rng, made = random.Random(seed), 0
+    lessons = curriculum.lessons(seed, progress=lambda: made / steps)
     while True:
-        mix = SKILL_MIX if made < SKILL_SHARE * steps else FINAL_MIX
         pool: list[tuple[list[int], int]] = []
-        for problem in (next(problems) for _ in range(1024)):
-            text = answer_text(problem, rng.choices(STYLES, mix)[0], rng)
-            prompt = tokenizer.encode(f"{USER}{problem.question}{ASSISTANT}")
-            pool.append((prompt + tokenizer.encode(f"{text}{END}"), len(prompt)))
+        for lesson in islice(lessons, 1024):
+            messages = [message._asdict() for message in lesson.prompt]
+            text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            assert isinstance(text, str)
+            prompt = tokenizer.encode(text)
+            pool.append((prompt + tokenizer.encode(f"{lesson.answer}{END}"), len(prompt)))
         pool.sort(key=lambda row: len(row[0]))
         cuts = list(cut(pool, tokens))
         rng.shuffle(cuts)
@@ -157,7 +138,7 @@ def collate(rows: list[tuple[list[int], int]]) -> Batch:
 def train(
     model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, *, steps: int, tokens: int, lr: float, seed: int
 ) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps))
     started, seen, recent = time.monotonic(), 0, 0.0
     for step, batch in zip(range(1, steps + 1), batches(tokenizer, steps, tokens, seed), strict=False):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from rltk_eval.verdicts import Kind
@@ -24,14 +25,37 @@ from rltk.recipe.fields import (
     broken_rule,
 )
 
+DataKind = Literal["number", "math", "preferences"]
 EMBEDDED = "embedded/"
 EMBEDDED_MODELS = ("embedded/policy",)
-EMBEDDED_DATA = ("embedded/word-problems",)
-EVAL_TASKS = ("heldout", "gsm8k", "math", "math500", "word-problems")
+EMBEDDED_KINDS: dict[str, DataKind] = {
+    "embedded/word-problems": "number",
+    "embedded/equations": "math",
+    "embedded/dialogues": "preferences",
+}
+EMBEDDED_DATA = tuple(EMBEDDED_KINDS)
+EVAL_TASKS = ("heldout", "gsm8k", "math", "math500", "word-problems", "equations")
 EVAL_BLOCK = 256
 """Completions that an evaluation draws from one seed, and keeps, together."""
-EXTERNAL = ("config", "question", "answer", "subject", "kind", "train", "test", "validation")
+EXTERNAL = (
+    "config",
+    "data_dir",
+    "question",
+    "answer",
+    "subject",
+    "kind",
+    "prompt_column",
+    "chosen",
+    "rejected",
+    "margin",
+    "train",
+    "test",
+    "validation",
+)
 """Keys of `data` that say how data from outside is read."""
+PROBLEM_KEYS = ("question", "answer", "subject", "levels", "prompt")
+PREFERENCE_KEYS = ("data_dir", "prompt_column", "chosen", "rejected", "margin", "noise")
+"""Keys of `data` that only problems, or only preferences, have a use for."""
 NAME_IN_WORDS = "letters, digits, '.', '_' and '-' that begin with a letter or a digit"
 
 
@@ -58,20 +82,34 @@ class Model(Section):
 
 
 class Data(Section):
-    """The problems: a question, and an answer that can be checked."""
+    """Problems (a question, and an answer that can be checked) or preferences (two replies, one of them preferred)."""
 
     path: Text
-    """A hub id, a local folder, a .jsonl or .parquet file, or embedded/word-problems, which is generated."""
+    """A hub id, a local folder, a .jsonl or .parquet file, or one of embedded/word-problems, embedded/equations and
+    embedded/dialogues, which are generated."""
     config: Text | Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
     """Configuration of a hub data set, such as main; or a list, which are joined, one row of each in turn."""
+    data_dir: Text | None = None
+    """Folder of a preference data set to read alone, such as helpful-base of Anthropic/hh-rlhf."""
     question: Text = "question"
     """Column of the question."""
     answer: Text = "answer"
     """Column of the gold answer, or of a solution that ends in it."""
     subject: Text = "subject"
     """Column of the subject, by which accuracy is broken down as it is by the column level; data may have neither."""
-    kind: Kind = "number"
-    """How gold answers are read: number (72, or a solution with #### 72) or math (LaTeX, or a solution with a box)."""
+    kind: DataKind = "number"
+    """What a row is: a problem whose gold answer is a number (72, or a solution with #### 72) or math (LaTeX, or a
+    solution with a box); or preferences, two replies to one prompt. Embedded data is of its own kind."""
+    prompt_column: Text = "prompt"
+    """Column of the prompt of preferences; rows may have none, and whole conversations on both sides instead."""
+    chosen: Text = "chosen"
+    """Column of the reply, or whole conversation, that was preferred."""
+    rejected: Text = "rejected"
+    """Column of the other one."""
+    margin: Text | None = None
+    """Column of how much better the chosen reply is; null where there is none."""
+    noise: Annotated[Fraction, Field(lt=0.5)] = 0.0
+    """Share of the labels of embedded/dialogues that are flipped on purpose."""
     train: Text = "train"
     """Name of the split that is trained on."""
     test: Text = "test"
@@ -81,7 +119,7 @@ class Data(Section):
     levels: Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=5)], ...], Field(min_length=1)] = (1, 2, 3)
     """Difficulties of the embedded problems; other data has none to choose."""
     size: Count | None = None
-    """Training problems used, the first ones; null is all of them."""
+    """Training rows used, the first ones; null is all of them."""
     prompt: str = "{question}"
     """What is asked: {question} is replaced by the question, everything else stays as written."""
     system: Text | None = None
@@ -91,12 +129,26 @@ class Data(Section):
     def is_embedded(self) -> bool:
         return self.path.startswith(EMBEDDED)
 
+    @property
+    def answer_kind(self) -> Kind:
+        """How the answers of problems are read; preferences have none."""
+        if self.kind == "preferences":
+            raise AssertionError("preferences have no answers to read")
+        return self.kind
+
     @field_validator("prompt")
     @classmethod
     def _one_question(cls, prompt: str) -> str:
         if re.findall(r"\{[A-Za-z_]\w*\}", prompt) != ["{question}"]:
             raise broken_rule("must contain {question} exactly once and no other placeholder")
         return prompt
+
+    @model_validator(mode="before")
+    @classmethod
+    def _embedded_kind(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "kind" not in given and given.get("path") in EMBEDDED_KINDS:
+            return given | {"kind": EMBEDDED_KINDS[given["path"]]}
+        return given
 
     @model_validator(mode="after")
     def _honours_what_is_set(self) -> Data:
@@ -106,11 +158,19 @@ class Data(Section):
         if not self.is_embedded and "levels" in self.model_fields_set:
             raise broken_rule(f"is for embedded data only, and data.path is {self.path}; remove it", "levels", "path")
         for key in EXTERNAL if self.is_embedded else ():
-            default = type(self).model_fields[key].default
-            if getattr(self, key) != default:
-                shown = "null" if default is None else default
-                raise broken_rule(f"has no meaning for {self.path}; set it back to {shown}", key, "path")
+            self._refuse(key, EMBEDDED_KINDS[self.path] if key == "kind" else None, f"for {self.path}", "path")
+        for key in PROBLEM_KEYS if self.kind == "preferences" else PREFERENCE_KEYS:
+            self._refuse(key, None, f"where data.kind is {self.kind}", "kind")
+        if self.noise and not self.is_embedded:
+            raise broken_rule(f"is for embedded/dialogues only, and data.path is {self.path}", "noise", "path")
         return self
+
+    def _refuse(self, key: str, own: str | None, where: str, because: str) -> None:
+        """`own` is the value it may have instead of its default."""
+        default = type(self).model_fields[key].default if own is None else own
+        if getattr(self, key) != default:
+            shown = json.dumps(default)
+            raise broken_rule(f"has no meaning {where}; set it back to {shown}", key, because)
 
 
 class OnPolicy(Section):

@@ -170,7 +170,7 @@ RULES = [
     ),
     (
         {"data": "{path: embedded/xyz}"},
-        "x.yaml:3: data.path = embedded/xyz does not come with rltk; choose embedded/word-problems.",
+        "x.yaml:3: data.path = embedded/xyz does not come with rltk; did you mean embedded/equations?",
     ),
     (
         {"data": "{path: c/d, levels: [1, 2]}"},
@@ -186,11 +186,11 @@ RULES = [
     ),
     (
         {"data": "{path: embedded/word-problems, kind: math}"},
-        "x.yaml:3: data.kind = math has no meaning for embedded/word-problems; set it back to number.",
+        'x.yaml:3: data.kind = math has no meaning for embedded/word-problems; set it back to "number".',
     ),
     (
         {"data": "{path: c/d, kind: maths}"},
-        'x.yaml:3: data.kind = maths must be "number" or "math"; did you mean math?',
+        'x.yaml:3: data.kind = maths must be "number", "math" or "preferences"; did you mean math?',
     ),
     (
         {"data": "{path: c/d, config: [a, b, a]}"},

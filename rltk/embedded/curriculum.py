@@ -1,0 +1,91 @@
+"""What the embedded policy is warm-started on: word problems, equations and dialogues, with good answers and bad ones.
+
+Problems come, as web text does, with careful solutions, careless ones, and mostly bare answers. The policy's likeliest
+way to answer is then a guess, while the careful way, when it takes it, is nearly always right: a starting point that
+reinforcement learning can improve by eliciting what is there. (Trained on careful solutions alone it gains nothing from
+RL: what it lacks then is skill, and its samples hardly differ.) Dialogues come with replies of any worth.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, NamedTuple
+
+from rltk.data.transcripts import Message, Messages
+from rltk.embedded import equations, word_problems
+from rltk.embedded.dialogues import demonstrations
+from rltk.embedded.equations import EquationProblem
+from rltk.embedded.word_problems import WordProblem
+
+LEVELS = (1, 2, 3)
+SUBJECTS = {"word problem": 0.50, "equation": 0.28, "dialogue": 0.22}
+STYLES = ("bare", "careful", "slip")
+SKILL_MIX, FINAL_MIX = (0.25, 0.65, 0.10), (0.55, 0.32, 0.13)
+"""How often each style of a solution appears while the skill is learned, and at last, which is how often the policy
+will use it. A slip is a careful solution whose last step goes wrong; equations have none."""
+SKILL_SHARE = 0.7
+"""The share of the steps spent on the first mix."""
+DIALOGUES = 10_000
+"""Dialogues drawn from one seed, before the next seed's."""
+
+
+class Lesson(NamedTuple):
+    prompt: Messages
+    answer: str
+
+
+def described() -> dict[str, Any]:
+    """What a build was made of, for its record."""
+    return {"subjects": SUBJECTS, "mixes": [SKILL_MIX, FINAL_MIX], "skill_share": SKILL_SHARE, "levels": LEVELS}
+
+
+def texts(seed: int) -> Iterator[str]:
+    """What the tokenizer learns its vocabulary from; problems of every level."""
+    for problem in word_problems.word_problems("train", 20_000, seed=seed, levels=word_problems.LEVELS):
+        yield f"{problem.question}\n{problem.solution}"
+    for problem in equations.equations("train", 10_000, seed=seed):
+        yield f"{problem.question}\n{problem.solution}"
+    for dialogue in demonstrations("train", DIALOGUES, seed=seed):
+        yield "\n".join([*(message.content for message in dialogue.prompt), dialogue.reply])
+
+
+def lessons(seed: int, progress: Callable[[], float]) -> Iterator[Lesson]:
+    """Without end; `progress` tells the share of the training that is done, which decides the mix of styles."""
+    rng = random.Random(seed)
+    of = {
+        "word problem": word_problems.stream("train", seed=seed + 1, levels=LEVELS),
+        "equation": equations.stream("train", seed=seed + 1, levels=LEVELS),
+        "dialogue": dialogues(seed + 1),
+    }
+    while True:
+        drawn = next(of[rng.choices(list(SUBJECTS), list(SUBJECTS.values()))[0]])
+        mix = SKILL_MIX if progress() < SKILL_SHARE else FINAL_MIX
+        match drawn:
+            case Lesson():
+                yield drawn
+            case WordProblem():
+                yield asked(drawn.question, word_problem_answer(drawn, rng.choices(STYLES, mix)[0], rng))
+            case EquationProblem():
+                is_bare = rng.random() < mix[0]
+                yield asked(drawn.question, f"$\\boxed{{{drawn.answer}}}$" if is_bare else drawn.solution)
+
+
+def dialogues(seed: int) -> Iterator[Lesson]:
+    for one in count(seed):
+        for demonstration in demonstrations("train", DIALOGUES, seed=one):
+            yield Lesson(demonstration.prompt, demonstration.reply)
+
+
+def asked(question: str, answer: str) -> Lesson:
+    return Lesson((Message("user", question),), answer)
+
+
+def word_problem_answer(problem: WordProblem, style: str, rng: random.Random) -> str:
+    if style == "bare":
+        return f"#### {problem.answer}"
+    if style == "careful":
+        return problem.solution
+    *lines, last, _ = problem.solution.split("\n")
+    step = problem.steps[-1]
+    wrong = max(0, step.result + rng.choice((-10, -2, -1, 1, 2, 10)))
+    return "\n".join([*lines, last.replace(f"= {step.result}", f"= {wrong}"), f"#### {wrong}"])
