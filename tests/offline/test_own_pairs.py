@@ -1,10 +1,10 @@
-"""Pairs that the starting policy writes: right ones preferred to wrong ones, sampled once, and a clear end without any."""
+"""Pairs that the starting policy writes: right ones preferred to wrong ones, and a clear end where there are none."""
 
 import json
 from pathlib import Path
 
 import pytest
-from rltk_eval.answers import grade
+from rltk_eval.answers import grade_number
 
 from rltk.cli import main
 from tests import runs
@@ -19,11 +19,11 @@ def test_right_answers_are_preferred_to_wrong_ones(
     pairs = runs.rows(run / "pairs.jsonl")
     assert f"{len(pairs)} pairs from " in capfd.readouterr().err
     assert 0 < len(pairs) <= 4 * 4, "as many as the steps take at most"
-    golds = {row["question"]: row["answer"] for row in runs.rows(tmp_path / "train.jsonl")}
+    golds = {row["question"]: row["answer"].split()[-1] for row in runs.rows(tmp_path / "train.jsonl")}
     for pair in pairs:
         (asked,), (chosen,), (rejected,) = pair["prompt"], pair["chosen"], pair["rejected"]
-        assert grade(chosen["content"], golds[asked["content"]]).correct
-        assert not grade(rejected["content"], golds[asked["content"]]).correct
+        assert grade_number(chosen["content"], golds[asked["content"]]).correct
+        assert not grade_number(rejected["content"], golds[asked["content"]]).correct
     assert list(runs.read(run / "scores.json")["after"]) == ["test"], "accuracy on problems, as on-policy runs have it"
     assert {"chosen_reward", "rejected_reward", "margin", "accuracy"} <= runs.rows(run / "metrics.jsonl")[0].keys()
 
