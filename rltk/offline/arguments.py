@@ -6,7 +6,6 @@ from transformers import TrainingArguments
 
 from rltk.offline.steps import Stage
 
-
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
 
