@@ -106,10 +106,15 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    target = "the folder of a run, an adapter or a model, a hub id, or an evaluation made before (folder or items file)"
+    target = (
+        "the folder of a run, an adapter or a model, policy or reward model; the hub id of a policy; or an evaluation "
+        "made before (folder or items file)"
+    )
     parser.add_argument("target", metavar="RUN_OR_MODEL", type=named, help=target)
     against = "compare with this, which may be all that RUN_OR_MODEL may: same items, same sampling streams"
     parser.add_argument("--against", metavar="OTHER", type=named, help=against)
+    judge = "score both policies' completions with this reward model, and report how often RUN_OR_MODEL's wins"
+    parser.add_argument("--judge", metavar="REWARD_MODEL", type=named, help=judge)
     add_task_arguments(parser)
     parser.add_argument("--samples", metavar="N", type=whole(0), help="sampled completions a problem")
     draws = "pass@k and maj@k for these k, of the samples"
@@ -126,12 +131,17 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_task_arguments(parser: argparse.ArgumentParser) -> None:
-    tasks = "gsm8k, math, math500, word-problems, equations, heldout (the run's data), a file or a folder; repeatable"
+    tasks = (
+        "gsm8k, math, math500, word-problems, equations; for reward models and judges hh-rlhf, dialogues; heldout (the "
+        "run's data), a file or a folder; repeatable"
+    )
     parser.add_argument("--task", metavar="T", dest="tasks", action="append", type=named, help=tasks)
     prompt = "how to ask, such as gsm8k/few-shot@1; default: as the run was trained, or zero-shot for the task"
     parser.add_argument("--prompt", metavar="NAME", type=named, help=prompt)
     root = "folder that holds data sets under their hub ids, such as openai/gsm8k, in place of the hub"
     parser.add_argument("--data-root", metavar="DIR", type=named, help=root)
+    part = "read only this folder of a data set of preferences, such as helpful-base of hh-rlhf"
+    parser.add_argument("--data-dir", metavar="NAME", type=named, help=part)
     for key in ("question", "answer"):
         parser.add_argument(f"--{key}", metavar="COLUMN", type=named, help=f"{key} column of a task given by path")
     kind = "answers of a task given by path: numbers, or mathematics in LaTeX"

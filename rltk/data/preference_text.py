@@ -9,16 +9,14 @@ A reply is rendered as its policy would have written it after the prompt, up to 
   `rltk.data.prompt` asks problems of such models.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from rltk.data.preferences import Preference
-from rltk.data.transcripts import MARKERS, Message, Messages, write_transcript
+from rltk.data.transcripts import MARKERS, Message, Messages, Plain, write_transcript
 from rltk.errors import UserError
-
-Plain = Literal["transcript", "question"]
 
 
 class PreferenceText(NamedTuple):

@@ -35,6 +35,8 @@ EMBEDDED_KINDS: dict[str, DataKind] = {
 }
 EMBEDDED_DATA = tuple(EMBEDDED_KINDS)
 EVAL_TASKS = ("heldout", "gsm8k", "math", "math500", "word-problems", "equations")
+PREFERENCE_TASKS = ("hh-rlhf", "dialogues")
+"""Preference pairs that reward models are evaluated on; heldout is the data of the recipe there too."""
 EVAL_BLOCK = 256
 """Completions that an evaluation draws from one seed, and keeps, together."""
 EXTERNAL = (
