@@ -99,7 +99,8 @@ def apply_template(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, as
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """A chat template writes its own special tokens, so the tokenizer must not add a second beginning-of-text."""
-    ids = tokenizer.encode(text, add_special_tokens=not tokenizer.chat_template)
+    # It would say that a text exceeds the context, which callers look at themselves.
+    ids = tokenizer.encode(text, add_special_tokens=not tokenizer.chat_template, verbose=False)
     assert isinstance(ids, list)
     return ids
 

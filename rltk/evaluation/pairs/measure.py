@@ -20,10 +20,10 @@ Report = Callable[[int, int], None]
 
 
 def load_scorer(target: RewardTarget) -> Scorer:
-    """The reward model, reading as many tokens as it did in training; UserError where its folder is not whole."""
+    """The reward model, in float32; UserError where its folder is not whole."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return Scorer.load(target.folder, base=target.base, device=device, max_length=target.max_length)
+        return Scorer.load(target.folder, base=target.base, device=device)
     except ValueError as error:
         raise UserError(f"{error}.") from error
 

@@ -132,7 +132,6 @@ def make_scoring(name: str, target: RewardTarget, tasks: list[PairTask], folder:
         "model": str(target.folder),
         "weights": folders_hash([target.folder]),
         "plain": target.plain,
-        "max_length": target.max_length,
         "tasks": {task.name: {"path": task.source, "pairs": len(task.pairs), "hash": task.hash} for task in tasks},
         **made_with(),
     }

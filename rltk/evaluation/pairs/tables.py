@@ -18,7 +18,7 @@ def show_pair_scores(name: str, scores: dict[str, Score]) -> None:
             cells = [percent(found["accuracy"]), interval(found["ci95"])]
             counts = [f"{found[key]:,}" for key in ("n", "prompts", "ties")]
             table.add_row(label, *cells, *counts, percent(found["truncated"]) if "truncated" in found else "")
-        show(table)
+        show(table, is_whole=True)
         say(about_length(score))
 
 
@@ -46,11 +46,11 @@ def show_pair_comparison(
         counts = [f"{found[key]:,}" for key in ("only_a", "only_b", "n")]
         shares = [percent(side[task]["accuracy"]) for side in scores]
         table.add_row(task, *shares, difference, interval(found["ci95"]), *counts)
-    show(table)
+    show(table, is_whole=True)
 
 
 def new_table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("")
     for column in columns:
         table.add_column(column, justify="right")

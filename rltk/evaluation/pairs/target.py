@@ -23,11 +23,6 @@ class RewardTarget(NamedTuple):
     """Of the run that trained it."""
 
     @property
-    def max_length(self) -> int | None:
-        """Tokens of a conversation that it reads, the last ones: as many as in training; None is all."""
-        return None
-
-    @property
     def plain(self) -> Plain:
         """How text is written for a model without a chat template: as what it was trained on was."""
         is_of_problems = self.recipe is not None and self.recipe.data.kind != "preferences"

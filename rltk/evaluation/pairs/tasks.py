@@ -92,6 +92,11 @@ def heldout_sources(reading: Reading) -> list[PreferenceSource]:
     """The other split of the run's data, without the noise that was asked for in training."""
     data = reading.data
     assert data is not None
+    if data.kind != "preferences":
+        raise UserError(
+            f"the held-out pairs of a reward model for {data.path} were sampled when it was trained; name them, which "
+            "are in items/ of its run, with --task."
+        )
     if data.is_embedded:
         return [PreferenceSource(data.path, split=reading.split)]
     if os.path.isfile(expanded(data.path)):
