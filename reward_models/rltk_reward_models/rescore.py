@@ -1,4 +1,4 @@
-"""`python -m rltk_reward_models.rescore FOLDER`: scores texts in a process of its own, as whoever loads the folder would.
+"""`python -m rltk_reward_models.rescore FOLDER`: scores as a fresh process that loads the folder has them.
 
 Standard input is a JSON list of conversations (text or messages); standard output {"scores": [...]} in their order.
 """

@@ -6,13 +6,17 @@ report. A row that is damaged is refused by file and row (`rltk.data.preference_
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rltk.data.preference_rows import PreferenceSource, Sides, read_margin, read_sides, read_source, read_subset
+from rltk.data.problems import hold_out
 from rltk.data.transcripts import Message, Messages, common_turns, join_repeated
 from rltk.embedded.dialogues import DialoguePair, dialogues
 from rltk.errors import UserError
+from rltk.recipe.locate import expanded
+from rltk.recipe.schema import Data
 
 EMBEDDED = "embedded/dialogues"
 EMBEDDED_SIZES = {"train": 20_000, "validation": 2_000, "test": 2_000}
@@ -114,6 +118,39 @@ def load_preferences(source: PreferenceSource) -> LoadedPreferences:
         for index, row in enumerate(read_source(source))
     ]
     return collect(source, compared)
+
+
+def preference_source(data: Data, split: str) -> PreferenceSource:
+    """Where a recipe's preferences of one split, `train`, `validation` or `test`, are read from."""
+    if isinstance(data.config, tuple):
+        raise UserError(f"data.config = {list(data.config)}: preferences are of one configuration; name one of them.")
+    if split != "train" and not data.is_embedded and data.validation == 0 and os.path.isfile(expanded(data.path)):
+        raise UserError(
+            f"{data.path} is one file, so nothing in it is held out: set data.validation to how many pairs to hold out "
+            "and eval.split to validation."
+        )
+    names = {"train": data.train, "validation": "validation" if data.is_embedded else data.train, "test": data.test}
+    return PreferenceSource(
+        data.path,
+        split=names[split],
+        config=data.config,
+        data_dir=data.data_dir,
+        chosen=data.chosen,
+        rejected=data.rejected,
+        prompt=data.prompt_column,
+        margin=data.margin,
+        noise=data.noise if split == "train" else 0.0,
+        size=data.size if split == "train" and not data.validation else None,
+    )
+
+
+def load_split(data: Data, split: str) -> LoadedPreferences:
+    """The pairs of a recipe's split, and the report on all rows they were read from."""
+    loaded = load_preferences(preference_source(data, split))
+    if data.is_embedded or not data.validation or split == "test":
+        return loaded
+    held_out, rest = hold_out(loaded.pairs, data.validation)
+    return loaded._replace(pairs=held_out if split == "validation" else rest[: data.size])
 
 
 def embedded_rows(source: PreferenceSource) -> list[Compared]:

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from rltk.errors import UserError
+from rltk.models.adapters import output_head, scoring_head
 from rltk.models.experts import follow_autocast
 from rltk.models.load import cannot_load, load_config, local_path, without_noise
 from rltk.recipe.schema import Model
@@ -41,6 +42,8 @@ def load_reward_weights(
     missing = sorted(found["missing_keys"])
     if others := [name for name in missing if name.partition(".")[0] not in HEADS]:
         raise UserError(f"model.path = {model.path!r}: its weights lack {others[0]}; download it again.")
+    if scoring_head(loaded) is None:
+        raise UserError(f"model.path = {model.path!r}: {type(loaded).__name__} has no score head of a known name.")
     if missing:
         begin_head(loaded, seed)
     if model.gradient_checkpointing:
@@ -53,17 +56,11 @@ def load_reward_weights(
 def begin_head(model: PreTrainedModel, seed: int) -> None:
     """Draws the head's weights as the model's own were drawn."""
     generator = torch.Generator().manual_seed(derive(seed, "score head"))
-    for weight in score_head(model).parameters():
+    head = output_head(model)
+    assert head is not None
+    for weight in head.parameters():
         drawn = torch.randn(weight.shape, generator=generator) * model.config.get_text_config().initializer_range
         weight.data.copy_(drawn if weight.ndim > 1 else torch.zeros(weight.shape))
-
-
-def score_head(model: PreTrainedModel) -> nn.Module:
-    """The layer that gives the score, in what `AutoModelForSequenceClassification` loads."""
-    heads = [module for name, module in model.named_children() if name in HEADS]
-    if len(heads) != 1:
-        raise UserError(f"{type(model).__name__} has no score head of a known name ({', '.join(HEADS)}).")
-    return heads[0]
 
 
 def padding(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -33,9 +33,7 @@ class Contest(NamedTuple):
         return row if self.margin is None else row | {"margin": self.margin}
 
 
-def make_contest(
-    pair: Preference, tokenizer: PreTrainedTokenizerBase, *, plain: Plain, has_margins: bool
-) -> Contest:
+def make_contest(pair: Preference, tokenizer: PreTrainedTokenizerBase, *, plain: Plain, has_margins: bool) -> Contest:
     """Where data has margins, a pair without one has to win by nothing."""
     text = preference_text(pair, tokenizer, plain=plain)
     chosen, rejected = (encode(tokenizer, text.prompt + reply) for reply in (text.chosen, text.rejected))

@@ -1,4 +1,4 @@
-"""What a reward model that trains is worth: pair accuracy on held-out pairs, its card, and the check of what is saved."""
+"""What a reward model that trains is worth: its scores of held-out pairs, its card, and the check of what is saved."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +36,6 @@ class Referee:
     """The model as a scorer: in float32 and without dropout, as any process that loads it has it."""
 
     def __init__(self, recipe: Recipe, model: nn.Module, tokenizer: PreTrainedTokenizerBase, plain: Plain) -> None:
-        assert isinstance(model.config, object)
         self.recipe, self.model, self.plain = recipe, model, plain
         limit = context_length(model.config)  # pyright: ignore[reportArgumentType]  # nn.Module's attributes are untyped
         identity = Identity(recipe.name, "in training", None, True, limit)
@@ -76,8 +75,8 @@ def check_saved(referee: Referee, pairs: Sequence[Preference], folder: Path) -> 
         raise UserError(f"the reward model was not saved: {error}; go on with the run to try again.") from error
     if not difference <= TOLERANCE:
         raise UserError(
-            f"the reward model was not saved: a fresh process that loads it gives other scores, by up to {difference:.2g}; "
-            "its architecture does not load as it was trained."
+            f"the reward model was not saved: a fresh process that loads it gives other scores, by up to "
+            f"{difference:.2g}; its architecture does not load as it was trained."
         )
     return difference
 

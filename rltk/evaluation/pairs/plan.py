@@ -109,7 +109,8 @@ def tasks_of(targets: Sequence[RewardTarget], args: Namespace) -> list[PairTask]
             if getattr(args, option):
                 raise UserError(f"--{option.replace('_', '-')} has no effect on what was scored before; leave it out.")
         return []
-    recipe = next((target.recipe for target in targets if target.recipe is not None), None)
+    lead = next((target for target in targets if target.recipe is not None), targets[0])
+    recipe = lead.recipe
     names = args.tasks or (recipe.eval.tasks if recipe is not None else None)
     if names is None or (recipe is None and HELDOUT in names):
         raise UserError(f"{args.target} has no recipe that says what to evaluate on; add --task hh-rlhf, say.")
@@ -122,6 +123,7 @@ def tasks_of(targets: Sequence[RewardTarget], args: Namespace) -> list[PairTask]
             limit=whole if args.limit is None else None if args.limit == "all" else args.limit,
             root=args.data_root or (None if recipe is None else recipe.eval.data_root),
             data_dir=args.data_dir,
+            sampled=lead.sampled,
         ),
     )
 

@@ -23,6 +23,11 @@ class RewardTarget(NamedTuple):
     """Of the run that trained it."""
 
     @property
+    def sampled(self) -> Path:
+        """Where a run on problems keeps its held-out pairs."""
+        return self.folder.parent / "heldout" / "pairs.jsonl"
+
+    @property
     def plain(self) -> Plain:
         """How text is written for a model without a chat template: as what it was trained on was."""
         is_of_problems = self.recipe is not None and self.recipe.data.kind != "preferences"

@@ -4,10 +4,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import NamedTuple
 
 from rltk.data.preference_rows import PreferenceSource
-from rltk.data.preferences import EMBEDDED, Preference, fingerprint, load_preferences
+from rltk.data.preferences import EMBEDDED, Preference, fingerprint, load_preferences, load_split
 from rltk.data.tasks import HELDOUT, short_name
 from rltk.errors import UserError, suggestion
 from rltk.recipe.locate import expanded, near_file
@@ -41,33 +42,46 @@ class Reading(NamedTuple):
     root: str | None
     """Folder that holds data sets under their hub ids, in place of the hub."""
     data_dir: str | None
+    sampled: Path | None = None
+    """The held-out pairs of a run on problems."""
 
 
 def load_pair_tasks(names: Sequence[str], reading: Reading) -> list[PairTask]:
-    """The first `limit` pairs of each task; all that can be mistyped is refused before anything is read."""
-    resolved = [(name, sources_of(name, reading)) for name in names]
-    tasks = [load_task(name, sources, reading.limit) for name, sources in resolved]
+    """The first `limit` pairs of each task."""
+    tasks = [load_task(name, reading) for name in names]
     for task in tasks:
         if sum(other.name == task.name for other in tasks) > 1:
             raise UserError(f"two tasks would both be reported as {task.name}; evaluate on one of them.")
     return tasks
 
 
-def load_task(name: str, sources: Sequence[PreferenceSource], limit: int | None) -> PairTask:
+def load_task(name: str, reading: Reading) -> PairTask:
     """Sources take turns, so that the first pairs are of all of them; the folder of each is the pairs' subset."""
+    if name == HELDOUT:
+        return load_heldout(reading)
+    sources = sources_of(name, reading)
     loaded = [load_preferences(source) for source in sources]
     columns = [found.pairs for found in loaded]
     if len(sources) > 1:
         named = zip(sources, loaded, strict=True)
         columns = [[pair._replace(subset=source.data_dir) for pair in found.pairs] for source, found in named]
     pairs = [pair for turn in zip_longest(*columns) for pair in turn if pair is not None]
-    shown = task_name(name, sources[0])
-    return PairTask(shown, str(sources[0].path), pairs[:limit], tuple(found.report.text for found in loaded))
+    shown = name if name in PREFERENCE_TASKS else short_name(sources[0].path)
+    return PairTask(shown, sources[0].path, pairs[: reading.limit], tuple(found.report.text for found in loaded))
+
+
+def load_heldout(reading: Reading) -> PairTask:
+    """The pairs that the run held out; of problems those that were sampled when it was trained."""
+    data = reading.data
+    assert data is not None
+    if data.kind == "preferences":
+        loaded = load_split(data.model_copy(update={"path": rooted(data.path, reading.root)}), reading.split)
+    else:
+        loaded = load_preferences(PreferenceSource(str(reading.sampled)))
+    return PairTask(short_name(data.path), data.path, loaded.pairs[: reading.limit], (loaded.report.text,))
 
 
 def sources_of(name: str, reading: Reading) -> list[PreferenceSource]:
-    if name == HELDOUT:
-        return heldout_sources(reading)
     if name == "dialogues":
         return [PreferenceSource(EMBEDDED, split=reading.split)]
     if name == "hh-rlhf" or is_hh(name):
@@ -86,26 +100,6 @@ def by_folder(source: PreferenceSource) -> list[PreferenceSource]:
     """HH-RLHF's four folders, each a source of its own, unless one is named."""
     folders = HH_FOLDERS if source.data_dir is None else (source.data_dir,)
     return [replace(source, data_dir=folder) for folder in folders]
-
-
-def heldout_sources(reading: Reading) -> list[PreferenceSource]:
-    """The other split of the run's data, without the noise that was asked for in training."""
-    data = reading.data
-    assert data is not None
-    if data.kind != "preferences":
-        raise UserError(
-            f"the held-out pairs of a reward model for {data.path} were sampled when it was trained; name them, which "
-            "are in items/ of its run, with --task."
-        )
-    if data.is_embedded:
-        return [PreferenceSource(data.path, split=reading.split)]
-    if os.path.isfile(expanded(data.path)):
-        raise UserError(f"{data.path} is one file, so nothing in it is held out; name other pairs with --task.")
-    split = data.test if reading.split == "test" else reading.split
-    path = rooted(data.path, reading.root)
-    config = data.config if isinstance(data.config, str) else None
-    source = with_columns(PreferenceSource(path, split=split, config=config, data_dir=data.data_dir), data)
-    return by_folder(source) if data.path == HH or is_hh(path) else [source]
 
 
 def with_columns(source: PreferenceSource, data: Data) -> PreferenceSource:
@@ -128,10 +122,3 @@ def rooted(path: str, root: str | None) -> str:
 def is_hh(name: str) -> bool:
     """Whether a folder holds HH-RLHF, in its own four folders."""
     return all((expanded(name) / folder).is_dir() for folder in HH_FOLDERS)
-
-
-def task_name(name: str, source: PreferenceSource) -> str:
-    """`hh-rlhf` for the task, `helpful-base` behind it for a folder of it alone; `mine` for data/mine.jsonl."""
-    if name == HELDOUT and source.path == EMBEDDED:
-        return "dialogues"
-    return name if name in PREFERENCE_TASKS else short_name(source.path)
