@@ -1,6 +1,7 @@
 """What a session does for SFT and DPO: examples in, TRL's steps, and a score before and after."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +77,17 @@ class OfflineWork:
     def train(self, progress: Progress, desk: Desk) -> None:
         if progress.step == self.recipe.optim.steps:
             return
-        is_sft, reader = isinstance(self.recipe.algo, SFT), self.inputs.reader
         if self.ranking is not None:
             self.ranking.prepare(desk)
-        course = make_course(self.recipe, self.examples(desk), reader.lesson if is_sft else reader.pair)
-        stage = Stage(
-            self.recipe,
-            self.parts.model,
-            self.parts.optimizer,
-            course,
-            progress,
-            desk,
-            lambda step: self.curve(step, desk),
-        )
-        (train_sft if is_sft else train_dpo)(stage, self.inputs.tokenizer)
+        train = train_sft if isinstance(self.recipe.algo, SFT) else train_dpo
+        train(self.stage(progress, desk), self.inputs.tokenizer)
+
+    def stage(self, progress: Progress, desk: Desk) -> Stage:
+        reader, parts = self.inputs.reader, self.parts
+        read = reader.lesson if isinstance(self.recipe.algo, SFT) else reader.pair
+        course = make_course(self.recipe, self.examples(desk), read)
+        heldout_accuracy = partial(self.curve, desk=desk)
+        return Stage(self.recipe, parts.model, parts.optimizer, course, progress, desk, heldout_accuracy)
 
     def examples(self, desk: Desk) -> Sequence[Demonstration | Preference]:
         """What is learned from; the policy's own pairs are sampled here, once."""
