@@ -175,6 +175,27 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "target", metavar="RUN", type=named, help="a run that trained a reward model, or a folder of one"
+    )
+    parser.add_argument(
+        "--host", metavar="ADDRESS", default="127.0.0.1", help="any but this machine's own needs a token"
+    )
+    parser.add_argument("--port", metavar="N", type=whole(0), default=8100, help="0 for any free one; default: 8100")
+    token = "clients must send what this file holds: Authorization: Bearer ..."
+    parser.add_argument("--token-file", metavar="FILE", type=named, help=token)
+    parser.add_argument("--base", metavar="MODEL", type=named, help="base of an adapter, if not the one it names")
+    parser.add_argument(
+        "--device", metavar="NAME", type=named, help="such as cuda:1; default: a GPU where there is one"
+    )
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="default: float32")
+    length = "tokens of a conversation that are read, the last ones; default: the model's context"
+    parser.add_argument("--max-length", metavar="N", type=whole(1), help=length)
+    batch = "rows times longest row of a batch; default: 16384"
+    parser.add_argument("--batch-tokens", metavar="N", type=whole(1), default=16_384, help=batch)
+
+
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     add_json(parser)
@@ -235,6 +256,12 @@ def audit(args: argparse.Namespace) -> int | None:
     return audit(args)
 
 
+def serve_reward(args: argparse.Namespace) -> int | None:
+    from rltk.commands.serve_reward import serve_reward
+
+    return serve_reward(args)
+
+
 def check(args: argparse.Namespace) -> int | None:
     from rltk.commands.check import check
 
@@ -254,11 +281,12 @@ def schema(args: argparse.Namespace) -> int | None:
 
 
 COMMANDS = {
-    "train": Command("train a policy as a recipe says", train_arguments, train),
-    "eval": Command("measure the accuracy of a run or a model", evaluate_arguments, evaluate),
+    "train": Command("train a policy or a reward model as a recipe says", train_arguments, train),
+    "eval": Command("measure a policy or a reward model, alone or against another", evaluate_arguments, evaluate),
     "audit": Command(
         "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
     ),
+    "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
     "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),

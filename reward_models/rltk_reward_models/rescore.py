@@ -17,7 +17,7 @@ TOLERANCE = 1e-5
 """Of a score, absolute up to 1 and relative beyond."""
 
 
-def rescore(folder: Path, conversations: Sequence[Conversation], *, base: str | None, device: str) -> list[float]:
+def rescore(folder: str | Path, conversations: Sequence[Conversation], *, base: str | None, device: str) -> list[float]:
     """Scores from a fresh process; ValueError with its words if it cannot give them."""
     command = [sys.executable, "-m", "rltk_reward_models.rescore", str(folder), "--device", device]
     done = subprocess.run(

@@ -85,18 +85,13 @@ class RewardWork:
     def train(self, progress: Progress, desk: Desk) -> None:
         if progress.step == self.recipe.optim.steps:
             return
+        train_reward_model(self.stage(progress, desk), self.inputs.tokenizer)
+
+    def stage(self, progress: Progress, desk: Desk) -> Stage:
         task = self.task(desk)
         course = make_course(self.recipe, self.training, self.contest)
-        stage = Stage(
-            self.recipe,
-            self.model,
-            self.optimizer,
-            course,
-            progress,
-            desk,
-            lambda step: self.accuracy(task, step, desk),
-        )
-        train_reward_model(stage, self.inputs.tokenizer)
+        parts = (self.recipe, self.model, self.optimizer, course, progress, desk)
+        return Stage(*parts, lambda step: self.accuracy(task, step, desk))
 
     def contest(self, pair: Preference) -> Contest:
         has_margins = self.recipe.data.margin is not None

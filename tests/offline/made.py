@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 
+from rltk.commands.train import begin
+from rltk.offline.reward_session import RewardWork
 from rltk.offline.session import OfflineWork
 from rltk.offline.steps import Stage
 from rltk.recipe.load import load_recipe
@@ -41,7 +43,9 @@ def preferences(path: Path, count: int = 20, *, first: int = 0) -> Path:
 def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", **sections: Any) -> Path:
     """A recipe file beside its data: `problems` or `preferences`, by default what suits the algorithm."""
     folder.mkdir(parents=True, exist_ok=True)
-    is_problems = (data or {"sft": "problems", "dpo": "preferences"}[algorithm]) == "problems"
+    is_problems = (
+        data or {"sft": "problems", "dpo": "preferences", "reward_model": "preferences"}[algorithm]
+    ) == "problems"
     base: dict[str, Any] = {
         "name": "t",
         "model": {"path": str(model), "dtype": "float32"},
@@ -67,7 +71,7 @@ def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", **se
 
 
 class Started(NamedTuple):
-    work: OfflineWork
+    work: OfflineWork | RewardWork
     desk: Desk
     stage: Stage
 
@@ -75,7 +79,8 @@ class Started(NamedTuple):
 def start(recipe: Path, folder: Path) -> Started:
     """A run right before its first step."""
     plan = Plan(load_recipe(str(recipe)).recipe, folder, False, None, ())
-    work, watch = OfflineWork(plan), Watch(steps=plan.recipe.optim.steps, is_quiet=True)
+    work, watch = begin(plan), Watch(steps=plan.recipe.optim.steps, is_quiet=True)
     work.assemble(torch.device("cpu"))
+    assert isinstance(work, (OfflineWork, RewardWork))
     desk = Desk(RunFolder(folder), watch, Trackers((), folder, "t", {}), Stop(watch.say))
     return Started(work, desk, work.stage(Progress(0, 0), desk))
