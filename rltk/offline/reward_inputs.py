@@ -6,11 +6,11 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from rltk.data import preferences, problems
 from rltk.data.preferences import load_split
-from rltk.data.problems import Problem
+from rltk.data.problems import Problem, load_problems
 from rltk.data.tasks import short_name
 from rltk.evaluation.pairs.tasks import PairTask
 from rltk.models.load import context_length, load_config, load_tokenizer
-from rltk.offline.inputs import Training, load_fitting_tasks, load_training
+from rltk.offline.inputs import Training, askable, load_training
 from rltk.offline.rows import Reader
 from rltk.recipe.schema import Recipe
 from rltk.run.manifest import Read, Source
@@ -38,7 +38,9 @@ def load_reward_inputs(recipe: Recipe) -> RewardInputs:
         heldout = load_heldout_task(recipe)
         source = Source(recipe.data.path, preferences.fingerprint(heldout.pairs))
     else:
-        asked = load_fitting_tasks(recipe, tokenizer, context)[0].problems
+        asked, _ = askable(
+            recipe, load_problems(recipe.data, recipe.eval.split)[: recipe.eval.limit], tokenizer, context
+        )
         source = Source(recipe.data.path, problems.fingerprint(asked))
     read = Read(Source(recipe.data.path, training.hash), {short_name(recipe.data.path): source}, training.left_out)
     return RewardInputs(tokenizer, config, reader, training, heldout, asked, read)

@@ -10,6 +10,7 @@ from torch import nn
 
 from rltk.data.preferences import Preference
 from rltk.data.tasks import short_name
+from rltk.errors import UserError
 from rltk.evaluation.pairs.rows import summarize_pairs
 from rltk.evaluation.pairs.tasks import PairTask
 from rltk.models.reward import load_reward_weights
@@ -109,6 +110,10 @@ class RewardWork:
             device = next(self.model.parameters()).device
             training, heldout = sampled_pairs(self.recipe, self.inputs, device, desk)
             self.training = [pair for pair in training if self.inputs.reader.misfit(pair) is None]
+            if not self.training:
+                raise UserError(f"all {len(training)} pairs that were sampled are too long; raise algo.max_length.")
+            if len(self.training) < len(training):
+                desk.watch.say(f"left out of training: {len(training) - len(self.training)} sampled pairs, too long")
             self.heldout = PairTask(short_name(self.recipe.data.path), self.recipe.data.path, list(heldout), ())
         return self.heldout
 

@@ -461,6 +461,9 @@ def unused_keys(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield from ((f"rollout.{key}", what) for key in Rollout.model_fields)
         yield from ((f"eval.{key}", what) for key in ("tasks", "samples", "k", "temperature"))
         yield from ((f"algo.{key}", what) for key in ("samples", "pairs") if isinstance(algo, Paired))
+    elif isinstance(algo, RewardModel):
+        what = "algo.type reward_model, which is scored on pairs of the data that it holds out"
+        yield from ((f"eval.{key}", what) for key in ("tasks", "samples", "k", "temperature"))
     elif isinstance(algo, SFT):
         what = "algo.type sft, which samples for evaluations alone"
         yield from ((f"rollout.{key}", what) for key in SAMPLING_KEYS)

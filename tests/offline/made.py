@@ -56,12 +56,14 @@ def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", **se
         "tune": LORA,
         "optim": {"steps": 4, "lr": 0.01},
         "eval": {"tasks": [str(runs.problems(folder / "test.jsonl", 6, first=1000))], "samples": 0}
-        if is_problems
+        if is_problems and algorithm != "reward_model"
         else {"split": "validation"},
         "run": {"dir": str(folder / "runs"), "checkpoint_every": 2},
     }
     if is_problems:
         base["rollout"] = {"max_new_tokens": 6}
+    if algorithm == "reward_model":
+        base["data"]["validation"] = 6
     for name, value in sections.items():
         is_overlay = isinstance(value, dict) and name != "tune"
         base[name] = {**base.get(name, {}), **value} if is_overlay else value

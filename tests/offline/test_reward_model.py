@@ -24,8 +24,8 @@ from tests.forks import Forks
 from tests.offline.made import FULL, LORA, TUNES, Started, start, write_recipe
 
 
-def started(folder: Path, model: Path, **sections: Any) -> Started:
-    return start(write_recipe(folder, model, "reward_model", **sections), folder / "run")
+def started(folder: Path, policy: Path, **sections: Any) -> Started:
+    return start(write_recipe(folder, policy, "reward_model", **sections), folder / "run")
 
 
 def first_batch(begun: Started, folder: Path) -> tuple[Any, Any]:
