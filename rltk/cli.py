@@ -116,13 +116,11 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     judge = "score both policies' completions with this reward model, and report how often RUN_OR_MODEL's wins"
     parser.add_argument("--judge", metavar="REWARD_MODEL", type=named, help=judge)
     add_task_arguments(parser)
-    parser.add_argument("--samples", metavar="N", type=whole(0), help="sampled completions a problem")
+    part = "read only this folder of a data set of preferences, such as helpful-base of hh-rlhf"
+    parser.add_argument("--data-dir", metavar="NAME", type=named, help=part)
+    add_sampling_arguments(parser, fewest=0)
     draws = "pass@k and maj@k for these k, of the samples"
     parser.add_argument("--k", metavar="K", nargs="+", type=whole(1), help=draws)
-    parser.add_argument("--temperature", metavar="X", type=positive, help="softmax temperature of the samples")
-    parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which a completion is cut off")
-    parser.add_argument("--batch", metavar="N", type=whole(1), help="completions at once")
-    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the samples")
     parser.add_argument("--out", metavar="DIR", type=named, help="write settings, items and scores to this folder")
     parser.add_argument("--resume", action="store_true", help="go on with the evaluation that --out holds")
     by = "show accuracy by these too, however many there are"
@@ -130,7 +128,30 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def add_task_arguments(parser: argparse.ArgumentParser) -> None:
+def sample_arguments(parser: argparse.ArgumentParser) -> None:
+    target = "the folder of a run, an adapter or a model, or a hub id"
+    parser.add_argument("target", metavar="RUN_OR_MODEL", type=named, help=target)
+    add_task_arguments(parser, splits=("train", "validation", "test"))
+    add_sampling_arguments(parser, fewest=1)
+    parser.add_argument("--out", metavar="FILE.jsonl", type=named, required=True, help="where the completions go")
+    pairs = "write pairs of a correct and an incorrect completion, for DPO and reward models, in their place"
+    parser.add_argument("--pairs", action="store_true", help=pairs)
+    most = "pairs a problem at most, with --pairs; default: 4"
+    parser.add_argument("--per-problem", metavar="N", type=whole(1), default=4, help=most)
+    parser.add_argument("--resume", action="store_true", help="go on with the sampling that --out names")
+    parser.set_defaults(samples=8, split="train", limit="all")
+    add_json(parser)
+
+
+def add_sampling_arguments(parser: argparse.ArgumentParser, *, fewest: int) -> None:
+    parser.add_argument("--samples", metavar="N", type=whole(fewest), help="sampled completions a problem")
+    parser.add_argument("--temperature", metavar="X", type=positive, help="softmax temperature of the samples")
+    parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which a completion is cut off")
+    parser.add_argument("--batch", metavar="N", type=whole(1), help="completions at once")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the samples")
+
+
+def add_task_arguments(parser: argparse.ArgumentParser, splits: Sequence[str] = ("test", "validation")) -> None:
     tasks = (
         "gsm8k, math, math500, word-problems, equations; for reward models and judges hh-rlhf, dialogues; heldout (the "
         "run's data), a file or a folder; repeatable"
@@ -140,13 +161,11 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", metavar="NAME", type=named, help=prompt)
     root = "folder that holds data sets under their hub ids, such as openai/gsm8k, in place of the hub"
     parser.add_argument("--data-root", metavar="DIR", type=named, help=root)
-    part = "read only this folder of a data set of preferences, such as helpful-base of hh-rlhf"
-    parser.add_argument("--data-dir", metavar="NAME", type=named, help=part)
     for key in ("question", "answer"):
         parser.add_argument(f"--{key}", metavar="COLUMN", type=named, help=f"{key} column of a task given by path")
     kind = "answers of a task given by path: numbers, or mathematics in LaTeX"
     parser.add_argument("--kind", choices=("number", "math"), help=kind)
-    parser.add_argument("--split", choices=("test", "validation"), help="which problems of the task")
+    parser.add_argument("--split", choices=splits, help="which problems of the task")
     parser.add_argument("--limit", metavar="N", type=limit, help="problems a task, or all")
 
 
@@ -250,6 +269,12 @@ def evaluate(args: argparse.Namespace) -> int | None:
     return evaluate(args)
 
 
+def sample(args: argparse.Namespace) -> int | None:
+    from rltk.commands.sample import sample
+
+    return sample(args)
+
+
 def audit(args: argparse.Namespace) -> int | None:
     from rltk.commands.audit import audit
 
@@ -283,6 +308,7 @@ def schema(args: argparse.Namespace) -> int | None:
 COMMANDS = {
     "train": Command("train a policy or a reward model as a recipe says", train_arguments, train),
     "eval": Command("measure a policy or a reward model, alone or against another", evaluate_arguments, evaluate),
+    "sample": Command("write a policy's own completions, graded, or pairs of them", sample_arguments, sample),
     "audit": Command(
         "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
     ),

@@ -4,9 +4,9 @@ The reference is the starting policy: with LoRA the model with its adapter off; 
 gives the replies, computed once, before the first step, so that no second model is in memory.
 """
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from datasets import Dataset
@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 
 from rltk.offline.arguments import shared
-from rltk.offline.steps import Stage, run_steps
+from rltk.offline.steps import Stage, lent, run_steps
 from rltk.recipe.schema import DPO
 from rltk.run.atomic import place_beside
 from rltk.run.folder import Metrics
@@ -55,7 +55,7 @@ class PairTrainer(DPOTrainer):
 
 
 def train_dpo(stage: Stage, tokenizer: PreTrainedTokenizerBase) -> None:
-    with TemporaryDirectory() as folder:
+    with lent(stage.model) as folder:
         run_steps(dpo_trainer(stage, tokenizer, folder), stage, named)
 
 
@@ -78,7 +78,7 @@ def dpo_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -
             disable_dropout=False,  # the base has none, and that of the adapter is what tune.dropout asks for
         ),
         train_dataset=with_reference(stage.course.dataset, kept),
-        processing_class=tokenizer,
+        processing_class=copy.deepcopy(tokenizer),  # it is given a padding token where it has none
         optimizers=(stage.optimizer, stage.scheduler()),
     )
     if isinstance(stage.model, PeftModel):

@@ -6,6 +6,7 @@ They are kept in the run folder as `pairs.jsonl`, which `rltk train` reads as da
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
@@ -34,15 +35,20 @@ class Writer:
     context: int | None
 
 
-def own_pairs(
-    writer: Writer, problems: list[Problem], folder: Path, *, report: Callable[[int, int], None]
-) -> SampledPairs | list[Preference]:
-    """The pairs that the folder holds already, or new ones with the report on them."""
-    if (folder / FILE).exists():
-        return load_preferences(PreferenceSource(str(folder / FILE))).pairs
-    made = write_pairs(writer, problems, report)
-    write_jsonl(folder / FILE, [pair.to_json() for pair in made.pairs])
-    return made
+class OwnPairs(NamedTuple):
+    pairs: list[Preference]
+    report: PairReport | None
+    """None where an earlier process has sampled them."""
+
+
+def own_pairs(writer: Writer, problems: list[Problem], folder: Path, *, report: Callable[[int, int], None]) -> OwnPairs:
+    """The pairs in the folder, which are sampled if there are none; read from there either way, as a resume does."""
+    kept, found = folder / FILE, None
+    if not kept.exists():
+        made = write_pairs(writer, problems, report)
+        write_jsonl(kept, [pair.to_json() for pair in made.pairs])
+        found = made.report
+    return OwnPairs(load_preferences(PreferenceSource(str(kept))).pairs, found)
 
 
 def write_pairs(writer: Writer, problems: list[Problem], report: Callable[[int, int], None]) -> SampledPairs:

@@ -1,14 +1,14 @@
 """A reward model by TRL's `RewardTrainer`: the Bradley-Terry loss, with margins where there are some, and centring."""
 
+import copy
 from collections.abc import Sequence
-from tempfile import TemporaryDirectory
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 from trl import RewardConfig, RewardTrainer
 
 from rltk.offline.arguments import shared
-from rltk.offline.steps import Stage, run_steps
+from rltk.offline.steps import Stage, lent, run_steps
 from rltk.recipe.schema import RewardModel
 from rltk.run.folder import Metrics
 
@@ -34,7 +34,7 @@ class ContestTrainer(RewardTrainer):
 
 
 def train_reward_model(stage: Stage, tokenizer: PreTrainedTokenizerBase) -> None:
-    with TemporaryDirectory() as folder:
+    with lent(stage.model) as folder:
         run_steps(reward_trainer(stage, tokenizer, folder), stage, named)
 
 
@@ -54,7 +54,7 @@ def reward_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str
             disable_dropout=False,  # the base has none, and that of the adapter is what tune.dropout asks for
         ),
         train_dataset=stage.course.dataset,
-        processing_class=tokenizer,
+        processing_class=copy.deepcopy(tokenizer),
         optimizers=(stage.optimizer, stage.scheduler()),
     )
     trainer.order = stage.course.order(stage.progress.step)

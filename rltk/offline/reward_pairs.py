@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from rltk.data.pairs import SampledPairs
 from rltk.data.preference_rows import PreferenceSource
 from rltk.data.preferences import Preference, load_preferences
 from rltk.data.problems import Problem
@@ -43,7 +42,7 @@ def make(writer: Writer, problems: list[Problem], folder: Path, desk: Desk, what
         desk.watch.evaluating(what, done, total)
 
     made = own_pairs(writer, problems, folder, report=report)
-    if isinstance(made, SampledPairs):
+    if made.report is not None:
         desk.watch.say(f"{what}: {made.report.text}")
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from rltk.data.demonstrations import Demonstration
-from rltk.data.pairs import SampledPairs
 from rltk.data.preferences import Preference
 from rltk.models.save import save_model
 from rltk.offline.assemble import Assembled, assemble
@@ -99,10 +98,9 @@ class OfflineWork:
             desk.watch.evaluating("pairs", done, total)
 
         made = own_pairs(self.parts.writer, training.problems, desk.folder.path, report=report)
-        if isinstance(made, SampledPairs):
+        if made.report is not None:
             desk.watch.say(made.report.text)
-            return made.pairs
-        return made
+        return made.pairs
 
     def curve(self, step: int, desk: Desk) -> float:
         if self.ranking is not None:

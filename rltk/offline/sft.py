@@ -1,14 +1,14 @@
 """Supervised fine-tuning by TRL's `SFTTrainer`: the mean log-loss of the replies' tokens."""
 
+import copy
 from collections.abc import Sequence
-from tempfile import TemporaryDirectory
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from rltk.offline.arguments import shared
-from rltk.offline.steps import Stage, run_steps
+from rltk.offline.steps import Stage, lent, run_steps
 
 
 class LessonTrainer(SFTTrainer):
@@ -21,7 +21,7 @@ class LessonTrainer(SFTTrainer):
 
 
 def train_sft(stage: Stage, tokenizer: PreTrainedTokenizerBase) -> None:
-    with TemporaryDirectory() as folder:
+    with lent(stage.model) as folder:
         run_steps(sft_trainer(stage, tokenizer, folder), stage, lambda logs: {})
 
 
@@ -30,7 +30,7 @@ def sft_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -
         model=stage.model,  # pyright: ignore[reportArgumentType]  # a PreTrainedModel or a PeftModel
         args=SFTConfig(**shared(stage, folder), dataset_kwargs={"skip_prepare_dataset": True}),
         train_dataset=stage.course.dataset,
-        processing_class=tokenizer,
+        processing_class=copy.deepcopy(tokenizer),  # it is given a padding token where it has none
         optimizers=(stage.optimizer, stage.scheduler()),
     )
     trainer.order = stage.course.order(stage.progress.step)

@@ -6,8 +6,10 @@ from `rltk.run.checkpoint`.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
+from transformers.utils import logging
 
 from rltk.errors import UserError
 from rltk.offline.course import Course
@@ -25,6 +28,7 @@ from rltk.run.folder import Metrics
 from rltk.run.session import Desk
 from rltk.seeds import derive
 
+SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 GIVE_UP_AFTER = 3
 """Steps in a row whose gradient is not finite."""
 
@@ -70,6 +74,27 @@ def run_steps(trainer: Trainer, stage: Stage, named: Callable[[dict[str, float]]
         # The model's own forward pass again, as any process that loads it has it.
         trainer.accelerator.unwrap_model(stage.model, keep_fp32_wrapper=False)
         stage.model.eval()
+
+
+@contextmanager
+def lent(model: nn.Module) -> Iterator[str]:
+    """Within it TRL builds and runs a trainer on the model, in the folder that it wants, which is yielded.
+
+    Trainers write the tokenizer's special tokens into the model's configurations, and say so; a model that names more
+    tokens that end a text than its tokenizer knows, as chat models do, is given back as it was.
+    """
+    configs = [model.config.get_text_config(), model.generation_config]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+    before = [{key: getattr(config, key) for key in SPECIAL_TOKENS if hasattr(config, key)} for config in configs]
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with TemporaryDirectory() as folder:
+            yield folder
+    finally:
+        logging.set_verbosity(verbosity)
+        for config, tokens in zip(configs, before, strict=True):
+            for key, token in tokens.items():
+                setattr(config, key, token)
 
 
 class Steps(TrainerCallback):

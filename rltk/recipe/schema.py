@@ -459,7 +459,7 @@ def unused_keys(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if is_preferences:
         what = f"algo.type {algo.type} on preferences"
         yield from ((f"rollout.{key}", what) for key in Rollout.model_fields)
-        yield from ((f"eval.{key}", what) for key in ("tasks", "samples", "k", "temperature"))
+        yield from ((f"eval.{key}", what) for key in ("tasks", "data_root", "samples", "k", "temperature", "batch"))
         yield from ((f"algo.{key}", what) for key in ("samples", "pairs") if isinstance(algo, Paired))
     elif isinstance(algo, RewardModel):
         what = "algo.type reward_model, which is scored on pairs of the data that it holds out"
