@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from rltk.data.preference_rows import PreferenceSource, Sides, read_margin, read_sides, read_source
+from rltk.data.preference_rows import PreferenceSource, Sides, read_margin, read_sides, read_source, read_subset
 from rltk.data.problems import hold_out
 from rltk.data.transcripts import Message, Messages, common_turns, join_repeated
 from rltk.embedded.dialogues import DialoguePair, dialogues
@@ -33,13 +33,16 @@ class Preference(NamedTuple):
     rejected: str
     margin: float | None = None
     """How much better the chosen reply is, where the source says so."""
+    subset: str | None = None
+    """Part of the source that accuracy is broken down by, as RewardBench names them."""
 
     def to_json(self) -> dict[str, Any]:
         """A row that `load_preferences` and TRL's trainers read; the replies are messages, as the prompt is."""
         chosen, rejected = ([Message("assistant", reply)._asdict()] for reply in (self.chosen, self.rejected))
         prompt = [message._asdict() for message in self.prompt]
+        optional = {"margin": self.margin, "subset": self.subset}
         row = {"id": self.id, "prompt": prompt, "chosen": chosen, "rejected": rejected}
-        return row if self.margin is None else row | {"margin": self.margin}
+        return row | {key: value for key, value in optional.items() if value is not None}
 
 
 class Kind(NamedTuple):
@@ -110,10 +113,11 @@ def load_preferences(source: PreferenceSource) -> LoadedPreferences:
     if source.noise:
         raise UserError(f"noise = {source.noise} is for {EMBEDDED} alone, and the preference data is {source.path}.")
     name = "/".join(part for part in (source.data_dir, source.split) if part)
-    rows = enumerate(read_source(source))
-    return collect(
-        source, [compare(f"{name}/{index}", read_sides(source, row), read_margin(source, row)) for index, row in rows]
-    )
+    compared = [
+        compare(f"{name}/{index}", read_sides(source, row), read_margin(source, row), read_subset(source, row))
+        for index, row in enumerate(read_source(source))
+    ]
+    return collect(source, compared)
 
 
 def preference_source(data: Data, split: str) -> PreferenceSource:
@@ -174,10 +178,11 @@ def collect(source: PreferenceSource, rows: Sequence[Compared]) -> LoadedPrefere
     return LoadedPreferences(used, PreferenceReport(str(source), len(rows), len(pairs), len(used), kinds))
 
 
-def compare(id: str, sides: Sides, margin: float | None = None) -> Compared:
+def compare(id: str, sides: Sides, margin: float | None = None, subset: str | None = None) -> Compared:
     chosen, rejected = join_repeated(sides.chosen), join_repeated(sides.rejected)
     is_pair = len(chosen) == len(rejected) == common_turns(chosen, rejected) + 1
-    pair = Preference(id, chosen[:-1], chosen[-1].content, rejected[-1].content, margin) if is_pair else None
+    replies = chosen[-1].content, rejected[-1].content
+    pair = Preference(id, chosen[:-1], *replies, margin, subset) if is_pair else None
     return Compared(id, pair, kinds_of(sides, chosen, rejected, is_pair))
 
 

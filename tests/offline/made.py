@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 
+from rltk.commands.train import begin
+from rltk.offline.reward_session import RewardWork
 from rltk.offline.session import OfflineWork
 from rltk.offline.steps import Stage
 from rltk.recipe.load import load_recipe
@@ -41,7 +43,9 @@ def preferences(path: Path, count: int = 20, *, first: int = 0) -> Path:
 def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", **sections: Any) -> Path:
     """A recipe file beside its data: `problems` or `preferences`, by default what suits the algorithm."""
     folder.mkdir(parents=True, exist_ok=True)
-    is_problems = (data or {"sft": "problems", "dpo": "preferences"}[algorithm]) == "problems"
+    is_problems = (
+        data or {"sft": "problems", "dpo": "preferences", "reward_model": "preferences"}[algorithm]
+    ) == "problems"
     base: dict[str, Any] = {
         "name": "t",
         "model": {"path": str(model), "dtype": "float32"},
@@ -52,12 +56,14 @@ def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", **se
         "tune": LORA,
         "optim": {"steps": 4, "lr": 0.01},
         "eval": {"tasks": [str(runs.problems(folder / "test.jsonl", 6, first=1000))], "samples": 0}
-        if is_problems
+        if is_problems and algorithm != "reward_model"
         else {"split": "validation"},
         "run": {"dir": str(folder / "runs"), "checkpoint_every": 2},
     }
     if is_problems:
         base["rollout"] = {"max_new_tokens": 6}
+    if algorithm == "reward_model":
+        base["data"]["validation"] = 6
     for name, value in sections.items():
         is_overlay = isinstance(value, dict) and name != "tune"
         base[name] = {**base.get(name, {}), **value} if is_overlay else value
@@ -67,7 +73,7 @@ def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", **se
 
 
 class Started(NamedTuple):
-    work: OfflineWork
+    work: OfflineWork | RewardWork
     desk: Desk
     stage: Stage
 
@@ -75,7 +81,8 @@ class Started(NamedTuple):
 def start(recipe: Path, folder: Path) -> Started:
     """A run right before its first step."""
     plan = Plan(load_recipe(str(recipe)).recipe, folder, False, None, ())
-    work, watch = OfflineWork(plan), Watch(steps=plan.recipe.optim.steps, is_quiet=True)
+    work, watch = begin(plan), Watch(steps=plan.recipe.optim.steps, is_quiet=True)
     work.assemble(torch.device("cpu"))
+    assert isinstance(work, (OfflineWork, RewardWork))
     desk = Desk(RunFolder(folder), watch, Trackers((), folder, "t", {}), Stop(watch.say))
     return Started(work, desk, work.stage(Progress(0, 0), desk))
