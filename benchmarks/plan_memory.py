@@ -29,7 +29,7 @@ from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.learner import Learner
 from rltk.plan.memory import Layout, plan_memory
 from rltk.plan.shape import shape_of
-from rltk.plan.workload import Lengths, workload_of
+from rltk.plan.workload import Assumed, workload_of
 from rltk.recipe.schema import LoRA, Recipe
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Sampling
@@ -104,7 +104,7 @@ def plan(point: Point) -> dict[str, Any]:
     shape = shape_of(config(point).to_dict())
     assert shape is not None
     chosen = recipe(point)
-    work = workload_of(chosen, Lengths(PROMPT, point.length))
+    work = workload_of(chosen, Assumed(PROMPT))
     memory = plan_memory(shape, chosen.tune, work, Layout(device=device().type))
     parts = {phase: getattr(memory, phase)._asdict() for phase in ("sampling", "training")}
     return {

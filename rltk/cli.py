@@ -165,6 +165,22 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def plan_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser)
+    parser.add_argument("--gpus", metavar="N", type=whole(1), help="GPUs that share the step; default: 1")
+    stage = "ZeRO stage: 1 spreads the optimizer's state over the GPUs, 2 the gradients too, 3 the weights too"
+    parser.add_argument("--zero", metavar="STAGE", type=int, choices=(0, 1, 2, 3), help=stage)
+    parser.add_argument("--offload", action="store_true", help="with --zero: what is spread lies in the host's memory")
+    where = "plan memory for this; default: what the recipe would run on here, GPUs with --profile none"
+    parser.add_argument("--on", choices=("cpu", "gpu"), help=where)
+    parser.add_argument("--prompt-tokens", metavar="N", type=whole(1), help="tokens of a prompt; default: 128")
+    completion = "tokens of a completion; default: the recipe's limit"
+    parser.add_argument("--completion-tokens", metavar="N", type=whole(1), help=completion)
+    parser.add_argument("--price", metavar="DOLLARS", type=positive, help="what a GPU costs an hour")
+    parser.add_argument("--measure", action="store_true", help="time a small part of the step on this machine, seconds")
+    add_json(parser)
+
+
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     add_json(parser)
@@ -225,6 +241,12 @@ def audit(args: argparse.Namespace) -> int | None:
     return audit(args)
 
 
+def plan(args: argparse.Namespace) -> int | None:
+    from rltk.commands.plan import plan
+
+    return plan(args)
+
+
 def check(args: argparse.Namespace) -> int | None:
     from rltk.commands.check import check
 
@@ -249,6 +271,7 @@ COMMANDS = {
     "audit": Command(
         "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
     ),
+    "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
     "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),

@@ -6,6 +6,7 @@ transformers' "Model training anatomy". Frozen matrices are held in bfloat16 whe
 """
 
 from dataclasses import dataclass
+from math import ceil
 from typing import NamedTuple
 
 from rltk.plan.activations import FLOAT, activations, logits_bytes
@@ -61,6 +62,11 @@ class Memory(NamedTuple):
     def peak(self) -> Parts:
         return max(self.sampling, self.training, key=lambda parts: parts.total)
 
+    @property
+    def phase(self) -> str:
+        """Where the peak is."""
+        return "sampling" if self.peak is self.sampling else "training"
+
     def to_json(self) -> dict[str, int]:
         """Each part at its own most; the total is that of the peak, so it may be less than their sum."""
         most = {name: max(getattr(self.sampling, name), getattr(self.training, name)) for name in Parts._fields}
@@ -75,9 +81,10 @@ def plan_memory(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> Mem
         held = 0.0
     gradients = FLOAT * trained / (layout.gpus if layout.zero >= 2 else 1)
     optimizer = 0.0 if layout.offload else 2 * FLOAT * trained / (layout.gpus if layout.zero >= 1 else 1)
+    # Gradients are those of the step before: they are overwritten, not freed.
     sampling = Parts(
         weights=held + rollout_copies(shape, tune, work, layout),
-        gradients=gradients,  # of the step before; they are overwritten, not freed
+        gradients=gradients,
         optimizer=optimizer,
         logits=work.at_once * shape.vocabulary * FLOAT * ARRAYS_DRAWN,
         kv_cache=cache_bytes(shape, work, layout),
@@ -145,6 +152,6 @@ def cache_bytes(shape: Shape, work: Workload, layout: Layout) -> float:
     columns = FIRST_COLUMNS
     while columns < work.lengths.completion:
         columns *= 2
-    prompts = -(-work.at_once // work.group)
+    prompts = ceil(work.at_once / work.group)
     growing = work.at_once * columns * a_token / shape.layers  # one layer's old beside its new
     return a_token * (prompts * work.lengths.prompt + work.at_once * columns) + growing
