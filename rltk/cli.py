@@ -181,6 +181,20 @@ def plan_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def scaling_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="fit", choices=("fit",), help="fit laws to the results of finished runs")
+    rows = "a .jsonl, .json or .csv file of rows with arm, data, loss and perhaps size (of the model, say, or rank)"
+    parser.add_argument("results", metavar="RESULTS", type=named, help=rows)
+    reference = "the arm that the others are compared with; default: one called full"
+    parser.add_argument("--reference", metavar="ARM", type=named, help=reference)
+    residual = "what is fitted: losses (default), or their logarithms"
+    parser.add_argument("--residual", choices=("loss", "log_loss"), default="loss", help=residual)
+    parser.add_argument("--draws", metavar="N", type=whole(0), help="bootstrap fits for the intervals; default: 200")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the bootstrap")
+    parser.add_argument("--plot", metavar="FILE", type=named, help="draw losses and laws into this .svg, .png or .pdf")
+    add_json(parser)
+
+
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     add_json(parser)
@@ -247,6 +261,12 @@ def plan(args: argparse.Namespace) -> int | None:
     return plan(args)
 
 
+def scaling(args: argparse.Namespace) -> int | None:
+    from rltk.commands.scaling import scaling
+
+    return scaling(args)
+
+
 def check(args: argparse.Namespace) -> int | None:
     from rltk.commands.check import check
 
@@ -272,6 +292,7 @@ COMMANDS = {
         "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
     ),
     "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
+    "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
     "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),
