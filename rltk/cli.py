@@ -197,6 +197,8 @@ def scaling_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
+    data = "look at the data too: rows as training sees them, answers, lengths, repeats, chat template, room on the disk"
+    parser.add_argument("--data", action="store_true", help=data)
     add_json(parser)
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from rltk.errors import UserError
 from rltk.plan.advice import advice_for
 from rltk.plan.arms import Arm, Subject, arm_json, arms
-from rltk.plan.config import read_config
+from rltk.plan.config import find_shape
 from rltk.plan.learning_rate import warning
 from rltk.plan.memory import Layout
-from rltk.plan.shape import Shape, shape_of
 from rltk.plan.workload import Assumed, workload_of
 from rltk.recipe import load_recipe
 from rltk.recipe.accelerator import is_accelerator_visible
@@ -34,7 +33,7 @@ def plan(args: argparse.Namespace) -> None:
     work = workload_of(recipe, Assumed(args.prompt_tokens or ASSUMED_PROMPT, args.completion_tokens))
     where = args.on or default_device(loaded, args.profile)
     layout = Layout(args.gpus or 1, args.zero or 0, args.offload, "cpu" if where == "cpu" else "cuda")
-    subject = Subject(recipe, find_shape(recipe), work, layout, args.price)
+    subject = Subject(recipe, find_shape(recipe.model), work, layout, args.price)
     planned = list(arms(subject))
     measured = measure(subject) if args.measure else None
     warnings = list(filter(None, [rate_warning(recipe, planned[0]), context_warning(subject)]))
@@ -56,16 +55,6 @@ def refuse_without_effect(args: argparse.Namespace) -> None:
 def default_device(loaded: Loaded, profile: str) -> str:
     """Where the recipe would run here; a recipe taken as written is meant for GPUs."""
     return "gpu" if is_accelerator_visible() or (profile == NONE and loaded.profile is None) else "cpu"
-
-
-def find_shape(recipe: Recipe) -> Shape:
-    """From the config where its family is known, at once; from transformers' own build elsewhere, in seconds."""
-    shape = shape_of(read_config(recipe.model))
-    if shape is None:
-        from rltk.models.shapes import built_shape
-
-        return built_shape(recipe.model)
-    return shape
 
 
 def measure(subject: Subject) -> dict[str, StepSeconds]:

@@ -1,4 +1,4 @@
-"""A model's config.json as a dictionary, from a folder, rltk itself, the table of known models, or the hub."""
+"""A model's shape, and its config.json: from a folder, rltk itself, the table of known models, or the hub."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,21 @@ from typing import Any
 import rltk
 from rltk.errors import UserError
 from rltk.plan.known import KNOWN
+from rltk.plan.shape import Shape, shape_of
 from rltk.recipe.locate import expanded
 from rltk.recipe.schema import Model
 
 EMBEDDED_POLICY = Path(rltk.__file__).parent / "embedded" / "policy"
+
+
+def find_shape(model: Model) -> Shape:
+    """From the config where its family is known, at once; from transformers' own build elsewhere, in seconds."""
+    shape = shape_of(read_config(model))
+    if shape is None:
+        from rltk.models.shapes import built_shape
+
+        return built_shape(model)
+    return shape
 
 
 def read_config(model: Model) -> dict[str, Any]:

@@ -30,3 +30,19 @@ def of_rows(level: Literal["error", "warning", "note"], kind: str, what: str, id
     if not ids:
         return []
     return [Found(level, f"{len(ids):,} {what}", len(ids), tuple(ids[:EXAMPLES]), kind)]
+
+
+class Shown(NamedTuple):
+    """A row as training will see it."""
+
+    id: str
+    text: str
+    tokens: int
+    answer: str
+
+
+class Looked(NamedTuple):
+    rows: list[Shown]
+    found: list[Found]
+    lengths: list[int]
+    """Tokens of every prompt, or of the longer side of every pair."""
