@@ -91,7 +91,8 @@ def main() -> None:
     rows = [run(point, args.malloc) for point in chosen]
     worst = max(abs(row["ratio"] - 1) for row in rows)
     print(f"{len(rows)} configurations; the worst prediction is {worst:.1%} off, the bound is {BOUND:.0%}")
-    print(f"written to {write_result(args.name, {'bound': BOUND, 'malloc': args.malloc, 'worst': worst, 'rows': rows}, packages=())}")
+    found = {"bound": BOUND, "malloc": args.malloc, "worst": worst, "rows": rows}
+    print(f"written to {write_result(args.name, found, packages=())}")
 
 
 def run(point: Point, malloc: str) -> dict[str, Any]:
@@ -147,7 +148,9 @@ def measure(point: Point) -> dict[str, Any]:
 
 def step(point: Point, before: int = 0) -> dict[str, Any]:
     base, chosen = random_base(point), recipe(point)
-    can_pack = device().type == "cpu" and packs_faithfully(base)  # tried before the frozen weights shrink, as a run does
+    can_pack = device().type == "cpu" and packs_faithfully(
+        base
+    )  # tried before the frozen weights shrink, as a run does
     model = tuned(base, point)
     dtype = torch.bfloat16 if point.dtype == "bfloat16" else torch.float32
     sampler = NativeSampler(model, stops=NEVER, batch=point.prompts * point.group, dtype=dtype)

@@ -197,7 +197,9 @@ def scaling_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
-    data = "look at the data too: rows as training sees them, answers, lengths, repeats, chat template, room on the disk"
+    data = (
+        "look at the data too: rows as training sees them, answers, lengths, repeats, chat template, room on the disk"
+    )
     parser.add_argument("--data", action="store_true", help=data)
     add_json(parser)
 

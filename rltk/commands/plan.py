@@ -73,8 +73,10 @@ def context_warning(subject: Subject) -> str | None:
     limit, needed = subject.shape.context, subject.work.lengths.total
     if limit is None or needed <= limit:
         return None
-    return f"prompts of {subject.work.lengths.prompt} and completions of {subject.work.lengths.completion} tokens exceed "\
+    return (
+        f"prompts of {subject.work.lengths.prompt} and completions of {subject.work.lengths.completion} tokens exceed "
         f"the model's context of {limit}."
+    )
 
 
 def for_programs(

@@ -24,7 +24,9 @@ def preflight(loaded: Loaded, for_programs: dict[str, Any] | None) -> int:
     if for_programs is not None:
         print(json.dumps(for_programs | {"ok": is_ready, "data": as_json(looked)}, indent=2))
     else:
-        print("\n".join([f"recipe   {shown(loaded.source)}", *loaded.notes, *for_people(looked), "ok" * is_ready]).strip())
+        print(
+            "\n".join([f"recipe   {shown(loaded.source)}", *loaded.notes, *for_people(looked), "ok" * is_ready]).strip()
+        )
     return 0 if is_ready else NOT_READY
 
 

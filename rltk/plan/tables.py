@@ -107,8 +107,8 @@ def show_devices(own: Arm, subject: Subject) -> None:
     show(table)
     price = OFFERS if subject.dollars_an_hour is None else f"${subject.dollars_an_hour:g} an hour, as given"
     say(
-        f"assumed: training at {TRAINING_EFFICIENCY:.0%} of the stated FLOP/s, decoding at {SAMPLING_EFFICIENCY:.0%} of "
-        f"the stated bandwidth, all completions at their limit; prices: {price}"
+        f"assumed: training at {TRAINING_EFFICIENCY:.0%} of the stated FLOP/s, decoding at {SAMPLING_EFFICIENCY:.0%} "
+        f"of the stated bandwidth, all completions at their limit; prices: {price}"
     )
 
 

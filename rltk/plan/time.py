@@ -65,9 +65,7 @@ def step_seconds(shape: Shape, tune: Tune, work: Workload, device: Device, layou
     """On `layout.gpus` such GPUs, which share the sequences."""
     flops = step_flops(shape, tune, work, can_pack=layout.is_cpu)
     reached = device.flops * TRAINING_EFFICIENCY * layout.gpus
-    return StepSeconds(
-        sampling_seconds(shape, tune, work, device, layout), (flops.scoring + flops.training) / reached
-    )
+    return StepSeconds(sampling_seconds(shape, tune, work, device, layout), (flops.scoring + flops.training) / reached)
 
 
 def sampling_seconds(shape: Shape, tune: Tune, work: Workload, device: Device, layout: Layout) -> float:
@@ -78,6 +76,4 @@ def sampling_seconds(shape: Shape, tune: Tune, work: Workload, device: Device, l
     # The cache is half full on average.
     moved = rounds * work.lengths.completion * (weights + cache_bytes(shape, work, layout) / 2 / layout.gpus)
     computed = sampling_flops(shape, tune, work) / layout.gpus
-    return max(
-        moved / (device.bandwidth * SAMPLING_EFFICIENCY), computed / (device.flops * TRAINING_EFFICIENCY)
-    )
+    return max(moved / (device.bandwidth * SAMPLING_EFFICIENCY), computed / (device.flops * TRAINING_EFFICIENCY))

@@ -13,7 +13,7 @@ FLOAT = 4
 
 
 def bytes_of_run(recipe: Recipe, shape: Shape) -> int:
-    """Checkpoints hold trained weights and Adam's two moments in float32; a newer one is whole before one is deleted."""
+    """Checkpoints hold trained weights and Adam's moments in float32; a new one is whole before an old one goes."""
     trained = FLOAT * trainable_parameters(shape, recipe.tune)
     written = -(-recipe.optim.steps // recipe.run.checkpoint_every)
     return 3 * trained * min(recipe.run.keep + 1, written) + trained

@@ -21,7 +21,11 @@ class Found(NamedTuple):
         return self._asdict() | {"examples": list(self.examples)}
 
     def __str__(self) -> str:
-        named = f" ({', '.join(self.examples)}{', ...' if self.count > len(self.examples) else ''})" if self.examples else ""
+        named = (
+            f" ({', '.join(self.examples)}{', ...' if self.count > len(self.examples) else ''})"
+            if self.examples
+            else ""
+        )
         return f"{self.level:7}  {self.what}{named}"
 
 

@@ -21,9 +21,7 @@ GRADED = 500
 COMMA, NEGATIVE = re.compile(r"\d,\d"), re.compile(r"\s*\$?\s*-\s*\$?\s*\d")
 
 
-def look_at_problems(
-    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, context: int | None, *, most: int
-) -> Looked:
+def look_at_problems(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, context: int | None, *, most: int) -> Looked:
     """`most` rows are shown; all are read, rendered and counted."""
     problems = load_problems(recipe.data, "train")
     renderer, limit = PromptRenderer(tokenizer, recipe.data), recipe.rollout.max_new_tokens

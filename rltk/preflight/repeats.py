@@ -21,9 +21,13 @@ def repeats(train: Sequence[Text], test: Sequence[Text], *, what: str) -> list[F
     ]
     return [
         *of_rows("warning", "duplicate", f"training {what} repeat an earlier one to the letter", twice),
-        *of_rows("warning", "duplicate_but_space", f"training {what} repeat an earlier one but for white space", nearly),
+        *of_rows(
+            "warning", "duplicate_but_space", f"training {what} repeat an earlier one but for white space", nearly
+        ),
         *of_rows("warning", "leaked", f"test {what} are in the training data to the letter", leaked),
-        *of_rows("warning", "leaked_but_space", f"test {what} are in the training data but for white space", leaked_bare),
+        *of_rows(
+            "warning", "leaked_but_space", f"test {what} are in the training data but for white space", leaked_bare
+        ),
     ]
 
 

@@ -40,9 +40,7 @@ def of_question(tokenizer: PreTrainedTokenizerBase, opened: str, closed: str) ->
         yield Found("error", "the chat template begins with two beginning-of-text tokens", kind="template_begins_twice")
 
 
-def of_reply(
-    tokenizer: PreTrainedTokenizerBase, asked: list[dict[str, str]], stops: Sequence[int]
-) -> Iterator[Found]:
+def of_reply(tokenizer: PreTrainedTokenizerBase, asked: list[dict[str, str]], stops: Sequence[int]) -> Iterator[Found]:
     """What follows a reply is what a policy learned to end with."""
     try:
         whole = render(tokenizer, [*asked, {"role": "assistant", "content": REPLY}])
@@ -60,8 +58,8 @@ def of_reply(
         shown = ", ".join(map(repr, tokenizer.convert_ids_to_tokens(list(stops))))
         yield Found(
             "error",
-            f"the chat template ends a reply with {ending!r}, which holds none of the stop tokens {shown}: no completion "
-            "would end; correct eos_token_id in the model's generation_config.json",
+            f"the chat template ends a reply with {ending!r}, which holds none of the stop tokens {shown}: no "
+            "completion would end; correct eos_token_id in the model's generation_config.json",
             kind="template_never_stops",
         )
 

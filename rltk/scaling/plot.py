@@ -39,7 +39,11 @@ def draw_size(axes: Axes, size: float, arms: dict[str, list[ScalingRun]], analys
         if fit is not None:
             axes.plot(grid, [fit.law.predict(size, float(at)) for at in grid], "-", color=color, linewidth=1)
     for found in analysis.crossings:
-        if found.size == size and found.crossing.data == found.crossing.data and grid[0] <= found.crossing.data <= grid[-1]:
+        if (
+            found.size == size
+            and found.crossing.data == found.crossing.data
+            and grid[0] <= found.crossing.data <= grid[-1]
+        ):
             style = ":" if found.crossing.is_extrapolated else "--"
             axes.axvline(found.crossing.data, color="gray", linestyle=style, linewidth=1)
     axes.set(xscale="log", xlabel="fine-tuning data", ylabel="loss")

@@ -44,7 +44,9 @@ def parse(path: str, file: Path, text: str) -> list[tuple[str, Any]]:
             case ".csv":
                 return [(f"line {number}", row) for number, row in enumerate(csv.DictReader(text.splitlines()), 2)]
     except (json.JSONDecodeError, TypeError) as error:
-        raise UserError(f"{path} is not the JSON that its name promises ({error}); see `rltk scaling --help`.") from error
+        raise UserError(
+            f"{path} is not the JSON that its name promises ({error}); see `rltk scaling --help`."
+        ) from error
     raise UserError(f"{path}: results are read from .jsonl, .json and .csv files.")
 
 
@@ -74,7 +76,9 @@ def read_row(where: str, row: Any) -> ScalingRun | None:
         raise UserError(f"{where}: an object with arm, data and loss was expected.")
     if row.get("loss") in (None, "", "nan", "null"):
         return None
-    size, data, loss = numbers(where, [("size", row.get("size") or ONE_SIZE), *((k, row.get(k)) for k in ("data", "loss"))])
+    size, data, loss = numbers(
+        where, [("size", row.get("size") or ONE_SIZE), *((k, row.get(k)) for k in ("data", "loss"))]
+    )
     return ScalingRun(size, data, loss) if isfinite(loss) else None
 
 

@@ -93,7 +93,8 @@ def test_known_shapes_come_to_the_published_totals(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("targets", "rank", "billions"), [("mlp", 256, 0.49), ("attention", 256, 0.25), ("all-linear", 256, 0.70), ("mlp", 128, 0.24)]
+    ("targets", "rank", "billions"),
+    [("mlp", 256, 0.49), ("attention", 256, 0.25), ("all-linear", 256, 0.70), ("mlp", 128, 0.24)],
 )
 def test_the_published_table_holds_with_an_adapter_on_the_head(targets: Any, rank: int, billions: float) -> None:
     """Llama-3.1-8B in "LoRA Without Regret"; without the head the sums are 0.45, 0.22, 0.67 and 0.23."""
@@ -113,7 +114,7 @@ def test_the_heads_adapter_is_pefts() -> None:
 
 
 def test_counts_of_the_evidence() -> None:
-    """630,784 parameters a rank for Qwen3-0.6B; 1,769,472 and 851,968 a rank for the MLPs and attention of Llama-3.1-8B."""
+    """A rank has 630,784 in Qwen3-0.6B; 1,769,472 in the MLPs and 851,968 in the attention of Llama-3.1-8B."""
     assert adapter_parameters(known("Qwen/Qwen3-0.6B"), LoRA(rank=1)) == 630_784
     llama = known("meta-llama/Llama-3.1-8B")
     assert adapter_parameters(llama, LoRA(rank=1, targets="mlp")) == 1_769_472
@@ -123,7 +124,9 @@ def test_counts_of_the_evidence() -> None:
 
 def test_what_the_table_does_not_know_is_left_to_the_build() -> None:
     assert shape_of({**SMALL, "model_type": "mamba"}) is None
-    assert shape_of({key: value for key, value in SMALL.items() if key != "vocab_size"} | {"model_type": "llama"}) is None
+    assert (
+        shape_of({key: value for key, value in SMALL.items() if key != "vocab_size"} | {"model_type": "llama"}) is None
+    )
     dense_first = {**SMALL, **SMALL_EXPERTS, "model_type": "qwen3_moe", "mlp_only_layers": [0]}
     assert shape_of(dense_first) is None
     found = shape_of_model(built(dense_first))

@@ -9,15 +9,18 @@ from transformers import PreTrainedTokenizerBase
 
 from rltk.cli import main
 from rltk.errors import UserError
-from rltk.plan.shape import Shape
 from rltk.plan.config import find_shape
+from rltk.plan.shape import Shape
 from rltk.preflight import disk
 from rltk.preflight.found import Found, Looked
 from rltk.preflight.look import cheap, look_at_rows, refuse_unready
 from rltk.preflight.repeats import repeats
 from rltk.preflight.template import check_template
+from rltk.recipe.schema import Recipe
 from tests import tiny
 from tests.recipes import FULL, recipe
+
+GRPO = {"type": "grpo"}
 
 MATH_SUBJECTS = (
     "algebra",
@@ -134,7 +137,9 @@ def test_rows_are_shown_as_training_sees_them(tmp_path: Path, capsys: pytest.Cap
     assert {"comma", "negative", "left_out", "odd_level", "duplicate_but_space", "disk"} == set(kinds)
     assert all(kinds[kind]["count"] == 1 for kind in kinds if kind != "disk")
     tokens = tiny.tokenizer()
-    asked = tokens.apply_chat_template([{"role": "user", "content": rows[0]["question"]}], tokenize=False, add_generation_prompt=True)
+    asked = tokens.apply_chat_template(
+        [{"role": "user", "content": rows[0]["question"]}], tokenize=False, add_generation_prompt=True
+    )
     assert found["shown"][0]["text"] == asked
     assert found["shown"][0]["tokens"] == len(tokens.encode(str(asked), add_special_tokens=False))
     assert (found["shown"][0]["answer"], found["rows"]) == ("1007", 3)
@@ -143,15 +148,17 @@ def test_rows_are_shown_as_training_sees_them(tmp_path: Path, capsys: pytest.Cap
     assert "3 training rows of" in printed and printed.endswith("ok\n")
 
 
-def looked(**data: Any) -> Looked:
-    """At real rows, with the context of a real model."""
-    chosen = recipe(data={"levels": (1, 2, 3), "size": None, **data}, rollout={"max_new_tokens": 64}, eval={"tasks": ["gsm8k"]})
+def looked(algo: dict[str, Any], **data: Any) -> Looked:
+    """At real rows, with the tokenizer and the context of the embedded policy."""
+    chosen = Recipe.model_validate(
+        {"name": "real", "model": {"path": "embedded/policy"}, "data": data, "algo": algo, "tune": {"type": "lora"}}
+    )
     return look_at_rows(chosen, tiny.tokenizer())
 
 
 def test_gsm8k_has_commas_and_negatives(shared_data: Path) -> None:
     """79 and 3 of 7,473 training answers, as counted in the files."""
-    found = by_kind(looked(path=str(shared_data / "openai" / "gsm8k"), config="main").found)
+    found = by_kind(looked(GRPO, path=str(shared_data / "openai" / "gsm8k"), config="main").found)
     assert (found["comma"].count, found["negative"].count) == (79, 3)
     assert "unrewarded" not in found and "leaked" not in found
 
@@ -160,7 +167,7 @@ def test_gsm8k_has_commas_and_negatives(shared_data: Path) -> None:
 def test_math_has_two_leaked_problems_and_two_odd_levels(shared_data: Path, patient_checker: None) -> None:
     folder = str(shared_data / "EleutherAI" / "hendrycks_math")
     columns = {"question": "problem", "answer": "solution", "subject": "type", "kind": "math", "config": MATH_SUBJECTS}
-    found = by_kind(looked(path=folder, **columns).found)
+    found = by_kind(looked(GRPO, path=folder, **columns).found)
     assert (found["leaked_but_space"].count, found["odd_level"].count) == (2, 2)
     assert "leaked" not in found
 
@@ -168,15 +175,6 @@ def test_math_has_two_leaked_problems_and_two_odd_levels(shared_data: Path, pati
 @pytest.mark.slow
 def test_hh_has_equal_and_empty_pairs(shared_data: Path) -> None:
     """36 rows with equal sides and 11 with an empty reply, in the four official test files."""
-    chosen = recipe(
-        data={
-            "path": str(shared_data / "Anthropic" / "hh-rlhf"),
-            "kind": "preferences",
-            "train": "test",
-            "levels": (1, 2, 3),
-            "size": None,
-        },
-        algo={"type": "dpo", "prompts": 0},
-    )
-    found = by_kind(look_at_rows(chosen, tiny.tokenizer()).found)
+    folder = str(shared_data / "Anthropic" / "hh-rlhf")
+    found = by_kind(looked({"type": "dpo"}, path=folder, kind="preferences", train="test").found)
     assert (found["equal_sides"].count, found["empty_reply"].count) == (36, 11)

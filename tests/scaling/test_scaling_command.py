@@ -33,7 +33,10 @@ def written(path: Path, found: list[dict[str, Any]]) -> str:
 
 
 def test_planted_laws_and_their_crossing_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results, plot = written(tmp_path / "r.jsonl", [*rows(), {"arm": "lora", "size": 1, "data": 9, "loss": None}]), tmp_path / "p.svg"
+    results, plot = (
+        written(tmp_path / "r.jsonl", [*rows(), {"arm": "lora", "size": 1, "data": 9, "loss": None}]),
+        tmp_path / "p.svg",
+    )
     assert main(["scaling", "fit", results, "--json", "--draws", "5", "--plot", str(plot)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["failed_runs"], found["reference"]) == (1, "full")
