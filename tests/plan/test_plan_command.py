@@ -105,7 +105,8 @@ def test_the_table_names_every_arm_and_part(capsys: pytest.CaptureFixture[str]) 
 def test_offline_algorithms_are_planned_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """DPO's reference is a copy in full fine-tuning; nothing is sampled."""
     (tmp_path / "dpo.yaml").write_text(
-        "name: x\nmodel: {path: Qwen/Qwen3-0.6B}\ndata: {path: embedded/dialogues}\nalgo: {type: dpo}\ntune: {type: lora}\n"
+        "name: x\nmodel: {path: Qwen/Qwen3-0.6B}\ndata: {path: embedded/dialogues}\n"
+        "algo: {type: dpo}\ntune: {type: lora}\n"
     )
     assert main(["plan", str(tmp_path / "dpo.yaml"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
