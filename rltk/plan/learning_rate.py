@@ -7,20 +7,34 @@ to 20 for reward models (Sidahmed et al. 2024, arXiv 2403.10704), and one for GR
 
 from typing import NamedTuple
 
+from rltk.recipe.schema import Recipe
+
 LORA_OVER_FULL = 10.0
-LORA_ON_POLICY = 8e-5
+LORA = {"grpo": 8e-5, "rloo": 8e-5, "ppo": 8e-5, "reward_model": 1e-4, "dpo": 1e-5}
+"""LoRA's level at the reference size, by algorithm; it falls as 1 / hidden size. SFT has a fitted formula instead."""
 REFERENCE_HIDDEN_SIZE = 2048
+CRITIC_OVER_POLICY = 3.0
+"""A critic has to follow the policy, so it learns faster."""
 SHORT = 100
 """Steps up to which the best ratio was seen to be nearer to 15."""
 SFT_FULL = 5e-5
 SFT_POWERS = {"qwen": 0.0775, "llama": 0.781}
 """Of 2000 / hidden size, by the beginning of the model's type."""
+SMALLEST_FITTED = 1024
+"""Hidden size of the smallest models that the formula was fitted to; below it the prior falls as 1 / hidden size."""
 
 TINKER = "Tinker cookbook, hyperparam_utils: 5e-5 * 10 * (2000 / hidden)^{power} for LoRA, a tenth for FullFT"
 OWN_FORM = "; fitted to Qwen and Llama, and this model is neither, so Qwen's power is taken"
+SMALL = "; smaller than any that was fitted, so as 1 / hidden size from 1,024 on"
 ON_POLICY = (
     "Tinker cookbook's 8e-5 for GSM8K at hidden size 2048, falling as 1 / hidden (arXiv 2203.03466 table 3); published "
     "recipes spread from 1e-5 to 1e-4 for LoRA"
+)
+CRITIC = "3 times the policy's, between TRL's 1 and verl's 10 (OpenRLHF: 18); the policy's is "
+DPO = "Tinker cookbook's 1e-5 at beta 0.1, taken at hidden size 2048; TRL and the alignment handbook take 5e-6"
+REWARD_MODEL = (
+    "between DPO's and SFT's, at hidden size 2048, in want of a published level; swept ratios of LoRA to FullFT have a "
+    "median of 5 and reach from 0.2 to 20 (arXiv 2403.10704)"
 )
 
 
@@ -51,30 +65,23 @@ def prior(algo: str, tune: str, hidden_size: int, model_type: str = "") -> Prior
 
 
 def level_of(algo: str, hidden_size: int, model_type: str) -> Level:
+    if algo == "sft":
+        return Level(sft_lora(hidden_size, model_type), 4.0, 4.0, sft_source(hidden_size, model_type))
+    policy = LORA["ppo" if algo == "ppo_critic" else algo] * REFERENCE_HIDDEN_SIZE / hidden_size
     match algo:
-        case "grpo" | "rloo":
-            return Level(LORA_ON_POLICY * REFERENCE_HIDDEN_SIZE / hidden_size, 8.0, 5.0, ON_POLICY)
-        case "ppo":
-            return Level(LORA_ON_POLICY * REFERENCE_HIDDEN_SIZE / hidden_size, 8.0, 5.0, f"as GRPO: {ON_POLICY}")
         case "ppo_critic":
-            source = "as the policy's, in want of sweeps; PE-RLHF uses 1e-5 for both (arXiv 2403.10704)"
-            return Level(LORA_ON_POLICY * REFERENCE_HIDDEN_SIZE / hidden_size, 8.0, 10.0, source)
-        case "sft":
-            return Level(sft_lora(hidden_size, model_type), 4.0, 4.0, sft_source(model_type))
+            return Level(CRITIC_OVER_POLICY * policy, 3.0, 6.0, CRITIC + ON_POLICY)
         case "dpo":
-            source = "Tinker cookbook's 1e-5 at beta 0.1; TRL and the alignment handbook take 5e-6"
-            return Level(1e-5, 10.0, 10.0, source)
+            return Level(policy, 10.0, 10.0, DPO)
         case "reward_model":
-            source = (
-                "the SFT formula, halved as ratios swept for reward models have a median of 5 rather than 10 and "
-                "reach from 0.2 to 20 (arXiv 2403.10704)"
-            )
-            return Level(sft_lora(hidden_size, model_type) / 2, 25.0, 4.0, source)
-    raise AssertionError(f"no prior for {algo}")
+            return Level(policy, 25.0, 10.0, REWARD_MODEL)
+        case _:
+            return Level(policy, 8.0, 5.0, ON_POLICY)
 
 
 def sft_lora(hidden_size: int, model_type: str) -> float:
-    return SFT_FULL * LORA_OVER_FULL * (2000 / hidden_size) ** sft_power(model_type)
+    fitted = max(hidden_size, SMALLEST_FITTED)
+    return SFT_FULL * LORA_OVER_FULL * (2000 / fitted) ** sft_power(model_type) * fitted / hidden_size
 
 
 def sft_power(model_type: str) -> float:
@@ -82,13 +89,26 @@ def sft_power(model_type: str) -> float:
     return next(known, SFT_POWERS["qwen"])
 
 
-def sft_source(model_type: str) -> str:
+def sft_source(hidden_size: int, model_type: str) -> str:
     is_fitted = model_type.startswith(tuple(SFT_POWERS))
-    return TINKER.format(power=sft_power(model_type)) + ("" if is_fitted else OWN_FORM)
+    endings = ("" if is_fitted else OWN_FORM) + (SMALL if hidden_size < SMALLEST_FITTED else "")
+    return TINKER.format(power=sft_power(model_type)) + endings
+
+
+def peak_learning_rate(recipe: Recipe, hidden_size: int, model_type: str = "") -> float:
+    """What the recipe says, or the prior for its algorithm, its tuning and the model."""
+    if recipe.optim.lr != "auto":
+        return recipe.optim.lr
+    return prior(recipe.algo.type, recipe.tune.type, hidden_size, model_type).lr
+
+
+def value_learning_rate(tune: str, hidden_size: int) -> float:
+    """The prior for the critic of PPO; `tune` is `lora` or `full`."""
+    return prior("ppo_critic", tune, hidden_size).lr
 
 
 def on_policy_learning_rate(tune: str, hidden_size: int) -> float:
-    """The prior for GRPO and RLOO; `tune` is `lora` or `full`."""
+    """The prior for GRPO, RLOO and the policy of PPO; `tune` is `lora` or `full`."""
     return prior("grpo", tune, hidden_size).lr
 
 

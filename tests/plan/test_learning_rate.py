@@ -2,7 +2,14 @@
 
 import pytest
 
-from rltk.plan.learning_rate import on_policy_learning_rate, prior, warning
+from rltk.plan.learning_rate import (
+    on_policy_learning_rate,
+    peak_learning_rate,
+    prior,
+    value_learning_rate,
+    warning,
+)
+from tests.recipes import recipe
 
 ALGOS = ("grpo", "rloo", "ppo", "ppo_critic", "sft", "dpo", "reward_model")
 
@@ -49,6 +56,24 @@ def test_short_runs_of_lora_may_go_half_as_high_again() -> None:
     assert warning(1.4 * found.high, found, "lora", 101) is not None
 
 
+def test_small_models_fall_as_one_over_their_size() -> None:
+    """From the smallest that was fitted: a quarter of the width, four times the rate."""
+    assert prior("sft", "lora", 256, "qwen3").lr == pytest.approx(4 * prior("sft", "lora", 1024, "qwen3").lr)
+    assert "smaller than any" in prior("sft", "lora", 256, "qwen3").source
+
+
+def test_levels_of_the_others() -> None:
+    assert prior("dpo", "lora", 2048).lr == 1e-5
+    assert prior("dpo", "full", 1024).lr == pytest.approx(2e-6)
+    assert prior("reward_model", "lora", 4096).lr == pytest.approx(5e-5)
+    assert value_learning_rate("lora", 2048) == pytest.approx(3 * 8e-5)
+
+
+def test_what_the_recipe_says_goes_before_the_prior() -> None:
+    assert peak_learning_rate(recipe(optim={"lr": 3e-3}), 256) == 3e-3
+    assert peak_learning_rate(recipe(optim={"lr": "auto"}), 256) == on_policy_learning_rate("lora", 256)
+
+
 def test_an_unknown_algorithm_has_no_prior() -> None:
-    with pytest.raises(AssertionError, match="no prior for spin"):
+    with pytest.raises(KeyError, match="spin"):
         prior("spin", "lora", 1024)

@@ -112,7 +112,7 @@ def test_offline_algorithms_are_planned_too(capsys: pytest.CaptureFixture[str], 
     found = json.loads(capsys.readouterr().out)
     assert found["arms"][0]["peak_memory_bytes"]["kv_cache"] == 0
     assert "reference" in found["arms"][-1]["memory_by_role"]
-    assert found["arms"][0]["lr"] == 1e-5
+    assert found["arms"][0]["lr"] == pytest.approx(2e-5)
 
 
 @pytest.mark.parametrize(
