@@ -40,9 +40,7 @@ def layer_bytes(shape: Shape, tune: Tune, batch: MicroBatch, c: int) -> float:
     norms = shape.norms * shape.hidden * (FLOAT + trained_norm(tune))
     # The norms' outputs: cast for the products, or read by them as they are.
     inputs = 2 * shape.hidden * c
-    head_norms = (
-        (queries + keys) * (FLOAT + (0 if isinstance(tune, Full) is False else c)) if shape.has_head_norms else 0
-    )
+    head_norms = (queries + keys) * (FLOAT + (c if isinstance(tune, Full) else 0)) if shape.has_head_norms else 0
     mlp = 4 * shape.intermediate * c
     low = (
         sum(m.active * rank for m, rank in adapted(shape, tune)) * c / shape.layers if not isinstance(tune, Full) else 0

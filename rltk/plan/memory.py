@@ -10,7 +10,7 @@ from math import ceil
 from typing import NamedTuple
 
 from rltk.plan.activations import FLOAT, activations, logits_bytes
-from rltk.plan.count import adapter_parameters
+from rltk.plan.count import adapter_parameters, trainable_parameters
 from rltk.plan.shape import Shape
 from rltk.plan.workload import Tune, Workload
 from rltk.recipe.schema import Full
@@ -19,6 +19,10 @@ FIRST_COLUMNS = 32
 """`rltk.rollout.cache.FIRST_COLUMNS`; a test holds the two together."""
 SMALL_MATRIX = 2**20
 """`rltk.rollout.lean.SMALL`, likewise."""
+SIBLINGS = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
+"""Matrices that lean sampling joins where they are small."""
+ARRAYS_DRAWN = 4
+"""Arrays of the vocabulary's size that a token is drawn with: logits, log-probabilities, and two of what follows."""
 
 
 @dataclass(frozen=True)
@@ -73,37 +77,54 @@ class Memory(NamedTuple):
         return {name: round(value) for name, value in most.items()} | {"total": round(self.peak.total)}
 
 
+class State(NamedTuple):
+    """Bytes of what lasts from step to step, as it is spread over the GPUs."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+
+
 def plan_memory(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> Memory:
     roles = role_weights(shape, tune, work)
-    trained = shape.parameters if isinstance(tune, Full) else adapter_parameters(shape, tune)
-    held = sum(roles.values()) / (layout.gpus if layout.zero >= 3 else 1)
-    if layout.offload and layout.zero >= 3:
-        held = 0.0
-    gradients = FLOAT * trained / (layout.gpus if layout.zero >= 2 else 1)
-    optimizer = 0.0 if layout.offload else 2 * FLOAT * trained / (layout.gpus if layout.zero >= 1 else 1)
-    # Gradients are those of the step before: they are overwritten, not freed.
-    sampling = Parts(
-        weights=held + rollout_copies(shape, tune, work, layout),
-        gradients=gradients,
-        optimizer=optimizer,
+    state = lasting(shape, tune, sum(roles.values()), layout)
+    sampling = sampling_parts(shape, tune, work, layout, state) if work.is_sampled else Parts(weights=0.0)
+    return Memory(sampling, training_parts(shape, tune, work, layout, state), roles)
+
+
+def lasting(shape: Shape, tune: Tune, held: float, layout: Layout) -> State:
+    trained, gpus = FLOAT * trainable_parameters(shape, tune), layout.gpus
+    weights = held / gpus if layout.zero >= 3 else held
+    return State(
+        weights=0.0 if layout.offload and layout.zero >= 3 else weights,
+        gradients=trained / gpus if layout.zero >= 2 else trained,
+        optimizer=0.0 if layout.offload else 2 * trained / (gpus if layout.zero >= 1 else 1),
+    )
+
+
+def sampling_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, state: State) -> Parts:
+    """Gradients of the step before are still there: they are overwritten, not freed."""
+    return Parts(
+        weights=state.weights + rollout_copies(shape, tune, work, layout),
+        gradients=state.gradients,
+        optimizer=state.optimizer,
         logits=work.at_once * shape.vocabulary * FLOAT * ARRAYS_DRAWN,
         kv_cache=cache_bytes(shape, work, layout),
     )
+
+
+def training_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, state: State) -> Parts:
+    """What a layer's backward pass needs beside what is kept comes after the head's, so only the larger counts."""
     batch = work.micro_batch(shape.heads, can_pack=layout.is_cpu)
-    kept = activations(shape, tune, batch, work.number_size, checkpointing=work.has_checkpointing)
+    found = activations(shape, tune, batch, work.number_size, checkpointing=work.has_checkpointing)
     logits = logits_bytes(shape, batch.scored)
-    training = Parts(
-        weights=held + training_copies(shape, tune, work) + stale_copy(tune, trained),
-        gradients=gradients,
-        optimizer=optimizer,
-        activations=kept.kept + max(0.0, kept.working - logits),
+    return Parts(
+        weights=state.weights + training_copies(shape, tune, work) + stale_copies(shape, tune),
+        gradients=state.gradients,
+        optimizer=state.optimizer,
+        activations=found.kept + max(0.0, found.working - logits),
         logits=logits,
     )
-    return Memory(sampling, training, roles)
-
-
-ARRAYS_DRAWN = 4
-"""Arrays of the vocabulary's size that a token is drawn with: logits, log-probabilities, and two of what follows."""
 
 
 def role_weights(shape: Shape, tune: Tune, work: Workload) -> dict[str, float]:
@@ -117,9 +138,9 @@ def role_weights(shape: Shape, tune: Tune, work: Workload) -> dict[str, float]:
     return {"policy": float(base + FLOAT * adapter_parameters(shape, tune))}
 
 
-def stale_copy(tune: Tune, trained: int) -> float:
-    """The adapter before the step and before the last one, by which a stale sampler is recognized."""
-    return 0.0 if isinstance(tune, Full) else 2 * FLOAT * trained
+def stale_copies(shape: Shape, tune: Tune) -> float:
+    """The adapter before this step and before the last one, by which a stale sampler is recognized."""
+    return 0.0 if isinstance(tune, Full) else 2.0 * FLOAT * adapter_parameters(shape, tune)
 
 
 def training_copies(shape: Shape, tune: Tune, work: Workload) -> float:
@@ -140,9 +161,6 @@ def rollout_copies(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> 
         joined = [m for m in shape.matrices if m.name in SIBLINGS and m.size <= SMALL_MATRIX]
         copies += work.number_size * sum(m.size * m.count for m in joined)
     return copies
-
-
-SIBLINGS = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
 
 
 def cache_bytes(shape: Shape, work: Workload, layout: Layout) -> float:

@@ -1,19 +1,24 @@
 """The bytes that tensors of a training step take, counted as PyTorch makes them, against what the shape predicts."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from rltk.models import scoring
 from rltk.models.adapters import add_lora, shrink_frozen
 from rltk.models.scoring import packs_faithfully
+from rltk.onpolicy import learner
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.learner import Learner, Tally
-from rltk.plan.memory import Layout, Memory, plan_memory, training_copies
+from rltk.plan import activations, memory, workload
+from rltk.plan.memory import FLOAT, Layout, Memory, plan_memory, training_copies
 from rltk.plan.shape import Shape, shape_of
 from rltk.plan.workload import Assumed, Workload, workload_of
 from rltk.recipe.schema import LoRA, Recipe
+from rltk.rollout import cache, lean
 from rltk.rollout.sampler import Rollout
 from tests import tiny
 from tests.onpolicy.test_costs import Allocated
@@ -82,3 +87,26 @@ def test_training_takes_what_is_predicted(arm: str, checkpointing: bool, dtype: 
     predicted = found.gradients + found.activations + found.logits + training_copies(shape, made.tune, work)
     measured = trained(made, can_pack)
     assert predicted == pytest.approx(measured, rel=0.15), f"{predicted / measured:.2f}"
+
+
+def test_numbers_that_stand_where_torch_is_imported_are_the_plans_too() -> None:
+    assert workload.MOST_PACKED_SCORES == learner.MOST_SCORES
+    assert (activations.LOGITS, activations.ARRAYS) == (scoring.CHUNK, scoring.ARRAYS)
+    assert memory.FIRST_COLUMNS == cache.FIRST_COLUMNS
+    assert memory.SMALL_MATRIX == lean.SMALL
+
+
+def test_what_does_not_sample_holds_no_cache() -> None:
+    """Nor is its peak anywhere but in training."""
+    shape, work, _ = planned(chosen("full", False, "float32"))
+    offline = replace(work, is_sampled=False)
+    found = plan_memory(shape, chosen("full", False, "float32").tune, offline, Layout())
+    assert found.sampling.total == 0 and found.phase == "training"
+
+
+def test_a_cache_by_hand() -> None:
+    """Float32 on CPUs: 4 layers, a key head of 64, 4 prompts of 16 tokens, 16 rows with room for 64, a layer twice."""
+    shape, work, found = planned(chosen("lora", False, "bfloat16"))
+    a_token = 2 * 4 * 64 * FLOAT
+    assert found.sampling.kv_cache == a_token * (4 * 16 + 16 * 64) + a_token / 4 * 16 * 64
+    assert memory.cache_bytes(shape, work, Layout()) == found.sampling.kv_cache / 2
