@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rltk.plan.time import StepSeconds
 
 ASSUMED_PROMPT = 128
-"""Tokens of a prompt where nothing else is said; `rltk check --data` counts them."""
+"""Tokens of a prompt where nothing else is said."""
 
 
 def plan(args: argparse.Namespace) -> None:
@@ -33,6 +33,11 @@ def plan(args: argparse.Namespace) -> None:
     work = workload_of(recipe, Assumed(args.prompt_tokens or ASSUMED_PROMPT, args.completion_tokens))
     where = args.on or default_device(loaded, args.profile)
     layout = Layout(args.gpus or 1, args.zero or 0, args.offload, "cpu" if where == "cpu" else "cuda")
+    if args.prompt_tokens is None:
+        said = (
+            f"prompts are taken to have {work.lengths.prompt} tokens (`rltk check --data` counts them; --prompt-tokens)"
+        )
+        loaded = loaded._replace(notes=(*loaded.notes, said))
     subject = Subject(recipe, find_shape(recipe.model), work, layout, args.price)
     planned = list(arms(subject))
     measured = measure(subject) if args.measure else None

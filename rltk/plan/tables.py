@@ -43,7 +43,7 @@ def head(source: str, subject: Subject) -> list[str]:
     return [
         f"recipe   {source}",
         f"model    {subject.recipe.model.path}: {shape.model_type}, {billions(shape.parameters)} parameters{active}",
-        f"step     {work.sequences} sequences of {work.lengths.prompt} prompt (assumed) and at most "
+        f"step     {work.sequences} sequences of {work.lengths.prompt} prompt and at most "
         f"{work.lengths.completion} completion tokens; planned for a {where}",
     ]
 
@@ -119,7 +119,9 @@ def show_rate(own: Arm) -> None:
 
 def show_capacity(planned: Sequence[Arm]) -> None:
     offered = planned[0].capacity
-    say(f"capacity: the run offers at most {offered.offered:,.0f} bits (1 a {offered.unit}); 2 bits a parameter hold")
+    say(
+        f"capacity: the run offers at most {offered.offered:,.0f} bits (1 by each {offered.unit}), and a parameter holds 2"
+    )
     for arm in planned:
         say(f"  {arm.name}: {arm.capacity.held:,.0f} bits, {arm.capacity.ratio:.2g} times: {arm.capacity.meaning}")
 
