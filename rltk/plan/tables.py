@@ -119,9 +119,7 @@ def show_rate(own: Arm) -> None:
 
 def show_capacity(planned: Sequence[Arm]) -> None:
     offered = planned[0].capacity
-    say(
-        f"capacity: the run offers at most {offered.offered:,.0f} bits (1 by each {offered.unit}), and a parameter holds 2"
-    )
+    say(f"capacity: the run offers at most {offered.offered:,.0f} bits (1 by each {offered.unit}); a parameter holds 2")
     for arm in planned:
         say(f"  {arm.name}: {arm.capacity.held:,.0f} bits, {arm.capacity.ratio:.2g} times: {arm.capacity.meaning}")
 
