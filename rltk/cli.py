@@ -194,6 +194,36 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def plan_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser)
+    parser.add_argument("--gpus", metavar="N", type=whole(1), help="GPUs that share the step; default: 1")
+    stage = "ZeRO stage: 1 spreads the optimizer's state over the GPUs, 2 the gradients too, 3 the weights too"
+    parser.add_argument("--zero", metavar="STAGE", type=int, choices=(0, 1, 2, 3), help=stage)
+    parser.add_argument("--offload", action="store_true", help="with --zero: what is spread lies in the host's memory")
+    where = "plan memory for this; default: what the recipe would run on here, GPUs with --profile none"
+    parser.add_argument("--on", choices=("cpu", "gpu"), help=where)
+    parser.add_argument("--prompt-tokens", metavar="N", type=whole(1), help="tokens of a prompt; default: 128")
+    completion = "tokens of a completion; default: the recipe's limit"
+    parser.add_argument("--completion-tokens", metavar="N", type=whole(1), help=completion)
+    parser.add_argument("--price", metavar="DOLLARS", type=positive, help="what a GPU costs an hour")
+    parser.add_argument("--measure", action="store_true", help="time a small part of the step on this machine, seconds")
+    add_json(parser)
+
+
+def scaling_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="fit", choices=("fit",), help="fit laws to the results of finished runs")
+    rows = "a .jsonl, .json or .csv file of rows with arm, data, loss and perhaps size (of the model, say, or rank)"
+    parser.add_argument("results", metavar="RESULTS", type=named, help=rows)
+    reference = "the arm that the others are compared with; default: one called full"
+    parser.add_argument("--reference", metavar="ARM", type=named, help=reference)
+    residual = "what is fitted: losses (default), or their logarithms"
+    parser.add_argument("--residual", choices=("loss", "log_loss"), default="loss", help=residual)
+    parser.add_argument("--draws", metavar="N", type=whole(0), help="bootstrap fits for the intervals; default: 200")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the bootstrap")
+    parser.add_argument("--plot", metavar="FILE", type=named, help="draw losses and laws into this .svg, .png or .pdf")
+    add_json(parser)
+
+
 def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", metavar="RUN", type=named, help="a run that trained a reward model, or a folder of one"
@@ -217,6 +247,10 @@ def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
+    data = (
+        "look at the data too: rows as training sees them, answers, lengths, repeats, chat template, room on the disk"
+    )
+    parser.add_argument("--data", action="store_true", help=data)
     add_json(parser)
 
 
@@ -281,6 +315,18 @@ def audit(args: argparse.Namespace) -> int | None:
     return audit(args)
 
 
+def plan(args: argparse.Namespace) -> int | None:
+    from rltk.commands.plan import plan
+
+    return plan(args)
+
+
+def scaling(args: argparse.Namespace) -> int | None:
+    from rltk.commands.scaling import scaling
+
+    return scaling(args)
+
+
 def serve_reward(args: argparse.Namespace) -> int | None:
     from rltk.commands.serve_reward import serve_reward
 
@@ -312,6 +358,8 @@ COMMANDS = {
     "audit": Command(
         "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
     ),
+    "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
+    "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
     "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
