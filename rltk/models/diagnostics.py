@@ -114,6 +114,7 @@ def describe_matrix(base_OI: Tensor, update_OI: Tensor, values_K: Tensor | None)
         "effective_rank": None if values_K is None else effective_rank(values_K),
         "singular_values": None if values_K is None else values_K[:VALUES_SHOWN].tolist(),
         "intruders": intruders(base_OI, update_OI.to(base_OI.device)) if is_small else None,
+        "unchanged": (update_OI == 0).double().mean().item(),
         "bf16": kept._asdict(),
     }
 
