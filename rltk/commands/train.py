@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rltk.errors import UserError
-from rltk.recipe.schema import GRPO, RLOO
+from rltk.recipe.schema import DPO, GRPO, RLOO, SFT, RewardModel
 from rltk.run.lock import locked
 from rltk.run.plan import Plan, new_run, resumed_recipe, resumed_run
 
@@ -36,6 +36,12 @@ def begin(plan: Plan) -> "Work":
             from rltk.onpolicy.session import OnPolicyWork
 
             return OnPolicyWork(plan)
+        case SFT() | DPO():
+            from rltk.offline.session import OfflineWork
+
+            return OfflineWork(plan)
+        case RewardModel():
+            raise UserError("algo.type = reward_model cannot be trained yet; take sft or dpo.")
 
 
 def make_plan(args: Namespace) -> Plan:
