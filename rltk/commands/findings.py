@@ -51,7 +51,7 @@ def tell_rows(rows: list[dict[str, Any]], *, as_json: bool, with_results: bool) 
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    from rltk.compare.tables import show_catalogue, show_status
+    from rltk.compare.findings_tables import show_catalogue, show_status
 
     (show_status if with_results else show_catalogue)(rows)
 
