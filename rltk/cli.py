@@ -179,7 +179,7 @@ def findings_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "ids", metavar="ID", nargs="*", help="measure these findings, such as INV-0; none lists them all"
     )
-    parser.add_argument("--tier", metavar="N", type=whole(0), help="all of a tier; 0 is exact and quick")
+    parser.add_argument("--tier", type=whole(0), choices=(0, 1, 2), help="all of a tier; 0 is exact and quick")
     parser.add_argument("--status", action="store_true", help="show results instead of measuring")
     out = "folder of the results (default: runs/findings)"
     parser.add_argument("--out", metavar="DIR", type=named, default="runs/findings", help=out)

@@ -94,8 +94,9 @@ def describe_full(model: PreTrainedModel, base: PreTrainedModel, bits: float) ->
     """The same of W - W0 for the matrices that LoRA would have adapted, so that both arms can be drawn side by side."""
     before = dict(matrices_of(base))
     matrices = {
-        name: describe_matrix(before[name], weight_OI.cpu() - before[name].cpu(), None)
+        name: describe_matrix(base_OI, weight_OI - base_OI, None)
         for name, weight_OI in matrices_of(model)
+        for base_OI in [before[name].to(weight_OI.device)]
     }
     return described("full", matrices, bits, sum(weight.numel() for weight in model.parameters()))
 

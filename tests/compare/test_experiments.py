@@ -11,6 +11,7 @@ from peft import PeftModel
 
 from rltk.compare.catalogue import Function, load_catalogue
 from rltk.compare.experiments import finished_runs, flops, step_time, step_zero, tangent_kernels
+from rltk.compare.experiments.allocated import Allocated
 from rltk.compare.experiments.early_curves import Settings as EarlyCurves
 from rltk.compare.experiments.early_curves import measure as measure_early_curves
 from rltk.compare.experiments.small import TINY
@@ -100,6 +101,17 @@ def test_gradients_of_a_layer_are_those_of_autograd() -> None:
     found = tangent_kernels.gram(*tangent_kernels.layer_gradients(model, layer, rows))
     torch.testing.assert_close(found, expected @ expected.mT, rtol=1e-3, atol=1e-6)
     assert name
+
+
+def test_what_was_there_before_is_not_counted_as_made() -> None:
+    """A view and an in-place change of a million numbers cost nothing; a copy costs four million bytes."""
+    weight = torch.zeros(1_000_000)
+    with Allocated([weight]) as memory:
+        weight.view(1000, 1000).t()
+        weight.add_(1)
+        assert memory.peak == 0
+        copied = weight.clone()
+        assert memory.now == copied.nbytes == 4_000_000
 
 
 def run_folder(path: Path, tune: str, *, intruders: int, norms: tuple[float, float], used: float) -> None:

@@ -1,5 +1,6 @@
 """Counts the bytes of tensors that are alive, on any device: what a step's peak memory is made of."""
 
+from collections.abc import Iterable
 from typing import Any
 from weakref import finalize
 
@@ -9,11 +10,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Allocated(TorchDispatchMode):
-    """Bytes of the tensors made within that are alive, and the most there were."""
+    """Bytes of the tensors made within that are alive, and the most there were.
 
-    def __init__(self) -> None:
+    Views and in-place changes of what is there already would look new; tensors named beforehand are not counted.
+    """
+
+    def __init__(self, before: Iterable[Tensor] = ()) -> None:
         super().__init__()
-        self.known, self.now, self.peak = set[int](), 0, 0
+        self.known = {tensor.untyped_storage()._cdata for tensor in before}
+        self.now, self.peak = 0, 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = function(*args, **(kwargs or {}))

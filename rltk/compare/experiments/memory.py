@@ -42,7 +42,7 @@ def one_step(settings: Settings, arm: str) -> dict[str, Any]:
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
     (ids_BT,) = batches(settings.model, steps=1, texts=settings.texts, tokens=settings.tokens)
     weights = sum(weight.nbytes for weight in model.parameters())
-    with Allocated() as memory:
+    with Allocated(model.parameters()) as memory:
         text_loss(model, ids_BT).backward()
         optimizer.step()
     return {

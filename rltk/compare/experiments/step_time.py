@@ -1,6 +1,6 @@
 """EFF-3 and EFF-4: how long steps take with LoRA and with full fine-tuning, in turns on one machine."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ class Settings(Section):
     profile: Text = "auto"
     steps: Count = 8
     """Timed steps an arm; one more before them is not counted."""
-    part: Text = "step"
+    part: Literal["step", "train"] = "step"
     """step: sampling and training; train: training alone."""
     between: tuple[float, float] | None = None
     """The rule: LoRA's speed-up lies strictly between these; null only reports it."""
