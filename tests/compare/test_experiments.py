@@ -57,7 +57,7 @@ def test_an_adapter_that_is_not_fresh_is_noticed(monkeypatch: pytest.MonkeyPatch
 def test_the_cost_formula_worked_by_hand() -> None:
     """A square layer of width N and a rank of N / 6 cost what full fine-tuning costs: 2N^2 + 3 (N / 6) 2N = 3N^2."""
     assert flops.lora_cost(48, 48, 8) == 3 * 48 * 48
-    row = flops.compare(32, 2, 8)
+    (row,) = flops.compare(32, [2], 8)
     assert row["counted"] == pytest.approx(row["formula"], rel=1e-9) and 0 < row["spared"] < row["counted"]
 
 

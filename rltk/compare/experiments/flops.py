@@ -26,7 +26,7 @@ READS_EMBEDDINGS = ("layers.0.self_attn.q_proj", "layers.0.self_attn.k_proj", "l
 
 
 class Settings(Section):
-    widths: tuple[Count, ...] = (128, 512)
+    widths: tuple[Count, ...] = (128, 256)
     ranks: tuple[Count, ...] = (1, 8, 32)
     tokens: Count = 64
     tolerance: Positive = 0.03
@@ -34,26 +34,24 @@ class Settings(Section):
 
 
 def measure(settings: Settings) -> Outcome:
-    rows = [compare(width, rank, settings.tokens) for width in settings.widths for rank in settings.ranks]
+    rows = [row for width in settings.widths for row in compare(width, settings.ranks, settings.tokens)]
     worst = max(abs(row["counted"] / row["formula"] - 1) for row in rows)
     reference = next((row for row in rows if row["rank"] == 8), rows[0])
     summary = f"{reference['counted']:.3f} at width {reference['width']}, rank {reference['rank']}; off by {worst:.1%}"
     return Outcome(judged(worst <= settings.tolerance), summary, reference["counted"], None, {"rows": rows})
 
 
-def compare(width: int, rank: int, tokens: int) -> dict[str, Any]:
-    shapes = {name: tuple(layer.get_parameter("weight").shape) for name, layer in linear_layers(model_of(width))}
-    formula = sum(lora_cost(m, n, rank) for m, n in shapes.values()) / sum(3 * m * n for m, n in shapes.values())
-    spared = tokens * sum(m * n + rank * n for name, (m, n) in shapes.items() if name.endswith(READS_EMBEDDINGS))
-    full = counted(model_of(width).requires_grad_(True), tokens)
-    lora = counted(add_lora(model_of(width), LoRA(rank=rank)), tokens)
-    return {
-        "width": width,
-        "rank": rank,
-        "counted": (lora + spared) / full,
-        "formula": formula,
-        "spared": spared / full,
-    }
+def compare(width: int, ranks: Sequence[int], tokens: int) -> list[dict[str, Any]]:
+    model = model_of(width).requires_grad_(True)
+    shapes = {name: tuple(layer.get_parameter("weight").shape) for name, layer in linear_layers(model)}
+    trained, full = sum(3 * m * n for m, n in shapes.values()), counted(model, tokens)
+    rows = []
+    for rank in ranks:
+        formula = sum(lora_cost(m, n, rank) for m, n in shapes.values()) / trained
+        spared = tokens * sum(m * n + rank * n for name, (m, n) in shapes.items() if name.endswith(READS_EMBEDDINGS))
+        ratio = (counted(add_lora(model_of(width), LoRA(rank=rank)), tokens) + spared) / full
+        rows.append({"width": width, "rank": rank, "counted": ratio, "formula": formula, "spared": spared / full})
+    return rows
 
 
 def lora_cost(outputs: int, inputs: int, rank: int) -> int:
