@@ -259,6 +259,18 @@ def recipes_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def findings_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "ids", metavar="ID", nargs="*", help="measure these findings, such as INV-0; none lists them all"
+    )
+    parser.add_argument("--tier", type=whole(0), choices=(0, 1, 2), help="all of a tier; 0 is exact and quick")
+    parser.add_argument("--status", action="store_true", help="show results instead of measuring")
+    out = "folder of the results (default: runs/findings)"
+    parser.add_argument("--out", metavar="DIR", type=named, default="runs/findings", help=out)
+    parser.add_argument("--strict", action="store_true", help="leave with status 1 if a finding is not reproduced")
+    add_json(parser)
+
+
 def whole(least: int) -> Callable[[str], int]:
     """A reader of whole numbers from `least` on."""
 
@@ -339,6 +351,12 @@ def check(args: argparse.Namespace) -> int | None:
     return check(args)
 
 
+def findings(args: argparse.Namespace) -> int | None:
+    from rltk.commands.findings import findings
+
+    return findings(args)
+
+
 def recipes(args: argparse.Namespace) -> int | None:
     from rltk.commands.recipes import recipes
 
@@ -360,6 +378,7 @@ COMMANDS = {
     ),
     "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
     "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
+    "findings": Command("measure what the literature says of LoRA and full fine-tuning", findings_arguments, findings),
     "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),

@@ -1,0 +1,1 @@
+"""Whether LoRA costs anything: findings of the literature, and their measurement here."""
