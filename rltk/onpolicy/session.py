@@ -24,7 +24,7 @@ from rltk.run.folder import RunFolder, resume_command
 from rltk.run.interrupt import Stop
 from rltk.run.plan import Plan
 from rltk.run.progress import Watch, duration
-from rltk.run.provenance import commit, hardware, versions
+from rltk.run.provenance import commit, hardware, peak_memory, versions
 from rltk.run.trackers import Trackers, refuse_absent
 
 INTERRUPTED = 130
@@ -44,11 +44,11 @@ class Session:
         self.inputs = load_inputs(plan.recipe)
         if plan.is_resuming:
             self.refuse_other_data()
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.parts: Assembled = assemble(self.recipe, self.inputs, device)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.parts: Assembled = assemble(self.recipe, self.inputs, self.device)
         self.progress = self.reached()
         # Nothing has been written until here, so that what is refused leaves no run behind.
-        self.write_manifest(device)
+        self.write_manifest()
         self.trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
 
     def run(self) -> int:
@@ -59,6 +59,9 @@ class Session:
                 status = "finished" if self.train_and_evaluate(self.progress, stop) else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
+        except UserError as error:
+            self.folder.update_manifest(failure=str(error))  # it would end so again
+            raise
         except (OSError, SafetensorError) as error:  # the latter wraps what the system said
             if not any(reason in str(error) for reason in DISK_IS_FULL):
                 raise
@@ -70,7 +73,7 @@ class Session:
 
     def end(self, status: str) -> None:
         self.trackers.close()
-        finished = {"finished": now()} if status == "finished" else {}
+        finished = {"finished": now(), "peak_memory_bytes": peak_memory(self.device)} if status == "finished" else {}
         # On a full disk the manifest may have to go on saying "running": such a run resumes too.
         with suppress(OSError) if status == "failed" else nullcontext():
             self.folder.update_manifest(status=status, **finished)
@@ -153,9 +156,9 @@ class Session:
         if changed:
             raise UserError(f"{changed[0]} has changed since {self.plan.path} began; start a new run.")
 
-    def write_manifest(self, device: torch.device) -> None:
+    def write_manifest(self) -> None:
         """Says what the run is before anything slow happens, so that even a killed run can be resumed."""
-        made_with = {"commit": commit(), "versions": versions(), "hardware": hardware(device)}
+        made_with = {"commit": commit(), "versions": versions(), "hardware": hardware(self.device)}
         if self.plan.is_resuming:
             self.note_resumption(made_with)
             return
@@ -182,7 +185,7 @@ class Session:
         if changed:
             self.watch.say(f"not the {' and '.join(changed)} that the run began with: its numbers may differ")
         resumed = [*manifest.get("resumed", []), {"at": now(), **made_with}]
-        self.folder.update_manifest(status="running", resumed=resumed)
+        self.folder.update_manifest(status="running", failure=None, resumed=resumed)
 
     def introduce(self) -> None:
         learner = self.parts.trainer.learner
