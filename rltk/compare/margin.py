@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from datetime import datetime, timezone
+from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -33,11 +36,20 @@ def fix(comparison: Comparison, tuning: Tuning) -> Fixed:
     """Writes margin.json from the sweep; refused once there are confirmation runs, which one could have looked at."""
     refuse_late(comparison)
     values = sweep_says(comparison, tuning) | {"fixed": datetime.now(timezone.utc).isoformat(timespec="seconds")}
-    write_json(comparison.path / MARGIN, values | {"hash": digest(values)})
     write_json(comparison.path / LOOKS, [comparison.recipe.compare.confirmation_seeds])
+    write_once(comparison.path / MARGIN, values | {"hash": digest(values)})
     fixed = read_fixed(comparison, tuning)
     assert fixed is not None
     return fixed
+
+
+def write_once(file: Path, values: dict[str, Any]) -> None:
+    """Unlike a renamed file, one that is linked replaces none: of two processes at work the first one fixes it."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    write_json(beside, values)
+    with suppress(FileExistsError):
+        os.link(beside, file)
+    beside.unlink()
 
 
 def read_fixed(comparison: Comparison, tuning: Tuning) -> Fixed | None:

@@ -51,7 +51,7 @@ class Runner:
         return time.monotonic() > self.deadline
 
     def make(self, runs: list[Planned]) -> int:
-        """How many of the runs were started; those that another process is at are passed over."""
+        """How many of the runs were started here; those that another process is at are waited for."""
         waiting, started = list(runs), 0
         with self.passing_on_interrupts():
             while self.crew.busy() or (waiting and not self.is_stopping):
@@ -70,10 +70,14 @@ class Runner:
         return started
 
     def next_run(self, waiting: list[Planned]) -> Planned | None:
-        while waiting:
-            run = waiting.pop(0)
-            if not is_locked(self.comparison.folder(run)):
+        """Takes the first run that is nobody's from the list, and all that another process has made meanwhile."""
+        for run in list(waiting):
+            if is_locked(self.comparison.folder(run)):
+                continue
+            waiting.remove(run)
+            if read_outcome(self.comparison, run).status in ("absent", "unfinished"):
                 return run
+            self.board.finished(run)
         return None
 
     def command(self, run: Planned) -> list[str]:

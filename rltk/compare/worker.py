@@ -32,7 +32,9 @@ class Stop:
 def serve(way: str) -> None:
     stop = Stop()
     if way == FORK:
-        import rltk.onpolicy.session  # noqa: F401  # everything that a run imports
+        import datasets  # noqa: F401  # what runs import, and what those do that read data from outside
+
+        import rltk.onpolicy.session  # noqa: F401
     for line in sys.stdin:
         order = json.loads(line)
         argv, log = order["argv"], Path(order["log"])
