@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rltk.errors import RecipeError, UserError, suggestion
+from rltk.errors import RecipeError, suggestion
 from rltk.recipe.explain import refusal, validate
 from rltk.recipe.resolved import recipe_hash, resolved
 from rltk.recipe.schema import Recipe
@@ -34,9 +34,9 @@ def arm_recipes(recipe: Recipe) -> dict[str, Recipe]:
     names = {"compare.reference": compare.reference, "compare.control.arm": compare.control.arm}
     for key, name in names.items():
         if name is not None and name not in overlays:
-            raise UserError(f"{key} = {name} is not an arm; {suggestion(name, list(overlays), otherwise='they are')}")
+            raise RecipeError(f"{key} = {name} is not an arm; {suggestion(name, list(overlays), otherwise='they are')}")
     if compare.control.arm == compare.reference:
-        raise UserError(f"compare.control.arm = {compare.reference} is the reference; name another arm.")
+        raise RecipeError(f"compare.control.arm = {compare.reference} is the reference; name another arm.")
     shared = tuple(key for key in Recipe.model_fields if key not in MAY_NOT_MOVE)
     base = overlaid(recipe, checked(compare.base, "compare.base", shared), "compare.base")
     arms = {name: overlaid(base, overlay, f"compare.arms.{name}") for name, overlay in overlays.items()}
@@ -61,10 +61,10 @@ def arm_overlays(recipe: Recipe) -> dict[str, dict[str, Any]]:
     if isinstance(arms, tuple):
         for name in arms:
             if arms.count(name) > 1:
-                raise UserError(f"compare.arms names {name} twice.")
+                raise RecipeError(f"compare.arms names {name} twice.")
     given = dict(arms) if isinstance(arms, dict) else {name: name for name in arms}
     if len(given) < 2:
-        raise UserError(f"compare.arms has {len(given)} arms; a comparison needs the reference and another.")
+        raise RecipeError(f"compare.arms has {len(given)} arms; a comparison needs the reference and another.")
     return {
         name: preset(arm) if isinstance(arm, str) else checked(arm, f"compare.arms.{name}", MAY_DIFFER)
         for name, arm in given.items()
@@ -78,7 +78,7 @@ def preset(name: str) -> dict[str, Any]:
     kind, _, rank = name.partition("-")
     if kind not in VARIANTS or not re.fullmatch(r"[1-9]\d*|", rank) or name.endswith("-"):
         ending = suggestion(name, [FULL, *(f"{kind}-8" for kind in VARIANTS)], otherwise="there are")
-        raise UserError(f"compare.arms: {name} is no preset; {ending}")
+        raise RecipeError(f"compare.arms: {name} is no preset; {ending}")
     return {"tune": {"type": "lora", **VARIANTS[kind], **({"rank": int(rank)} if rank else {})}}
 
 
@@ -97,4 +97,4 @@ def refuse_twins(arms: Mapping[str, Recipe]) -> None:
     for name, recipe in arms.items():
         twin = seen.setdefault(recipe_hash(recipe), name)
         if twin != name:
-            raise UserError(f"the arms {twin} and {name} are one and the same; let them differ, or remove one.")
+            raise RecipeError(f"the arms {twin} and {name} are one and the same; let them differ, or remove one.")
