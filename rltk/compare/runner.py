@@ -95,6 +95,7 @@ class Runner:
             tidy(path, keep_model=self.comparison.recipe.compare.keep_models)
             self.board.finished(run)
         elif outcome.failure is not None and run.phase == "tuning":
+            self.board.done.add(run.id)
             self.board.say(f"the {run} failed: {outcome.failure}")
         elif not is_locked(path) and not (self.interrupts and code in (130, -signal.SIGINT)):
             self.refusals.append(f"the {run} {ending(code, self.log(run))}")
