@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rltk.errors import UserError
-from rltk.plan.learning_rate import LORA_OVER_FULL, on_policy_learning_rate
+from rltk.plan.learning_rate import LORA_OVER_FULL, peak_learning_rate
 from rltk.recipe.schema import EMBEDDED, Model, Recipe
 
 DIGITS = 3
@@ -17,9 +17,8 @@ def full_centre(recipe: Recipe) -> float:
     """What `compare.rates.centre` says; or `optim.lr`, which a LoRA recipe sets ten times higher; or the prior."""
     if recipe.compare.rates.centre != "auto":
         return recipe.compare.rates.centre
-    if recipe.optim.lr == "auto":
-        return on_policy_learning_rate("full", hidden_size(recipe.model))
-    return recipe.optim.lr if recipe.tune.type == "full" else recipe.optim.lr / LORA_OVER_FULL
+    peak = peak_learning_rate(recipe, hidden_size(recipe.model) if recipe.optim.lr == "auto" else 0)
+    return peak if recipe.tune.type == "full" else peak / LORA_OVER_FULL
 
 
 def learning_rate(centre: float, tune: str, place: int) -> float:

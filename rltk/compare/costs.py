@@ -20,16 +20,17 @@ def costs(comparison: Comparison, found: Survey) -> dict[str, Any]:
 
 def arm_costs(comparison: Comparison, found: Survey, runs: list[Planned]) -> dict[str, Any]:
     metrics = [read_jsonl(comparison.folder(run) / "metrics.jsonl") for run in runs]
+    samples = all("sampled_tokens" in row for rows in metrics for row in rows)
     peaks = [found.outcomes[run.id].manifest.get("peak_memory_bytes") for run in runs]
     return {
         "runs": len(runs),
         "seconds": median(map(seconds, metrics)),
         "seconds_a_step": median(seconds(rows) / len(rows) for rows in metrics),
-        "tokens": median(sum(row["sampled_tokens"] for row in rows) for rows in metrics),
+        "tokens": median(sum(row["sampled_tokens"] for row in rows) for rows in metrics) if samples else None,
         "peak_memory_bytes": None if None in peaks else median(peak for peak in peaks if peak is not None),
     }
 
 
 def seconds(rows: list[Metrics]) -> float:
     """Sampling and training, without evaluations."""
-    return sum(row["rollout_seconds"] + row["train_seconds"] for row in rows)
+    return sum(row.get("rollout_seconds", 0.0) + row["train_seconds"] for row in rows)

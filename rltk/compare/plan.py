@@ -12,7 +12,7 @@ from rltk.compare.arms import arm_recipes, overlaid
 from rltk.compare.centre import full_centre, learning_rate
 from rltk.errors import UserError
 from rltk.recipe.resolved import digest, recipe_from_resolved, recipe_hash, resolved
-from rltk.recipe.schema import HELDOUT_LIKE, Recipe
+from rltk.recipe.schema import HELDOUT_LIKE, Recipe, RewardModel
 from rltk.run.atomic import write_json
 
 Phase = Literal["tuning", "confirmation"]
@@ -134,6 +134,11 @@ def default_folder(recipe: Recipe) -> Path:
 def check_comparable(comparison: Comparison) -> None:
     """Refuses, before anything runs, a recipe whose arms could not be evaluated."""
     first = comparison.arms[comparison.reference]
+    if first.data.kind == "preferences" or isinstance(first.algo, RewardModel):
+        raise UserError(
+            f"algo.type {first.algo.type} on data.kind {first.data.kind} is not scored by accuracy on problems, which is "
+            "what rltk compare judges by; take a recipe that trains on problems and evaluates on them."
+        )
     task = first.eval.tasks[0]
     if task not in HELDOUT_LIKE:
         raise UserError(

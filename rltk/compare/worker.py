@@ -34,7 +34,8 @@ def serve(way: str) -> None:
     if way == FORK:
         import datasets  # noqa: F401  # what runs import, and what those do that read data from outside
 
-        import rltk.onpolicy.session  # noqa: F401
+        import rltk.onpolicy.session
+        import rltk.run.session  # noqa: F401
     for line in sys.stdin:
         order = json.loads(line)
         argv, log = order["argv"], Path(order["log"])

@@ -72,7 +72,10 @@ WRONG_TYPES = [
         "weight_decay, max_grad_norm, micro_tokens.",
     ),
     ({"run": ""}, "x.yaml:6: run = null must be a section with the keys dir, checkpoint_every, keep, trackers."),
-    ({"algo": "grpo"}, 'x.yaml:4: algo = grpo must be a section with a type of "grpo" or "rloo".'),
+    (
+        {"algo": "grpo"},
+        'x.yaml:4: algo = grpo must be a section with a type of "grpo", "rloo", "sft", "reward_model" or "dpo".',
+    ),
     (
         {"tune": "{type: lora, targets: 3}"},
         'x.yaml:5: tune.targets = 3 must be "all-linear", "attention", "mlp" or a non-empty list, each item '
@@ -125,8 +128,11 @@ OUT_OF_RANGE = [
 ]
 
 WRONG_CHOICES = [
-    ({"algo": "{type: gpro}"}, 'x.yaml:4: algo.type = gpro must be "grpo" or "rloo"; did you mean grpo?'),
-    ({"algo": "{type: }"}, 'x.yaml:4: algo.type = null must be "grpo" or "rloo".'),
+    (
+        {"algo": "{type: gpro}"},
+        'x.yaml:4: algo.type = gpro must be "grpo", "rloo", "sft", "reward_model" or "dpo"; did you mean grpo?',
+    ),
+    ({"algo": "{type: }"}, 'x.yaml:4: algo.type = null must be "grpo", "rloo", "sft", "reward_model" or "dpo".'),
     (
         {"algo": "{type: rloo, loss: dr_gpro}"},
         'x.yaml:4: algo.loss = dr_gpro must be "grpo", "dr_grpo" or "dapo"; did you mean dr_grpo?',
@@ -141,7 +147,10 @@ WRONG_CHOICES = [
 MISSING = [
     ({"name": None}, f"x.yaml: name is missing; it must be {NAME}."),
     ({"model": "{dtype: float32}"}, "x.yaml:2: model.path is missing; it must be non-empty text."),
-    ({"algo": None}, 'x.yaml: algo is missing; it must be a section with a type of "grpo" or "rloo".'),
+    (
+        {"algo": None},
+        'x.yaml: algo is missing; it must be a section with a type of "grpo", "rloo", "sft", "reward_model" or "dpo".',
+    ),
     ({"tune": "{rank: 4}"}, 'x.yaml:5: tune.type is missing; it must be "lora" or "full".'),
 ]
 
