@@ -33,4 +33,4 @@ def arm_costs(comparison: Comparison, found: Survey, runs: list[Planned]) -> dic
 
 def seconds(rows: list[Metrics]) -> float:
     """Sampling and training, without evaluations."""
-    return sum(row.get("rollout_seconds", 0.0) + row["train_seconds"] for row in rows)
+    return sum(row["seconds"] if "seconds" in row else row["rollout_seconds"] + row["train_seconds"] for row in rows)

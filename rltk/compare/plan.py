@@ -136,8 +136,8 @@ def check_comparable(comparison: Comparison) -> None:
     first = comparison.arms[comparison.reference]
     if first.data.kind == "preferences" or isinstance(first.algo, RewardModel):
         raise UserError(
-            f"algo.type {first.algo.type} on data.kind {first.data.kind} is not scored by accuracy on problems, which is "
-            "what rltk compare judges by; take a recipe that trains on problems and evaluates on them."
+            f"algo.type {first.algo.type} on data.kind {first.data.kind} is not scored by accuracy on problems, "
+            "which is what rltk compare judges by; take a recipe that trains on problems and evaluates on them."
         )
     task = first.eval.tasks[0]
     if task not in HELDOUT_LIKE:
