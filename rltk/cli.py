@@ -224,6 +224,26 @@ def scaling_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def compare_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser, "RECIPE|FOLDER", also="; or the folder of a comparison, which goes on as it was begun")
+    out = "keep the comparison in this folder rather than in <run.dir>/compare/<name>"
+    parser.add_argument("--out", metavar="DIR", type=named, help=out)
+    jobs = "runs at a time; default: one, or one a GPU"
+    parser.add_argument("--jobs", metavar="N", type=whole(1), help=jobs)
+    budget = "start no run after so long, such as 30m or 1h30m, and say what is missing"
+    parser.add_argument("--budget", metavar="TIME", type=seconds, help=budget)
+    part = "make the runs of one machine in several, such as 1/2 here and 2/2 there; then copy the run folders together"
+    parser.add_argument("--part", metavar="I/N", type=part_of, help=part)
+    parser.add_argument("--dry-run", action="store_true", help="list the runs and the time they will take")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_json(parser)
+
+
+def report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", type=named, help="the folder of a comparison")
+    add_json(parser)
+
+
 def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", metavar="RUN", type=named, help="a run that trained a reward model, or a folder of one"
@@ -289,6 +309,23 @@ def named(text: str) -> str:
     return text
 
 
+def seconds(text: str) -> float:
+    """Seconds in `90s`, `30m` or `1h30m`."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or match is None:
+        raise argparse.ArgumentTypeError(f"{text} must be a time such as 90s, 30m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return 3600.0 * hours + 60 * minutes + rest
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """The I-th of N parts."""
+    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text} must be a part such as 1/2 or 2/2")
+    return int(match[1]), int(match[2])
+
+
 def limit(text: str) -> int | str:
     return text if text == "all" else whole(1)(text)
 
@@ -339,6 +376,18 @@ def scaling(args: argparse.Namespace) -> int | None:
     return scaling(args)
 
 
+def compare(args: argparse.Namespace) -> int | None:
+    from rltk.commands.compare import compare
+
+    return compare(args)
+
+
+def report(args: argparse.Namespace) -> int | None:
+    from rltk.commands.report import report
+
+    return report(args)
+
+
 def serve_reward(args: argparse.Namespace) -> int | None:
     from rltk.commands.serve_reward import serve_reward
 
@@ -379,6 +428,8 @@ COMMANDS = {
     "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
     "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
     "findings": Command("measure what the literature says of LoRA and full fine-tuning", findings_arguments, findings),
+    "compare": Command("say what LoRA costs against full fine-tuning, with evidence", compare_arguments, compare),
+    "report": Command("show what the run folders of a comparison say", report_arguments, report),
     "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),

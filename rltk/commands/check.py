@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from rltk.compare.arms import arm_recipes
 from rltk.errors import RecipeError
 from rltk.recipe import Loaded, load_recipe, recipe_hash, resolved
 from rltk.recipe.fields import Section
@@ -27,6 +28,7 @@ class Change(NamedTuple):
 def check(args: argparse.Namespace) -> int:
     try:
         loaded = load_recipe(args.recipe, args.overrides, args.profile)
+        arm_recipes(loaded.recipe)  # what `rltk compare` would make of it
     except RecipeError as error:
         if args.json:
             print(json.dumps({"ok": False, "errors": error.sentences}, indent=2))
