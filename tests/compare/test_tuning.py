@@ -55,7 +55,7 @@ def test_while_one_arm_has_its_best_at_the_edge_all_get_another_rate(tmp_path: P
 
 def test_a_cap_that_is_hit_is_said(tmp_path: Path) -> None:
     comparison = made.begun(tmp_path)
-    made.fill(comparison, lambda run: 0.3 + 0.01 * (run.lr > 0.003) if run.phase == "tuning" else made.learns(run))
+    made.fill(comparison, lambda run: min(0.3 + run.lr, 0.9) if run.phase == "tuning" else made.learns(run))
     notes = conclude(comparison)["notes"]
     assert any(
         "full: its best learning rate" in note and "of the 5 allowed by compare.rates.most" in note for note in notes

@@ -31,7 +31,7 @@ def test_training_costs_what_the_counter_counts(arm: str) -> None:
 
 def test_a_mixture_costs_its_active_experts() -> None:
     """Four of eight experts a token; the counter sees a product for each that a token is sent to."""
-    changes = {"num_experts": 8, "num_experts_per_tok": 4, "moe_intermediate_size": 64}
+    changes = {"num_experts": 8, "num_experts_per_tok": 4}
     model = tiny.model("qwen3_moe", **changes).requires_grad_(True)
     shape, tokens = shape_of(model.config.to_dict()), 24
     assert shape is not None

@@ -23,7 +23,7 @@ class Settings(Section):
     eps: Positive = 1e-3
     tolerance: Positive = 1e-10
     """Largest relative difference of a loss."""
-    control: Positive = 1e-3
+    control: Positive = 1e-4
     """What the difference must exceed when eps is left alone, or the test would not notice anything."""
 
 
