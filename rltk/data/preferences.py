@@ -124,7 +124,7 @@ def preference_source(data: Data, split: str) -> PreferenceSource:
     """Where a recipe's preferences of one split, `train`, `validation` or `test`, are read from."""
     if isinstance(data.config, tuple):
         raise UserError(f"data.config = {list(data.config)}: preferences are of one configuration; name one of them.")
-    if split != "train" and not data.is_embedded and data.validation == 0 and os.path.isfile(expanded(data.path)):
+    if split == "test" and os.path.isfile(expanded(data.path)):
         raise UserError(
             f"{data.path} is one file, so nothing in it is held out: set data.validation to how many pairs to hold out "
             "and eval.split to validation."

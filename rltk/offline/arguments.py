@@ -1,8 +1,18 @@
 """What rltk says to both of TRL's trainers in the same way."""
 
-from typing import Any
+from typing import Any, TypeVar
+
+from transformers import TrainingArguments
 
 from rltk.offline.steps import Stage
+
+Arguments = TypeVar("Arguments", bound=TrainingArguments)
+
+
+def on_one_device(args: Arguments) -> Arguments:
+    """Where several GPUs are visible Trainer would spread a batch over all of them, which TRL refuses; we use one."""
+    args._n_gpu = 1
+    return args
 
 
 def shared(stage: Stage, folder: str) -> dict[str, Any]:

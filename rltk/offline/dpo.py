@@ -16,14 +16,14 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 
-from rltk.offline.arguments import shared
+from rltk.offline.arguments import on_one_device, shared
 from rltk.offline.steps import Stage, lent, run_steps
 from rltk.recipe.schema import DPO
-from rltk.run.atomic import place_beside
+from rltk.run.atomic import new_folder
 from rltk.run.folder import Metrics
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
-FILE = "reference/train.safetensors"
+FILE = "reference/train/logprobs.safetensors"
 NAMES = {
     "chosen_reward": "rewards/chosen",
     "rejected_reward": "rewards/rejected",
@@ -67,16 +67,17 @@ def dpo_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -
     algo, has_adapter = stage.recipe.algo, isinstance(stage.model, PeftModel)
     assert isinstance(algo, DPO)
     kept = stage.desk.folder.path / FILE
+    options = DPOConfig(
+        **shared(stage, folder),
+        beta=algo.beta,
+        loss_type=[algo.loss],
+        label_smoothing=algo.label_smoothing,
+        precompute_ref_log_probs=not has_adapter,
+        disable_dropout=False,  # the base has none, and that of the adapter is what tune.dropout asks for
+    )
     trainer = PairTrainer(
         model=stage.model,  # pyright: ignore[reportArgumentType]  # a PreTrainedModel or a PeftModel
-        args=DPOConfig(
-            **shared(stage, folder),
-            beta=algo.beta,
-            loss_type=[algo.loss],
-            label_smoothing=algo.label_smoothing,
-            precompute_ref_log_probs=not has_adapter,
-            disable_dropout=False,  # the base has none, and that of the adapter is what tune.dropout asks for
-        ),
+        args=on_one_device(options),
         train_dataset=with_reference(stage.course.dataset, kept),
         processing_class=copy.deepcopy(tokenizer),  # it is given a padding token where it has none
         optimizers=(stage.optimizer, stage.scheduler()),
@@ -99,10 +100,8 @@ def with_reference(dataset: Dataset, kept: Path) -> Dataset:
 
 def keep_reference(dataset: Dataset, kept: Path) -> None:
     """For a resumed run, whose weights are no longer the starting policy's."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    beside = place_beside(kept)
-    save_file({key: torch.tensor(dataset[key][:]) for key in REFERENCE}, beside)
-    beside.replace(kept)
+    with new_folder(kept.parent) as beside:
+        save_file({key: torch.tensor(dataset[key][:]) for key in REFERENCE}, beside / kept.name)
 
 
 def with_columns(dataset: Dataset, columns: dict[str, list[float]]) -> Dataset:

@@ -7,6 +7,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from rltk.errors import UserError
 from rltk.models.adapters import adapter_off
 from rltk.models.load import compute_dtype
 from rltk.offline.assemble import Assembled
@@ -15,10 +16,10 @@ from rltk.offline.pair_scores import Likelihood, Ranked, likelihoods, summarize
 from rltk.offline.rows import Reader
 from rltk.recipe.schema import DPO, Recipe
 from rltk.rollout.describe import interval
-from rltk.run.atomic import place_beside
+from rltk.run.atomic import new_folder
 from rltk.run.session import Desk, Scores
 
-FILE = "reference/heldout.safetensors"
+FILE = "reference/heldout/logprobs.safetensors"
 
 
 class Ranking:
@@ -33,6 +34,8 @@ class Ranking:
         self.prepare(desk)
         ranked = self.rank(desk, f"{name} {when}", is_untrained=when == "before")
         score = summarize(ranked, self.heldout.left_out)
+        if not score["n"]:
+            raise UserError(f"{name} {when}: no held-out reply has a likelihood that is a number; lower optim.lr.")
         desk.folder.write_items(f"{when}-{name}", [one.to_json() for one in ranked])
         desk.watch.say(f"{name} {when}: {describe_ranking(score)}")
         return {name: score}
@@ -82,11 +85,9 @@ def a_token(logprob: float, reply: list[int]) -> float:
 
 
 def keep(found: list[Likelihood], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = place_beside(path)
     sides = {"chosen": [one.chosen for one in found], "rejected": [one.rejected for one in found]}
-    save_file({name: torch.tensor(side, dtype=torch.float64) for name, side in sides.items()}, beside)
-    beside.replace(path)
+    with new_folder(path.parent) as beside:
+        save_file({key: torch.tensor(side, dtype=torch.float64) for key, side in sides.items()}, beside / path.name)
 
 
 def describe_ranking(score: Scores) -> str:

@@ -9,6 +9,7 @@ import torch
 
 from rltk.data.demonstrations import Demonstration
 from rltk.data.preferences import Preference
+from rltk.errors import UserError
 from rltk.models.save import save_model
 from rltk.offline.assemble import Assembled, assemble
 from rltk.offline.course import make_course
@@ -100,7 +101,15 @@ class OfflineWork:
         made = own_pairs(self.parts.writer, training.problems, desk.folder.path, report=report)
         if made.report is not None:
             desk.watch.say(made.report.text)
-        return made.pairs
+        return self.fitting(made.pairs, desk)
+
+    def fitting(self, pairs: list[Preference], desk: Desk) -> list[Preference]:
+        fit = [pair for pair in pairs if self.inputs.reader.misfit(pair) is None]
+        if not fit:
+            raise UserError(f"all {len(pairs)} pairs that the policy wrote are too long; raise algo.max_length.")
+        if len(fit) < len(pairs):
+            desk.watch.say(f"left out of training: {len(pairs) - len(fit)} pairs of more than algo.max_length tokens")
+        return fit
 
     def curve(self, step: int, desk: Desk) -> float:
         if self.ranking is not None:

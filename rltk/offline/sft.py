@@ -7,7 +7,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
-from rltk.offline.arguments import shared
+from rltk.offline.arguments import on_one_device, shared
 from rltk.offline.steps import Stage, lent, run_steps
 
 
@@ -28,7 +28,7 @@ def train_sft(stage: Stage, tokenizer: PreTrainedTokenizerBase) -> None:
 def sft_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -> LessonTrainer:
     trainer = LessonTrainer(
         model=stage.model,  # pyright: ignore[reportArgumentType]  # a PreTrainedModel or a PeftModel
-        args=SFTConfig(**shared(stage, folder), dataset_kwargs={"skip_prepare_dataset": True}),
+        args=on_one_device(SFTConfig(**shared(stage, folder), dataset_kwargs={"skip_prepare_dataset": True})),
         train_dataset=stage.course.dataset,
         processing_class=copy.deepcopy(tokenizer),  # it is given a padding token where it has none
         optimizers=(stage.optimizer, stage.scheduler()),

@@ -65,7 +65,9 @@ def test_preferences_cannot_be_graded(tmp_path: Path) -> None:
 
 
 def test_examples_that_are_too_long_are_left_out_and_counted(guesser: Path, tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path, guesser, "dpo", algo={"max_length": 60}, data={"validation": 1})
+    recipe = write_recipe(
+        tmp_path, guesser, "dpo", algo={"max_length": 60}, data={"validation": 1}, optim={"steps": 10}
+    )
     with (tmp_path / "train.jsonl").open("a") as file:
         file.write(json.dumps({"prompt": "Why?", "chosen": "because " * 50, "rejected": "no"}) + "\n")
     inputs = load_inputs(load_recipe(str(recipe)).recipe)
