@@ -24,7 +24,7 @@ from tests.forks import Forks
 from tests.offline.made import FULL, LORA, TUNES, Started, start, write_recipe
 
 
-def started(folder: Path, policy: Path, **sections: Any) -> Started:
+def started(folder: Path, policy: Path, /, **sections: Any) -> Started:
     return start(write_recipe(folder, policy, "reward_model", **sections), folder / "run")
 
 
