@@ -113,6 +113,7 @@ NEEDED_OF_EXPERTS = ("moe_intermediate_size", "num_experts", "num_experts_per_to
 def shape_of(config: dict[str, Any]) -> Shape | None:
     """None for a family that is not in the table, and for a config that leaves out what the table cannot know."""
     family = FAMILIES.get(config.get("model_type", ""))
+    config = {"num_experts": config.get("num_local_experts"), **config}  # the newer name
     if family is None or any(not isinstance(config.get(key), int) for key in NEEDED):
         return None
     if family.has_experts and (
