@@ -115,7 +115,7 @@ def test_an_interrupt_ends_after_the_step_with_a_checkpoint_and_the_command_to_g
 ) -> None:
     recipe, run = write(tmp_path, guesser, "lora"), tmp_path / "a run"
     argv = ("train", str(recipe), "--run", str(run))
-    done = forks.run(*argv, at="rltk.onpolicy.loop.grade", call=5, signals=(asked,))
+    done = forks.run(*argv, at="rltk.rewards.judge.grade", call=5, signals=(asked,))
     assert (done.code, done.out) == (130, "")
     assert "\nstopping after this step; press Ctrl-C again to stop at once\nstep 5/6 " in done.err
     *_, last = done.err.splitlines()
@@ -129,7 +129,7 @@ def test_an_interrupt_ends_after_the_step_with_a_checkpoint_and_the_command_to_g
 @pytest.mark.parametrize(
     ("at", "call", "signals", "kept"),
     [
-        ("rltk.onpolicy.loop.grade", 3, ("SIGINT", "SIGINT"), "after step 2"),
+        ("rltk.rewards.judge.grade", 3, ("SIGINT", "SIGINT"), "after step 2"),
         ("rltk.run.checkpoint.optimizer_tensors", 1, ("SIGINT", "SIGTERM"), "from the start"),
         ("rltk.rollout.evaluate.grade_items", 1, ("SIGTERM",), "from the start"),
         ("torch.optim.AdamW.step", 12, ("SIGINT",), "after step 6"),

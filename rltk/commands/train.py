@@ -25,6 +25,8 @@ def train(args: Namespace) -> int:
 
 
 def make_plan(args: Namespace) -> Plan:
+    if args.stop_on_overoptimisation:
+        args.overrides = [*args.overrides, "eval.stop_on_overoptimisation=true"]
     if not os.path.isdir(args.recipe):
         start = resumed_recipe if args.resume else new_run
         return start(args.recipe, args.overrides, args.profile, args.run)

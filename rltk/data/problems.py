@@ -12,7 +12,11 @@ from typing import NamedTuple
 
 from rltk_eval.answers import Kind, gold_answer
 
+from rltk.data.preference_rows import PreferenceSource
+from rltk.data.preferences import load_preferences
 from rltk.data.rows import Row, described, is_file, read_rows
+from rltk.data.transcripts import Messages
+from rltk.embedded.dialogues import dialogue_prompts
 from rltk.embedded.equations import equations
 from rltk.embedded.word_problems import word_problems
 from rltk.errors import UserError
@@ -25,26 +29,68 @@ class Problem(NamedTuple):
     id: str
     question: str
     answer: str
-    """The gold answer as the answer reader canonically writes it: `1000`, not `$1,000`."""
+    """The gold answer as the answer reader canonically writes it: `1000`, not `$1,000`; empty for a conversation."""
     level: str | None = None
     kind: Kind = "number"
     """How an answer to it is read."""
     subject: str | None = None
+    messages: Messages = ()
+    """The whole conversation where the prompt is more than a question; it has no answer, only rewards."""
 
 
 def load_problems(data: Data, split: str) -> list[Problem]:
     """The problems of one split, `train`, `validation` or `test`, in a fixed order."""
+    if data.kind == "preferences":
+        return conversations(data, split)
     if data.is_embedded:
         return embedded_problems(data, split)
     if split == "test":
         return read_split(data, data.test)
-    problems = read_split(data, data.train)
+    return of_training_split(data, read_split(data, data.train), split)
+
+
+def of_training_split(data: Data, problems: list[Problem], split: str) -> list[Problem]:
+    """What of it is held out, for `validation`, or the first of the rest."""
     held_out, rest = hold_out(problems, data.validation)
     if split == "validation":
         if not held_out:
             raise UserError(f"{data.path} has no validation problems: evaluate on the test split, or hold some out.")
         return held_out
     return rest[: data.size]
+
+
+def conversations(data: Data, split: str) -> list[Problem]:
+    """The prompts of preferences, each once: what on-policy training asks, and lets rewards judge."""
+    if data.is_embedded:
+        size = data.size if split == "train" and data.size else EMBEDDED_SIZES[split]
+        try:
+            asked = dialogue_prompts(split, size)
+        except ValueError as error:
+            raise UserError(f"data.size = {size}: {error}.") from error
+        return [conversation(prompt.id, prompt.prompt, prompt.kind) for prompt in asked]
+    if isinstance(data.config, tuple):
+        raise UserError(f"data.config = {list(data.config)}: preferences are read from one configuration; name one.")
+    pairs = load_preferences(preference_source(data, data.test if split == "test" else data.train)).pairs
+    first = {pair.prompt: pair.id for pair in reversed(pairs)}
+    problems = [conversation(pair.id, pair.prompt) for pair in pairs if first[pair.prompt] == pair.id]
+    return problems if split == "test" else of_training_split(data, problems, split)
+
+
+def conversation(id: str, messages: Messages, subject: str | None = None) -> Problem:
+    return Problem(id, messages[-1].content, "", subject=subject, messages=messages)
+
+
+def preference_source(data: Data, split: str) -> PreferenceSource:
+    assert not isinstance(data.config, tuple)
+    return PreferenceSource(
+        path=data.path,
+        split=split,
+        config=data.config,
+        data_dir=data.data_dir,
+        chosen=data.chosen,
+        rejected=data.rejected,
+        prompt=data.prompt_column,
+    )
 
 
 def embedded_problems(data: Data, split: str) -> list[Problem]:
@@ -113,6 +159,8 @@ def fingerprint(problems: Sequence[Problem]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for problem in problems:
         digest.update(repr((problem.id, problem.question, problem.answer, problem.kind)).encode())
+        if problem.messages:
+            digest.update(repr(problem.messages).encode())
     return digest.hexdigest()
 
 

@@ -6,7 +6,9 @@ from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from rltk.data.preference_text import Plain, prompt_text
 from rltk.data.problems import Problem
+from rltk.data.transcripts import Message, Messages
 from rltk.errors import UserError
 from rltk.recipe.schema import Data
 
@@ -18,18 +20,24 @@ class PromptRenderer:
         self.tokenizer, self.template, self.system = tokenizer, data.prompt, data.system
 
     def text(self, problem: Problem) -> str:
-        question = self.template.replace("{question}", problem.question)
-        if not self.tokenizer.chat_template:
-            return question if self.system is None else f"{self.system}\n\n{question}"
-        messages = [{"role": "user", "content": question}]
-        if self.system is not None:
-            messages.insert(0, {"role": "system", "content": self.system})
+        if not self.tokenizer.chat_template or problem.messages:
+            return prompt_text(self.messages(problem), self.tokenizer, plain=self.plain(problem))
+        messages = [message._asdict() for message in self.messages(problem)]
         try:
             rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         except TemplateError as error:  # some templates take no system message, and say so by raising
             raise UserError(f"the model's chat template refuses the prompt ({error}); see data.system.") from error
         assert isinstance(rendered, str)
         return rendered
+
+    def messages(self, problem: Problem) -> Messages:
+        """The conversation that the completion goes on with."""
+        asked = problem.messages or (Message("user", self.template.replace("{question}", problem.question)),)
+        return asked if self.system is None else (Message("system", self.system), *asked)
+
+    def plain(self, problem: Problem) -> Plain:
+        """How it is written for a model without a chat template."""
+        return "transcript" if problem.messages else "question"
 
     def tokens(self, problem: Problem) -> list[int]:
         """A chat template writes its own special tokens, so the tokenizer must not add a second beginning-of-text."""

@@ -8,6 +8,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from rltk.models.roles import POLICY
 from rltk.run.atomic import new_folder
 
 
@@ -17,7 +18,7 @@ def save_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path)
     with new_folder(path) as beside:
         if isinstance(model, PeftModel):
             # Or PEFT asks the hub whether the embeddings have grown; they are never adapted here.
-            model.save_pretrained(str(beside), save_embedding_layers=False)
+            model.save_pretrained(str(beside), save_embedding_layers=False, selected_adapters=[POLICY])
         else:
             model.generation_config = savable(model.generation_config or GenerationConfig())
             model.save_pretrained(str(beside))

@@ -1,5 +1,6 @@
 """Puts a trainer together from a recipe: what can fail cheaply comes first, the weights last."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -21,10 +22,13 @@ from rltk.models.load import (
     stop_tokens,
 )
 from rltk.models.scoring import packs_faithfully
+from rltk.onpolicy.critic import make_critic
 from rltk.onpolicy.learner import Learner
 from rltk.onpolicy.loop import Trainer
-from rltk.plan.learning_rate import on_policy_learning_rate
-from rltk.recipe.schema import LoRA, Recipe
+from rltk.plan.learning_rate import on_policy_learning_rate, value_learning_rate
+from rltk.recipe.schema import PPO, LoRA, Recipe
+from rltk.rewards.judge import Judge
+from rltk.rewards.scorers import make_scorers
 from rltk.rollout.engines import choose_engine, make_sampler
 from rltk.rollout.evaluate import Evaluator
 from rltk.seeds import derive
@@ -40,6 +44,8 @@ class Inputs:
     tasks: list[Task]
     left_out: dict[str, str]
     """Training problems that cannot be asked, by id: the end of a sentence that says why."""
+    not_evaluated: dict[str, str]
+    """Conversations held out that cannot be asked, likewise; problems are refused instead."""
 
     @property
     def data_hash(self) -> str:
@@ -61,10 +67,30 @@ def load_inputs(recipe: Recipe) -> Inputs:
     problems, left_out = askable(recipe, load_problems(recipe.data, "train"), tokenizer, context)
     options = recipe.eval
     tasks = load_tasks(options.tasks, recipe.data, split=options.split, limit=options.limit, root=options.data_root)
-    for task in tasks:
-        renderer = PromptRenderer(tokenizer, task.data)
-        render_all(renderer, task.problems, max_new_tokens=recipe.rollout.max_new_tokens, context=context)
-    return Inputs(tokenizer, config, problems, tasks, left_out)
+    not_evaluated: dict[str, str] = {}
+    for index, task in enumerate(tasks):
+        renderer, limit = PromptRenderer(tokenizer, task.data), recipe.rollout.max_new_tokens
+        if task.data.kind == "preferences":
+            tasks[index], reasons = fitting(task, renderer, max_new_tokens=limit, context=context)
+            not_evaluated |= reasons
+        else:
+            render_all(renderer, task.problems, max_new_tokens=limit, context=context)
+    return Inputs(tokenizer, config, problems, tasks, left_out, not_evaluated)
+
+
+def fitting(
+    task: Task, renderer: PromptRenderer, *, max_new_tokens: int, context: int | None
+) -> tuple[Task, dict[str, str]]:
+    """The task without the conversations that the model has no room for, of which real data always has some."""
+    found = {
+        problem.id: misfit(renderer.tokens(problem), max_new_tokens=max_new_tokens, context=context)
+        for problem in task.problems
+    }
+    reasons = {id: reason for id, reason in found.items() if reason is not None}
+    if len(reasons) == len(task.problems):
+        first = next(iter(reasons.values()), "there is none.")
+        raise UserError(f"no conversation of {task.name} can be asked: the first {first}")
+    return task._replace(problems=[problem for problem in task.problems if problem.id not in reasons]), reasons
 
 
 def askable(
@@ -97,20 +123,29 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     """Loads the weights, adds the adapter, and connects sampler, learner and evaluator to the one model."""
     base = load_weights(recipe.model, device)
     stops = stop_tokens(base, inputs.tokenizer)
+    pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
     # Tried on the base, so that both arms train and sample in the same way.
     engine, can_pack = choose_engine(recipe.rollout.engine, base), device.type == "cpu" and packs_faithfully(base)
     model, statement = tuned(base, recipe)
+    critic = None
+    if isinstance(recipe.algo, PPO):
+        critic = make_critic(recipe, model, lr=critic_learning_rate(recipe, inputs.config))
+        statement += f"; {critic}"
     if engine != "native":
         statement += f"; completions come from {engine}"
-    pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
     context = context_length(inputs.config)
+    judge = Judge(recipe, make_scorers(recipe, model, inputs.tokenizer, dtype))
+    learner = Learner(recipe, model, lr=learning_rate(recipe, inputs.config), can_pack=can_pack, critic=critic)
+    if critic is not None:
+        statement += f"; {memory_statement(learner)}"
     trainer = Trainer(
         recipe=recipe,
-        learner=Learner(recipe, model, lr=learning_rate(recipe, inputs.config), can_pack=can_pack),
+        learner=learner,
         sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype),
         order=Order(inputs.problems, seed=recipe.seed),
         renderer=PromptRenderer(inputs.tokenizer, recipe.data),
         tokenizer=inputs.tokenizer,
+        judge=judge,
         context=context,
     )
     evaluator = Evaluator(
@@ -118,6 +153,7 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
         inputs.tokenizer,
         max_new_tokens=recipe.rollout.max_new_tokens,
         context=context,
+        judge=judge,
     )
     return Assembled(trainer, evaluator, statement)
 
@@ -135,7 +171,31 @@ def tuned(base: PreTrainedModel, recipe: Recipe) -> tuple[nn.Module, str]:
     return base, f"full fine-tuning trains all {count:,} parameters"
 
 
+def memory_statement(learner: Learner) -> str:
+    """What the roles of PPO hold, and what LoRA spares: every weight counted once, however many share it."""
+    assert learner.critic is not None
+    roles = {"policy": learner.model, "critic": learner.critic.model}
+    roles |= {"reference": learner.reference} if learner.kl > 0 else {}
+    held = {weight.data_ptr(): weight for role in roles.values() for weight in role.parameters()}
+    total, one = (mebibytes(weights) for weights in (held.values(), learner.model.parameters()))
+    names = " and ".join(filter(None, [", ".join(list(roles)[:-1]), list(roles)[-1]]))
+    if learner.has_adapter:
+        return f"one copy of the base serves {names}: {total:,.1f} MiB of weights"
+    return f"{names} take {total:,.1f} MiB of weights, {total - one:,.1f} MiB more than the policy alone"
+
+
+def mebibytes(weights: Iterable[torch.Tensor]) -> float:
+    return sum(weight.numel() * weight.element_size() for weight in weights) / 2**20
+
+
 def learning_rate(recipe: Recipe, config: PretrainedConfig) -> float:
     if recipe.optim.lr != "auto":
         return recipe.optim.lr
     return on_policy_learning_rate(recipe.tune.type, config.get_text_config().hidden_size)
+
+
+def critic_learning_rate(recipe: Recipe, config: PretrainedConfig) -> float:
+    assert isinstance(recipe.algo, PPO)
+    if recipe.algo.critic.lr != "auto":
+        return recipe.algo.critic.lr
+    return value_learning_rate(recipe.tune.type, config.get_text_config().hidden_size)

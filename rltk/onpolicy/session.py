@@ -15,9 +15,12 @@ from rltk.data.problems import fingerprint
 from rltk.errors import UserError
 from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, learning_rate, load_inputs
+from rltk.onpolicy.critic import save_critic
 from rltk.onpolicy.loop import train as run_loop
+from rltk.onpolicy.overoptimisation import find_turn, look_name, read_looks
 from rltk.recipe.resolved import recipe_hash, resolved
-from rltk.rollout.describe import describe
+from rltk.rewards.judge import RewardGoneError
+from rltk.rollout.describe import change, describe
 from rltk.run.atomic import remove_leftovers
 from rltk.run.checkpoint import Progress, list_checkpoints, load_checkpoint
 from rltk.run.folder import RunFolder, resume_command
@@ -59,6 +62,9 @@ class Session:
                 status = "finished" if self.train_and_evaluate(self.progress, stop) else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
+        except RewardGoneError as error:
+            command = resume_command(self.plan.path)
+            raise RewardGoneError(f"{error} Once it is back, go on with: {command}") from error
         except (OSError, SafetensorError) as error:  # the latter wraps what the system said
             if not any(reason in str(error) for reason in DISK_IS_FULL):
                 raise
@@ -81,18 +87,26 @@ class Session:
         if self.recipe.eval.before and "before" not in self.folder.scores() and progress.step == 0:
             self.score("before")
         self.watch.start_steps(progress.step)
-        with stop.after_this_step():
-            run_loop(
-                self.parts.trainer,
-                self.folder,
-                progress,
-                accuracy=self.accuracy,
-                watch=self.show,
-                is_stopping=lambda: stop.is_asked,
-            )
+        if not self.has_turned():
+            with stop.after_this_step():
+                run_loop(
+                    self.parts.trainer,
+                    self.folder,
+                    progress,
+                    evaluate=self.evaluate,
+                    watch=self.show,
+                    is_stopping=lambda: stop.is_asked,
+                )
         if stop.is_asked:
             return False
-        save_model(self.parts.trainer.learner.model, self.inputs.tokenizer, self.plan.path / "model")
+        if self.has_turned():
+            stopped = {key: self.folder.metrics[-1][key] for key in ("step", "overoptimised")}
+            self.folder.update_manifest(stopped=stopped)
+            self.watch.say(f"stopped after step {stopped['step']}: {stopped['overoptimised']}")
+        learner = self.parts.trainer.learner
+        save_model(learner.model, self.inputs.tokenizer, self.plan.path / "model")
+        if learner.critic is not None:
+            save_critic(learner.critic, self.inputs.tokenizer, self.plan.path / "critic")
         self.score("after")
         return True
 
@@ -102,7 +116,11 @@ class Session:
         if not self.plan.is_resuming or not checkpoints:
             return Progress(0, 0)
         learner = self.parts.trainer.learner
-        return load_checkpoint(checkpoints[-1], learner.model, learner.optimizer)
+        return load_checkpoint(checkpoints[-1], learner.trains_in, learner.optimizer)
+
+    def has_turned(self) -> bool:
+        """Whether training ended because the reward was over-optimised."""
+        return bool(self.folder.metrics) and "overoptimised" in self.folder.metrics[-1]
 
     def show(self, metrics: dict[str, Any]) -> None:
         self.watch.step(metrics)
@@ -128,8 +146,8 @@ class Session:
             self.watch.say(f"{task.name} {when}: {describe(evaluation.score)}")
         self.folder.add_scores(when, scores)
 
-    def accuracy(self, step: int) -> float:
-        """Greedy accuracy on the first task, for the curve."""
+    def evaluate(self, step: int) -> dict[str, Any]:
+        """Greedy accuracy, or held-out reward, on the first task, for the curve."""
         task = self.inputs.tasks[0]
         evaluation = self.parts.evaluator.evaluate(
             task,
@@ -138,7 +156,21 @@ class Session:
             seed=self.recipe.seed,
             report=lambda done, total: self.watch.evaluating(f"{task.name} at step {step}", done, total),
         )
-        return evaluation.score["accuracy"]
+        if "accuracy" in evaluation.score:
+            return {"accuracy": evaluation.score["accuracy"]}
+        self.folder.write_items(look_name(step, task.name), evaluation.rows)
+        found = {"heldout_reward": evaluation.score["reward"]}
+        if "gold_reward" not in evaluation.score:
+            return found
+        return found | {"heldout_gold_reward": evaluation.score["gold_reward"]["reward"]} | self.look(step, task.name)
+
+    def look(self, step: int, task: str) -> dict[str, str]:
+        """Says so, and ends training, when this evaluation shows that gold has turned down."""
+        if not self.recipe.eval.stop_on_overoptimisation:
+            return {}
+        steps = [row["step"] for row in self.folder.metrics if "heldout_gold_reward" in row]
+        turn = find_turn(read_looks(self.plan.path / "items", task, [*steps, step]))
+        return {} if turn is None else {"overoptimised": str(turn)}
 
     def task_hashes(self) -> dict[str, str]:
         return {task.name: fingerprint(task.problems) for task in self.inputs.tasks}
@@ -171,6 +203,7 @@ class Session:
             lr=learning_rate(self.recipe, self.inputs.config),
             data_hash=self.inputs.data_hash,
             left_out=self.inputs.left_out,
+            not_evaluated=self.inputs.not_evaluated,
             task_hashes=self.task_hashes(),
             **made_with,
         )
@@ -193,6 +226,10 @@ class Session:
         if self.inputs.left_out:
             first, reason = next(iter(self.inputs.left_out.items()))
             self.watch.say(f"left out of training: {len(self.inputs.left_out)} problems; the first, {first}, {reason}")
+        if self.inputs.not_evaluated:
+            first, reason = next(iter(self.inputs.not_evaluated.items()))
+            count = len(self.inputs.not_evaluated)
+            self.watch.say(f"left out of evaluation: {count} conversations; the first, {first}, {reason}")
         if self.plan.is_resuming:
             remove_leftovers(self.plan.path)
             self.watch.say(f"going on after step {self.progress.step}")
@@ -217,8 +254,7 @@ class Session:
         else:
             for name, after in scores["after"].items():
                 before = scores.get("before", {}).get(name)
-                change = "" if before is None else f", {100 * (after['accuracy'] - before['accuracy']):+.1f} points"
-                print(f"{name}: {describe(after)}{change}")
+                print(f"{name}: {describe(after)}{'' if before is None else f', {change(before, after)}'}")
         took = duration(time.monotonic() - self.started)
         self.watch.say(f"done in {took}; evaluate it again with: rltk eval {quote(str(self.plan.path))}")
         return 0

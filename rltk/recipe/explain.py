@@ -13,7 +13,7 @@ from rltk.errors import RecipeError, nearest, suggestion
 from rltk.recipe.fields import RULE
 from rltk.recipe.schema import Recipe
 from rltk.recipe.tree import Node, Where, from_plain, shortened, to_plain, walk
-from rltk.recipe.words import Shape, choices, either, in_words, recipe_shape, takes_text, variants
+from rltk.recipe.words import Shape, choices, either, in_words, is_named, recipe_shape, takes_text, variants
 
 MOST_SHOWN = 5
 
@@ -76,6 +76,8 @@ def follow(loc: Sequence[str | int]) -> Followed:
             shape = section = forms[part]
         elif "properties" in shape:
             path, section, shape = (*path, part), shape, shape["properties"].get(part, {})
+        elif is_named(shape):
+            path, shape = (*path, part), shape["additionalProperties"]
         else:
             break  # inside a list or among alternatives: the field is shown and explained as a whole
     return Followed(path, shape, section)

@@ -60,9 +60,16 @@ def alternatives(shape: Shape) -> list[str]:
             return [shape.get("patternErrorMessage") or ("non-empty text" if shape.get("minLength") else "text")]
         case "array":
             return [a_list(shape)]
+        case "object" if is_named(shape):
+            return ["sections by names of your own"]
         case "object":
             return [f"a section with the keys {', '.join(shape['properties'])}"]
     return ["true or false" if shape["type"] == "boolean" else "null"]
+
+
+def is_named(shape: Shape) -> bool:
+    """Whether its keys are names that the user makes up."""
+    return isinstance(shape.get("additionalProperties"), dict)
 
 
 def choices(shape: Shape) -> list[str]:

@@ -47,6 +47,8 @@ class Watch:
         """Shows a step's metrics; a piped log gets a line a step."""
         self.accuracy = metrics.get("accuracy", self.accuracy)
         parts = [f"reward {metrics['reward']:.3f}"]
+        if "gold_reward" in metrics and metrics["gold_reward"] != metrics["reward"]:
+            parts.append(f"gold {metrics['gold_reward']:.3f}")
         if self.accuracy is not None:
             parts.append(f"accuracy {self.accuracy:.1%}")
         parts += [
