@@ -72,8 +72,11 @@ def follow(loc: Sequence[str | int]) -> Followed:
     path: tuple[str, ...] = ()
     shape = section = recipe_shape()
     for part in map(str, loc):
-        if forms := variants(shape):
+        if part in (forms := variants(shape)):
             shape = section = forms[part]
+        elif forms:  # a path as it is written: of the forms, the first that has the key
+            section = next((form for form in forms.values() if part in form["properties"]), {"properties": {}})
+            path, shape = (*path, part), section["properties"].get(part, {})
         elif "properties" in shape:
             path, section, shape = (*path, part), shape, shape["properties"].get(part, {})
         elif is_named(shape):
