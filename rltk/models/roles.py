@@ -55,7 +55,7 @@ def add_role(model: PeftModel, name: str, saved: SavedRole | None = None) -> Rol
         raise UserError(f"the {name} adapter does not go on the policy's base: {error}") from error
     for weight in model.parameters():
         weight.requires_grad_(id(weight) in before)  # PEFT decides anew what trains
-    weights = [weight for part, weight in model.named_parameters() if f".{name}." in part]
+    weights = [weight for part, weight in model.named_parameters() if "lora_" in part and f".{name}." in part]
     head = new_head(model.config.get_text_config().hidden_size, weights[0].device)
     if saved is not None:
         fill(model, name, saved)

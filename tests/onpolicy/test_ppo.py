@@ -72,7 +72,7 @@ def test_with_nothing_else_ppo_is_reinforce(arm: str, can_pack: bool) -> None:
 
 @pytest.mark.parametrize(("arm", "critic"), CRITICS)
 def test_the_gradient_is_that_of_the_objective_found_numerically(arm: str, critic: str) -> None:
-    """Along one direction in all weights that train, in float64, with clipping, KL in the loss and the value loss."""
+    """Along one direction in all weights that train, with clipping, KL in the loss and the value loss."""
     taught = learner(arm, critic, epochs=2, kl=0.1, kl_in="loss", clip_value=0.05, clip_low=0.05, clip_high=0.05)
     assert taught.critic is not None
     random_head(taught.critic)
@@ -85,10 +85,10 @@ def test_the_gradient_is_that_of_the_objective_found_numerically(arm: str, criti
     assert tally.clipped > 0 and tally.values_clipped > 0 and tally.kl > 0 and tally.value_loss > 0
     slope = sum((weight.grad * step).sum().item() for weight, step in grads(taught, along))
     losses = []
-    for factor in (1e-5, -2e-5):
+    for factor in (1e-3, -2e-3):  # not smaller: logits are float32 whatever the weights are
         shift(taught, along, factor)
         losses.append(taught.accumulate(batch, Tally()).loss)
-    assert (losses[0] - losses[1]) / 2e-5 == pytest.approx(slope, rel=1e-4)
+    assert (losses[0] - losses[1]) / 2e-3 == pytest.approx(slope, rel=1e-2)
 
 
 def in_float64(taught: Learner) -> None:
@@ -195,6 +195,8 @@ def test_roles_do_not_disturb_each_other() -> None:
 def test_the_critic_learns_what_completions_are_worth() -> None:
     for arm, critic in CRITICS:
         taught = learner(arm, critic, epochs=8, clip_value=None)
+        assert taught.critic is not None
+        taught.critic = replace(taught.critic, lr=0.01)
         taught.lr = 0.0 if critic != "head" else 1e-3
         tallies = [taught.learn(episodes(taught), step) for step in range(4)]
         assert tallies[0].critic["explained_variance"] == 0.0
