@@ -36,7 +36,6 @@ from rltk.onpolicy.objective import Batch, Objective, k3, policy_objective, toke
 from rltk.onpolicy.tally import Tally, observe
 from rltk.recipe.schema import GRPO, PPO, RLOO, Optim, Recipe
 
-
 MOST_SCORES = 2**24
 """Attention scores a layer may hold for a packed micro-batch; longer completions go in rows, with fused attention."""
 

@@ -464,7 +464,7 @@ class Recipe(Section):
     data: Data
     algo: Algo
     tune: Tune
-    rewards: Annotated[dict[str, Reward], Field(default_factory=dict)]
+    rewards: dict[str, Reward] = Field(default_factory=dict)
     """What a completion is worth: the weighted sum of these, by names of your own; none means the answer's."""
     optim: Optim = Optim()
     rollout: Rollout = Rollout()
@@ -489,8 +489,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _rewards_are_known(self) -> Recipe:
         if self.data.kind == "preferences" and not self.rewards:
-            must = "have no answer to check, so rewards must name at least one, of type model, server or gold"
-            raise broken_rule(must, "data.kind", "rewards")
+            must = "has prompts without an answer to check: name at least one in rewards, of type model, server or gold"
+            raise broken_rule(must, "data.path", "rewards")
         for name, reward in self.rewards.items():
             if not REWARD_NAME.fullmatch(name):
                 raise broken_rule(f"has a name, {name!r}, that is more than letters, digits, '_' and '-'", "rewards")

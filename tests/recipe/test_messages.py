@@ -72,7 +72,7 @@ WRONG_TYPES = [
         "weight_decay, max_grad_norm, micro_tokens.",
     ),
     ({"run": ""}, "x.yaml:6: run = null must be a section with the keys dir, checkpoint_every, keep, trackers."),
-    ({"algo": "grpo"}, 'x.yaml:4: algo = grpo must be a section with a type of "grpo" or "rloo".'),
+    ({"algo": "grpo"}, 'x.yaml:4: algo = grpo must be a section with a type of "grpo", "rloo" or "ppo".'),
     (
         {"tune": "{type: lora, targets: 3}"},
         'x.yaml:5: tune.targets = 3 must be "all-linear", "attention", "mlp" or a non-empty list, each item '
@@ -125,8 +125,26 @@ OUT_OF_RANGE = [
 ]
 
 WRONG_CHOICES = [
-    ({"algo": "{type: gpro}"}, 'x.yaml:4: algo.type = gpro must be "grpo" or "rloo"; did you mean grpo?'),
-    ({"algo": "{type: }"}, 'x.yaml:4: algo.type = null must be "grpo" or "rloo".'),
+    ({"algo": "{type: gpro}"}, 'x.yaml:4: algo.type = gpro must be "grpo", "rloo" or "ppo"; did you mean grpo?'),
+    ({"algo": "{type: ppo, group: 0}"}, "x.yaml:4: algo.group = 0 must be a whole number of at least 1."),
+    (
+        {"algo": "{type: ppo, critic: {typ: head}}"},
+        "x.yaml:4: algo.critic.typ = head is not a key of algo.critic; did you mean type?",
+    ),
+    (
+        {"algo": "{type: ppo, critic: {type: head, from: a}}"},
+        "x.yaml:4: algo.critic.type = head would share the policy's trunk, and critic.from starts one of its own.",
+    ),
+    (
+        {"algo": "{type: ppo, kl_target: 6}"},
+        "x.yaml:4: algo.kl_target = 6 steers algo.kl, which is 0; start it above.",
+    ),
+    (
+        {"algo": "{type: ppo, missing_stop_penalty: 1, mask_truncated: true}"},
+        "x.yaml:4: algo.missing_stop_penalty = 1 has no effect where completions that were cut off are masked; set "
+        "algo.mask_truncated=false.",
+    ),
+    ({"algo": "{type: }"}, 'x.yaml:4: algo.type = null must be "grpo", "rloo" or "ppo".'),
     (
         {"algo": "{type: rloo, loss: dr_gpro}"},
         'x.yaml:4: algo.loss = dr_gpro must be "grpo", "dr_grpo" or "dapo"; did you mean dr_grpo?',
@@ -141,7 +159,7 @@ WRONG_CHOICES = [
 MISSING = [
     ({"name": None}, f"x.yaml: name is missing; it must be {NAME}."),
     ({"model": "{dtype: float32}"}, "x.yaml:2: model.path is missing; it must be non-empty text."),
-    ({"algo": None}, 'x.yaml: algo is missing; it must be a section with a type of "grpo" or "rloo".'),
+    ({"algo": None}, 'x.yaml: algo is missing; it must be a section with a type of "grpo", "rloo" or "ppo".'),
     ({"tune": "{rank: 4}"}, 'x.yaml:5: tune.type is missing; it must be "lora" or "full".'),
 ]
 
