@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rltk.errors import UserError
 
-POLICY, VALUE = "default", "value"
+POLICY, VALUE = "default", "critic"
 """Names of adapters, as PEFT has them."""
 
 

@@ -1,4 +1,4 @@
-"""A critic comes back: loaded in a fresh process as any reward model, it gives the values that it gave while training."""
+"""A critic comes back: loaded in a fresh process as any reward model is, it gives the values that it gave before."""
 
 import json
 import subprocess

@@ -45,7 +45,7 @@ def test_preferences_without_a_reward_are_refused() -> None:
     with pytest.raises(
         RecipeError, match=r"data\.path = embedded/dialogues has prompts without an answer to check: name"
     ):
-        load_recipe("gsm8k_grpo", ["data={path: embedded/dialogues}"], "none")
+        load_recipe("gsm8k_grpo", ["data={path: embedded/dialogues, config: null, prompt: '{question}'}"], "none")
 
 
 def test_a_profile_or_override_replaces_a_reward_by_its_name() -> None:

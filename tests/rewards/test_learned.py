@@ -201,7 +201,7 @@ def test_a_run_against_a_reward_model_leaves_policy_critic_and_rewards(
         assert {"id", "prompt", "completion", "rewards", "tokens"} <= items[0].keys()
     saved = sorted(path.name for path in (run / "critic").iterdir() if path.suffix == ".safetensors")
     assert saved == [{"adapter": "adapter_model", "model": "model", "head": "head"}[critic] + ".safetensors"]
-    assert not (run / "model" / "value").exists() and not (run / "model" / "reward_quality").exists()
+    assert not (run / "model" / "critic").exists() and not (run / "model" / "reward_quality").exists()
     if critic != "head":
         assert is_critic(run / "critic", policy)
 
