@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from rltk_eval.answers import grade_number
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.record import (
     device,
@@ -42,6 +43,8 @@ class Measured:
     reward: list[float] = field(default_factory=list)
     memory: int = 0
     """Bytes at the peak above what the process held before the model loaded."""
+    flops_per_token: float = 0.0
+    """Of a whole step by PyTorch's counter, for each completion token; rltk's alone, as what there is to compute."""
 
 
 def main() -> None:
@@ -54,6 +57,7 @@ def main() -> None:
     parser.add_argument("--max-new-tokens", type=int, default=96)
     parser.add_argument("--steps", type=int, default=3, help="timed steps a process")
     parser.add_argument("--repeats", type=int, default=5, help="processes a side")
+    parser.add_argument("--trl-batch", type=int, default=0, help="completions in TRL's micro-batch; 0: all of a step")
     parser.add_argument("--name", default="step", help="of the results file")
     parser.add_argument("--side", choices=("rltk", "trl"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -61,16 +65,20 @@ def main() -> None:
         print(json.dumps(asdict((measure_rltk if args.side == "rltk" else measure_trl)(args))))
         return
     tunes = ("lora", "full") if args.tune == "both" else (args.tune,)
-    results = {tune: compare(args, tune) for tune in tunes}
-    path = write_result(args.name, {"settings": vars(args), "matmul_flops": matmul_ceiling(), "results": results})
+    ceiling = matmul_ceiling()
+    results = {tune: compare(args, tune, ceiling) for tune in tunes}
+    path = write_result(args.name, {"settings": vars(args), "matmul_flops": ceiling, "results": results})
     print(f"written to {path}")
 
 
-def compare(args: argparse.Namespace, tune: str) -> dict[str, Any]:
-    """Alternates the sides and sums up; `speedup` is TRL's step time over rltk's, pair by pair."""
+def compare(args: argparse.Namespace, tune: str, ceiling: float) -> dict[str, Any]:
+    """Alternates the sides and sums up; `speedup` is TRL's step time over rltk's, pair by pair.
+
+    `share_of_ceiling` is what of `ceiling`, in FLOP/s, goes into products that rltk's step needs.
+    """
     shared = [
         f"--{key.replace('_', '-')}={getattr(args, key)}"
-        for key in ("model", "data", "prompts", "group", "max_new_tokens", "steps")
+        for key in ("model", "data", "prompts", "group", "max_new_tokens", "steps", "trl_batch")
     ]
     pairs = []
     for repeat in range(args.repeats):
@@ -82,6 +90,9 @@ def compare(args: argparse.Namespace, tune: str) -> dict[str, Any]:
         times = ", ".join(f"{side} {step_time(measured):.2f} s" for side, measured in pair.items())
         print(f"{tune} {repeat + 1}/{args.repeats}: {times}", flush=True)
     summary: dict[str, Any] = {side: summarize([pair[side] for pair in pairs]) for side in ("rltk", "trl")}
+    for side in ("rltk", "trl"):
+        shares = [pair["rltk"]["flops_per_token"] / per_token(pair[side]) / ceiling for pair in pairs]
+        summary[side]["share_of_ceiling"] = spread(shares)
     summary["speedup"] = spread([per_token(pair["trl"]) / per_token(pair["rltk"]) for pair in pairs])
     summary["memory_ratio"] = spread([pair["rltk"]["memory"] / pair["trl"]["memory"] for pair in pairs])
     report(tune, summary)
@@ -123,7 +134,8 @@ def report(tune: str, summary: dict[str, Any]) -> None:
             f"{tune:5} {side:5} step {values['step_seconds']['median']:.2f} s "
             f"(rollout {values['rollout_seconds']['median']:.2f}, training {values['train_seconds']['median']:.2f}), "
             f"{values['sampled_tokens_per_second']['median']:,.0f} tokens/s, "
-            f"memory {values['peak_memory_bytes']['median'] / 2**20:,.0f} MiB"
+            f"memory {values['peak_memory_bytes']['median'] / 2**20:,.0f} MiB, "
+            f"{values['share_of_ceiling']['median']:.1%} of the machine's matmul ceiling"
         )
     speed, memory = summary["speedup"], summary["memory_ratio"]
     fastest = f"{speed['median']:.2f} [{speed['min']:.2f}, {speed['max']:.2f}]"
@@ -161,6 +173,9 @@ def measure_rltk(args: argparse.Namespace) -> Measured:
             measured.completion_tokens.append(metrics["sampled_tokens"])
             measured.reward.append(metrics["reward"])
     measured.memory = peak_memory() - before
+    with FlopCounterMode(display=False) as counter:
+        tokens = train_step(trainer, args.steps)["sampled_tokens"]
+    measured.flops_per_token = counter.get_total_flops() / tokens
     return measured
 
 
@@ -180,7 +195,7 @@ def measure_trl(args: argparse.Namespace) -> Measured:
         def on_step_end(self, *_: Any, **__: Any) -> None:
             measured.step_seconds.append(synchronized_time() - self.started)
 
-    trainer = trl_trainer(chosen, rows, measured.reward)
+    trainer = trl_trainer(chosen, rows, measured.reward, args.trl_batch)
     trainer.add_callback(Clock())
     generate = trainer._generate_single_turn
     trainer._generate_single_turn = timed(generate, measured)
@@ -201,12 +216,16 @@ def trl_rows(chosen: Recipe) -> Any:
     )
 
 
-def trl_trainer(chosen: Recipe, rows: Any, seen: list[float]) -> Any:
-    """TRL's `GRPOTrainer` for what the recipe says; each step's mean reward is added to `seen`."""
+def trl_trainer(chosen: Recipe, rows: Any, seen: list[float], batch: int = 0) -> Any:
+    """TRL's `GRPOTrainer` for what the recipe says; each step's mean reward is added to `seen`.
+
+    `batch` completions go through the model at once in training, 0: all of a step.
+    """
     from peft import LoraConfig
     from trl import GRPOConfig, GRPOTrainer
 
     algo, tune = chosen.algo, chosen.tune
+    completions = algo.prompts * algo.group
     options = GRPOConfig(
         output_dir=tempfile.mkdtemp(),
         seed=chosen.seed,
@@ -215,8 +234,8 @@ def trl_trainer(chosen: Recipe, rows: Any, seen: list[float]) -> Any:
         report_to="none",
         save_strategy="no",
         max_steps=chosen.optim.steps,
-        per_device_train_batch_size=algo.prompts * algo.group,
-        gradient_accumulation_steps=1,
+        per_device_train_batch_size=batch or completions,
+        gradient_accumulation_steps=completions // (batch or completions),
         gradient_checkpointing=False,
         num_generations=algo.group,
         max_completion_length=chosen.rollout.max_new_tokens,

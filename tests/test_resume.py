@@ -44,7 +44,7 @@ MOMENTS = {
     "right after the checkpoint of step 4": Moment("rltk.onpolicy.loop.train_step", 5, 4, 2),
     "while metrics are written": Moment("rltk.run.folder.write_jsonl", 8, 5, 2),
     "while the model is saved": Moment("transformers.PreTrainedTokenizerFast.save_pretrained", 1, 6, 2),
-    "in the last evaluation": Moment("rltk.onpolicy.session.Session.score", 2, 6, 2),
+    "in the last evaluation": Moment("rltk.run.session.Session.score", 2, 6, 2),
 }
 CASES = [("lora", moment) for moment in MOMENTS] + [
     ("full", moment)

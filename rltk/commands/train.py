@@ -4,10 +4,15 @@ import os
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rltk.errors import UserError
+from rltk.recipe.schema import DPO, GRPO, PPO, RLOO, SFT, RewardModel
 from rltk.run.lock import locked
 from rltk.run.plan import Plan, new_run, resumed_recipe, resumed_run
+
+if TYPE_CHECKING:
+    from rltk.run.session import Work
 
 
 def train(args: Namespace) -> int:
@@ -17,11 +22,28 @@ def train(args: Namespace) -> int:
             print(note, file=sys.stderr, flush=True)
     # Only now: a bad recipe is answered in a fraction of the time that torch takes to import.
     from rltk.models.quiet import quiet_libraries
-    from rltk.onpolicy.session import Session
+    from rltk.run.session import Session
 
     quiet_libraries()
     with locked(plan.path, is_new=not plan.is_resuming):
-        return Session(plan, is_quiet=args.quiet, is_json=args.json).run()
+        return Session(plan, begin, is_quiet=args.quiet, is_json=args.json).run()
+
+
+def begin(plan: Plan) -> "Work":
+    """The kind of training that the recipe's algo names; each imports what it needs, and no more."""
+    match plan.recipe.algo:
+        case GRPO() | RLOO() | PPO():
+            from rltk.onpolicy.session import OnPolicyWork
+
+            return OnPolicyWork(plan)
+        case SFT() | DPO():
+            from rltk.offline.session import OfflineWork
+
+            return OfflineWork(plan)
+        case RewardModel():
+            from rltk.offline.reward_session import RewardWork
+
+            return RewardWork(plan)
 
 
 def make_plan(args: Namespace) -> Plan:

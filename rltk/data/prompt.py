@@ -20,11 +20,12 @@ class PromptRenderer:
         self.tokenizer, self.template, self.system = tokenizer, data.prompt, data.system
 
     def text(self, problem: Problem) -> str:
+        messages = self.messages(problem)
         if not self.tokenizer.chat_template or problem.messages:
-            return prompt_text(self.messages(problem), self.tokenizer, plain=self.plain(problem))
-        messages = [message._asdict() for message in self.messages(problem)]
+            return prompt_text(messages, self.tokenizer, plain=self.plain(problem))
+        rows = [message._asdict() for message in messages]
         try:
-            rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            rendered = self.tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=True)
         except TemplateError as error:  # some templates take no system message, and say so by raising
             raise UserError(f"the model's chat template refuses the prompt ({error}); see data.system.") from error
         assert isinstance(rendered, str)

@@ -10,5 +10,7 @@ def quiet_libraries() -> None:
     logging.set_tqdm_hook(lambda factory, args, options: factory(*args, **{**options, "disable": True}))
     # transformers 5 renames these, and PEFT and its own older versions know them by the old names only.
     warnings.filterwarnings("ignore", r"`\w*gradient_checkpointing\w*` is deprecated", FutureWarning)
+    # transformers 5.24 calls it `cache`; the older versions that rltk runs with do not know that name.
+    warnings.filterwarnings("ignore", r"`past_key_values` is deprecated", FutureWarning)
     # PEFT looks for its rank patterns among modules only; ours are of parameters.
     warnings.filterwarnings("ignore", r"The following rank_pattern keys did not match", RuntimeWarning)

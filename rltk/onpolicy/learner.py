@@ -34,7 +34,8 @@ from rltk.onpolicy.episodes import Episode, groups, micro_batches, parts
 from rltk.onpolicy.gae import adapted_kl, value_loss
 from rltk.onpolicy.objective import Batch, Objective, k3, policy_objective, token_weights, truncated_importance
 from rltk.onpolicy.tally import Tally, observe
-from rltk.recipe.schema import GRPO, PPO, RLOO, Optim, Recipe
+from rltk.plan.schedule import schedule
+from rltk.recipe.schema import GRPO, PPO, RLOO, Recipe
 
 MOST_SCORES = 2**24
 """Attention scores a layer may hold for a packed micro-batch; longer completions go in rows, with fused attention."""
@@ -313,20 +314,6 @@ class Learner:
     def pad_optional(self, rows: Sequence[Tensor | None]) -> Tensor | None:
         present = [row for row in rows if row is not None]
         return self.pad(present) if present else None
-
-
-def schedule(optim: Optim, step: int) -> float:
-    """The factor on the learning rate at `step`, counted from 0."""
-    if step < optim.warmup:
-        return (step + 1) / optim.warmup
-    done = (step - optim.warmup) / max(1, optim.steps - optim.warmup)
-    match optim.schedule:
-        case "constant":
-            return 1.0
-        case "linear":
-            return 1 - done
-        case "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:

@@ -15,13 +15,13 @@ from transformers import PreTrainedTokenizerBase
 
 from rltk.data.problems import Order, Problem
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
-from rltk.errors import UserError
+from rltk.errors import RewardGoneError, UserError
 from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.identity import check_sampler
 from rltk.onpolicy.learner import Learner, Tally
 from rltk.recipe.schema import GRPO, PPO, RLOO, Recipe
-from rltk.rewards.judge import Judge, RewardGoneError, Sample
+from rltk.rewards.judge import Judge, Sample
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
 from rltk.run.checkpoint import Progress, save_checkpoint
 from rltk.run.folder import Metrics, RunFolder

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rltk_eval.metrics import Interval, clustered_interval
 
 from rltk.evaluation.items import Row
-from rltk.run.folder import read_jsonl
+from rltk.run.folder import RunFolder, read_jsonl
 
 CONFIDENCE = 0.99
 """Of both intervals; strict, because the best of many evaluations was also the luckiest."""
@@ -50,6 +50,17 @@ def find_turn(looks: Sequence[Look]) -> Turn | None:
     best = max(earlier, key=lambda look: fmean(look.gold))
     gold, proxy = change(best.gold, now.gold), change(best.proxy, now.proxy)
     return Turn(best.step, now.step, gold, proxy) if gold.high < 0 < proxy.low else None
+
+
+def turn_at(run: RunFolder, task: str, step: int) -> Turn | None:
+    """What the evaluation after `step` shows, whose items are written already, with those before it."""
+    steps = [row["step"] for row in run.metrics if "heldout_gold_reward" in row]
+    return find_turn(read_looks(run.path / "items", task, [*steps, step]))
+
+
+def has_turned(run: RunFolder) -> bool:
+    """Whether training ended because the reward was over-optimised."""
+    return bool(run.metrics) and "overoptimised" in run.metrics[-1]
 
 
 def change(before: Sequence[float], after: Sequence[float]) -> Interval:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -36,8 +36,12 @@ EMBEDDED_KINDS: dict[str, DataKind] = {
 }
 EMBEDDED_DATA = tuple(EMBEDDED_KINDS)
 EVAL_TASKS = ("heldout", "gsm8k", "math", "math500", "word-problems", "equations")
+PREFERENCE_TASKS = ("hh-rlhf", "dialogues")
+"""Preference pairs that reward models are evaluated on; heldout is the data of the recipe there too."""
 EVAL_BLOCK = 256
 """Completions that an evaluation draws from one seed, and keeps, together."""
+SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "batch")
+"""Keys of `rollout` that evaluations take no notice of."""
 EXTERNAL = (
     "config",
     "data_dir",
@@ -57,6 +61,20 @@ EXTERNAL = (
 PROBLEM_KEYS = ("question", "answer", "subject", "levels", "prompt")
 PREFERENCE_KEYS = ("data_dir", "prompt_column", "chosen", "rejected", "margin", "noise")
 """Keys of `data` that only problems, or only preferences, have a use for."""
+DPOLoss = Literal[
+    "sigmoid",
+    "ipo",
+    "hinge",
+    "robust",
+    "exo_pair",
+    "nca_pair",
+    "sppo_hard",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sigmoid_norm",
+]
+"""TRL's losses that are a sum over pairs; those that sort or remember a batch would depend on how it is cut."""
 NAME_IN_WORDS = "letters, digits, '.', '_' and '-' that begin with a letter or a digit"
 REWARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -334,6 +352,59 @@ class GoldReward(Section):
     """Factor of this reward in the sum."""
 
 
+class Offline(Section):
+    """What SFT, reward models and DPO share: they learn from data that is there before the first step."""
+
+    batch: Count = 32
+    """Examples an optimizer step; their order is a function of the seed, and each epoch has its own."""
+    max_length: Annotated[int, Field(strict=True, ge=2)] = 1024
+    """Tokens of prompt and reply together; longer examples are left out and counted."""
+
+
+class SFT(Offline):
+    """Supervised fine-tuning on solutions or preferred replies; only their tokens are learned, not the prompts'."""
+
+    type: Literal["sft"] = "sft"
+
+
+class Paired(Offline):
+    """What learns from pairs of replies; on problems the starting policy writes them and the answer checker prefers."""
+
+    samples: Annotated[int, Field(strict=True, ge=2)] = 8
+    """Completions that the starting policy samples of each problem, to make pairs of."""
+    pairs: Count = 4
+    """Most pairs of a correct and an incorrect completion from one problem."""
+
+
+class RewardModel(Paired):
+    """A Bradley-Terry reward model; it learns from margins where data.margin names them."""
+
+    type: Literal["reward_model"] = "reward_model"
+    centring: NonNegative = 0.01
+    """Weight of the squared sum of a pair's two rewards, which keeps rewards around zero; 0 leaves them anywhere."""
+
+
+class DPO(Paired):
+    """Direct preference optimization: log-probabilities beside the starting policy's are the reward."""
+
+    type: Literal["dpo"] = "dpo"
+    beta: Positive = 0.1
+    """How strongly the starting policy holds: a reply's reward is beta times what its log-probability has gained."""
+    loss: DPOLoss = "sigmoid"
+    """sigmoid is DPO; robust expects flipped labels; the others are those of their papers, as TRL has them."""
+    label_smoothing: Annotated[Fraction, Field(lt=0.5)] = 0.0
+    """Share of labels taken to be flipped, for robust and exo_pair, which need it."""
+
+    @model_validator(mode="after")
+    def _smooths_where_it_counts(self) -> DPO:
+        smooths = self.loss in ("robust", "exo_pair")
+        if smooths and not self.label_smoothing:
+            raise broken_rule(f"must be above 0 with algo.loss {self.loss}", "label_smoothing", "loss")
+        if self.label_smoothing and not smooths:
+            raise broken_rule("is for algo.loss robust or exo_pair only; set it back to 0", "label_smoothing", "loss")
+        return self
+
+
 class LoRA(Section):
     """Low-rank adapters train; the base stays as it is."""
 
@@ -360,7 +431,7 @@ class Optim(Section):
     lr: Literal["auto"] | Positive = "auto"
     """Peak learning rate; auto picks one for the model, the algorithm and the tuning."""
     steps: Count = 200
-    """Steps of the loop, each on fresh completions."""
+    """Steps of the loop: each on fresh completions, or on the next algo.batch examples."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """Learning rate after the warmup: constant, or down to zero."""
     warmup: Whole = 0
@@ -446,7 +517,7 @@ class Run(Section):
     """Where metrics go beside the run folder."""
 
 
-Algo = Annotated[GRPO | RLOO | PPO, Field(discriminator="type")]
+Algo = Annotated[GRPO | RLOO | PPO | SFT | RewardModel | DPO, Field(discriminator="type")]
 Reward = Annotated[AnswerReward | ModelReward | ServerReward | GoldReward, Field(discriminator="type")]
 Tune = Annotated[LoRA | Full, Field(discriminator="type")]
 
@@ -488,6 +559,10 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _rewards_are_known(self) -> Recipe:
+        if not isinstance(self.algo, OnPolicy):
+            if self.rewards:
+                raise broken_rule(f"has no meaning with algo.type {self.algo.type}; remove it", "rewards", "algo.type")
+            return self
         if self.data.kind == "preferences" and not self.rewards:
             must = "has prompts without an answer to check: name at least one in rewards, of type model, server or gold"
             raise broken_rule(must, "data.path", "rewards")
@@ -516,6 +591,39 @@ class Recipe(Section):
     def knows_gold(self) -> bool:
         """Whether the true reward of any completion is known."""
         return self.data.path == "embedded/dialogues"
+
+    @model_validator(mode="after")
+    def _data_suits_the_algorithm(self) -> Recipe:
+        for key, because in unused_keys(self):
+            section, name = key.split(".")
+            value, default = (
+                getattr(getattr(self, section), name),
+                type(getattr(self, section)).model_fields[name].default,
+            )
+            if value != default:
+                shown = json.dumps(default)
+                raise broken_rule(
+                    f"has no meaning with {because}; set it back to {shown}", key, "data.kind", "algo.type"
+                )
+        return self
+
+
+def unused_keys(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Keys that this algorithm ignores on this data, each with what it would be ignored by."""
+    algo, is_preferences = recipe.algo, recipe.data.kind == "preferences"
+    if isinstance(algo, OnPolicy):
+        return
+    if is_preferences:
+        what = f"algo.type {algo.type} on preferences"
+        yield from ((f"rollout.{key}", what) for key in Rollout.model_fields)
+        yield from ((f"eval.{key}", what) for key in ("tasks", "data_root", "samples", "k", "temperature", "batch"))
+        yield from ((f"algo.{key}", what) for key in ("samples", "pairs") if isinstance(algo, Paired))
+    elif isinstance(algo, RewardModel):
+        what = "algo.type reward_model, which is scored on pairs of the data that it holds out"
+        yield from ((f"eval.{key}", what) for key in ("tasks", "samples", "k", "temperature"))
+    elif isinstance(algo, SFT):
+        what = "algo.type sft, which samples for evaluations alone"
+        yield from ((f"rollout.{key}", what) for key in SAMPLING_KEYS)
 
 
 def refuse_unknown_embedded(path: str, known: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ from rltk_eval.answers import Grade
 
 from rltk.data.problems import Problem
 from rltk.embedded.gold import gold_reward
-from rltk.errors import UserError
 from rltk.recipe.schema import AnswerReward, Recipe, Reward
 from rltk.rewards.verifiable import grade, unusable
 from rltk.rewards.verifiable import reward as reward_of
@@ -31,10 +30,6 @@ class Sample(NamedTuple):
 
 
 Scorer = Callable[[Sequence[Sample]], list[float]]
-
-
-class RewardGoneError(UserError):
-    """A reward that another process gives cannot be had now; what was learned so far is not touched by that."""
 
 
 class Judgement(NamedTuple):

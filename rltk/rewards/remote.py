@@ -6,10 +6,10 @@ from typing import Any
 from rltk_reward_models.client import RemoteScorer, ServerGoneError
 
 from rltk.data.prompt import PromptRenderer
-from rltk.errors import UserError
+from rltk.errors import RewardGoneError, UserError
 from rltk.recipe.locate import expanded
 from rltk.recipe.schema import ServerReward
-from rltk.rewards.judge import RewardGoneError, Sample
+from rltk.rewards.judge import Sample
 from rltk.rewards.text import conversation, scored_text
 
 

@@ -20,6 +20,7 @@ from transformers.masking_utils import causal_mask_function
 
 from rltk.models.modes import refuse_unknown
 from rltk.rollout.cache import Prefix, Suffix
+from rltk.rollout.graphs import CapturedStep
 
 NAME = "rltk_decode"
 SHRINK_BELOW = 0.5
@@ -29,9 +30,9 @@ SHRINK_BELOW = 0.5
 class Decoding:
     """Who is decoded and what they attend to: what the attention function needs and a model's code does not pass."""
 
-    def __init__(self, prefix: Prefix, group: int) -> None:
+    def __init__(self, prefix: Prefix, group: int, *, is_static: bool = False) -> None:
         rows, device = len(prefix.lengths_P) * group, prefix.lengths_P.device
-        self.prefix, self.suffix = prefix, Suffix(prefix, rows)
+        self.prefix, self.suffix = prefix, Suffix(prefix, rows, is_static=is_static)
         self.prompt_B = torch.arange(rows, device=device) // group
         """Which prompt each row continues; ascending."""
         self.start_B = torch.zeros(rows, dtype=torch.long, device=device)
@@ -87,6 +88,10 @@ class Decoding:
         self.is_there = torch.cat([self.prefix.is_token_PL[self.prompt_B], column_C >= self.start_B[:, None]], dim=1)
         """[B, L + C], whether a row has something in this place."""
         self.causal_mask = bias(self.is_there, self.prefix.keys[0].dtype)
+        self.column_X = torch.cat([column_C.new_full((self.is_there.shape[1] - len(column_C),), -1), column_C])
+        """The column of each place; -1 in the prompt."""
+        self.captured: CapturedStep | None = None
+        """A step of these rows as a CUDA graph."""
 
     def places(self, key_heads: int, repeats: int) -> tuple[Tensor, Tensor]:
         """Where to find what: the row for each place [P, K, G, R] (any row where nobody stands), and back [B, K, R]."""
@@ -104,7 +109,7 @@ class Decoding:
     def key_positions(self) -> Tensor:
         """[B, X], where in its sequence each key stands."""
         device, longest = self.prompt_B.device, self.prefix.values[0].shape[2]
-        at_L, at_N = torch.arange(longest, device=device), torch.arange(self.suffix.length + 1, device=device)
+        at_L, at_N = torch.arange(longest, device=device), torch.arange(self.suffix.columns, device=device)
         at_BN = (self.lengths_B - self.start_B)[:, None] + at_N
         return torch.cat([at_L.expand(len(at_BN), -1), at_BN], dim=1)
 
@@ -126,13 +131,18 @@ def decode_mask(*, mask_function: Callable[..., Tensor], **_: object) -> Tensor:
 
     `mask_function(row, head, query position, key position)` is the model's own, so that windows and chunks are its too.
     """
-    state = ACTIVE.get()
-    keys = state.prefix.values[0].shape[2] + state.suffix.length + 1
+    state, suffix = ACTIVE.get(), ACTIVE.get().suffix
+    keys = state.prefix.values[0].shape[2] + suffix.columns
+    is_to_come_X = state.column_X > suffix.column_1 if suffix.is_static else None
     if mask_function is causal_mask_function:
-        return state.causal_mask[:, None, None, :keys]
+        mask_BX = state.causal_mask[:, :keys]
+        return (mask_BX if is_to_come_X is None else mask_BX.masked_fill(is_to_come_X, -torch.inf))[:, None, None]
     at_BX = state.key_positions()
     row_B1 = torch.arange(len(at_BX), device=at_BX.device)[:, None]
-    may_look_BX = mask_function(row_B1, torch.zeros_like(row_B1), at_BX[:, -1:], at_BX) & state.is_there[:, :keys]
+    query_B1 = at_BX[:, -1:] if is_to_come_X is None else (state.lengths_B - state.start_B + suffix.column_1)[:, None]
+    may_look_BX = mask_function(row_B1, torch.zeros_like(row_B1), query_B1, at_BX) & state.is_there[:, :keys]
+    if is_to_come_X is not None:
+        may_look_BX = may_look_BX & ~is_to_come_X
     return bias(may_look_BX, state.causal_mask.dtype)[:, None, None]
 
 

@@ -46,26 +46,45 @@ class Prefix:
 
 
 class Suffix(Cache):
-    """Keys and values of the sampled tokens: the cache that the model's own code updates."""
+    """Keys and values of the sampled tokens: the cache that the model's own code updates.
 
-    def __init__(self, prefix: Prefix, rows: int) -> None:
+    With `is_static` a step reads all columns there is room for, those to come masked, and learns from a tensor which
+    one it writes: so every step between two rearrangements is the same work on the same memory, as CUDA graphs need.
+    """
+
+    def __init__(self, prefix: Prefix, rows: int, *, is_static: bool) -> None:
         self.layers = []  # transformers asks for it; this cache has no layer objects
+        self.is_static = is_static
         self.length = 0
         """Columns written."""
+        self.column_1 = torch.zeros(1, dtype=torch.long, device=prefix.lengths_P.device)
+        """Where a static step writes."""
         shapes = [(rows, values.shape[1], FIRST_COLUMNS, values.shape[3]) for values in prefix.values]
-        self.keys = [values.new_empty(shape) for values, shape in zip(prefix.values, shapes, strict=True)]
-        self.values = [values.new_empty(shape) for values, shape in zip(prefix.values, shapes, strict=True)]
+        # Zeros, since a weight of zero would not silence what memory happens to hold.
+        new = torch.Tensor.new_zeros if is_static else torch.Tensor.new_empty
+        self.keys = [new(values, shape) for values, shape in zip(prefix.values, shapes, strict=True)]
+        self.values = [new(values, shape) for values, shape in zip(prefix.values, shapes, strict=True)]
 
     @property
     def capacity(self) -> int:
         return self.keys[0].shape[2]
 
+    @property
+    def columns(self) -> int:
+        """How many of them a step reads, its own among them."""
+        return self.capacity if self.is_static else self.length + 1
+
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: object, **__: object
     ) -> tuple[Tensor, Tensor]:
+        keys, values = self.keys[layer_idx], self.values[layer_idx]
+        if self.is_static:
+            keys.index_copy_(2, self.column_1, key_states.to(keys.dtype))
+            values.index_copy_(2, self.column_1, value_states.to(values.dtype))
+            return keys, values
         at, end = self.length, self.length + 1
-        self.keys[layer_idx][:, :, at:end], self.values[layer_idx][:, :, at:end] = key_states, value_states
-        return self.keys[layer_idx][:, :, :end], self.values[layer_idx][:, :, :end]
+        keys[:, :, at:end], values[:, :, at:end] = key_states, value_states
+        return keys[:, :, :end], values[:, :, :end]
 
     def arrange(self, rows: Tensor, *, first: int, entering: int, columns: int) -> None:
         """Keeps these rows from column `first` on, adds `entering` empty ones, and makes room for `columns`.
@@ -78,6 +97,8 @@ class Suffix(Cache):
                 new = old.new_empty(len(rows) + entering, old.shape[1], columns, old.shape[3])
                 new[: len(rows), :, :filled] = old[rows, :, first : self.length]
                 new[len(rows) :, :, :filled] = 0
+                if self.is_static:
+                    new[:, :, filled:] = 0
                 tensors[layer] = new
         self.length = filled
 
@@ -85,7 +106,7 @@ class Suffix(Cache):
         return self.length
 
     def get_mask_sizes(self, *_: object, **__: object) -> tuple[int, int]:
-        return self.length + 1, 0
+        return self.columns, 0
 
 
 def joined(ours: Tensor, theirs: Tensor, *, dim: int) -> Tensor:

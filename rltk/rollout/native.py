@@ -19,11 +19,14 @@ from rltk.models.scoring import Head, last_hidden
 from rltk.rollout.attention import NAME, Decoding, decoding
 from rltk.rollout.cache import Prefix
 from rltk.rollout.draw import Draw, draw
+from rltk.rollout.graphs import CapturedStep, Run
 from rltk.rollout.lean import LeanLayers
 from rltk.rollout.sampler import Rollout, Sampling, uniforms
 
 COMPACT_BELOW = 0.8
 """Finished rows are computed along until this share is left: copying the cache at every exit would cost more."""
+CAPTURED_COMPACT_BELOW = 0.5
+"""The same where a smaller batch means another CUDA graph, which costs about three steps."""
 ENTER_ABOVE = 0.25
 """Waiting prompts enter when this share of the batch is free."""
 
@@ -40,6 +43,10 @@ class NativeSampler:
         self.device = next(model.parameters()).device
         self.stops = torch.tensor(stops, device=self.device)
         self.lean = LeanLayers(model)
+        self.steps_are_static = self.can_capture = self.device.type == "cuda"
+        """Capturing is tried once, and given up for good where the model's code does not bear it."""
+        self.has_captured = False
+        self.pool = torch.cuda.graph_pool_handle() if self.can_capture else None
 
     def sample(
         self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
@@ -79,7 +86,8 @@ class NativeSampler:
         while True:
             running = written.running(rows_B)
             entering = self.entering(waiting, len(running), group)
-            if len(running) < COMPACT_BELOW * len(rows_B) or entering:
+            share = CAPTURED_COMPACT_BELOW if self.can_capture else COMPACT_BELOW
+            if len(running) < share * len(rows_B) or entering:
                 rows_B, tokens_B = rows_B[running], tokens_B[running]
                 if state is not None and len(running):
                     state.keep(running)
@@ -89,7 +97,7 @@ class NativeSampler:
                 new_B = rows_of(entering, group).to(self.device)
                 drawn = written.add(new_B, head(hidden_PH).repeat_interleave(group, dim=0))
                 if state is None or not len(rows_B):
-                    state = Decoding(prefix, group)
+                    state = Decoding(prefix, group, is_static=self.steps_are_static)
                 else:
                     state.join(prefix, group)
                 rows_B, tokens_B = torch.cat([rows_B, new_B]), torch.cat([tokens_B, drawn.tokens_B])
@@ -125,12 +133,37 @@ class NativeSampler:
     def step(self, head: Head, state: Decoding, tokens_B: Tensor, positions_B: Tensor) -> Tensor:
         """Logits of the next token, after reading this one."""
         state.make_room()
+        state.suffix.column_1.fill_(state.suffix.length)
         with decoding(state):
-            hidden_B1H = last_hidden(
-                self.model, tokens_B[:, None], position_ids=positions_B[:, None], past_key_values=state.suffix
-            )
+            hidden_BH = self.hidden(state, tokens_B, positions_B)
         state.suffix.length += 1
-        return head(hidden_B1H[:, 0])
+        return head(hidden_BH)
+
+    def hidden(self, state: Decoding, tokens_B: Tensor, positions_B: Tensor) -> Tensor:
+        def run(tokens_B: Tensor, positions_B: Tensor) -> Tensor:
+            inputs = {"position_ids": positions_B[:, None], "past_key_values": state.suffix}
+            return last_hidden(self.model, tokens_B[:, None], **inputs)[:, 0]
+
+        if self.can_capture and state.captured is None:
+            state.captured = self.capture(run, tokens_B, positions_B)
+        return run(tokens_B, positions_B) if state.captured is None else state.captured(tokens_B, positions_B)
+
+    def capture(self, run: Run, tokens_B: Tensor, positions_B: Tensor) -> CapturedStep | None:
+        """A step captured once is a step that can be captured; the first is compared with what it was captured from."""
+        try:
+            captured = CapturedStep(run, tokens_B, positions_B, self.pool)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # the model's code waits for the GPU, which a graph cannot
+            reason = str(error).strip().split("\n")[0]
+        else:
+            if self.has_captured or captured.is_faithful():
+                self.has_captured = True
+                return captured
+            reason = "a replay gave other numbers"
+        self.can_capture = False
+        tell(f"sampling goes on without CUDA graphs, which this model does not bear ({reason})")
+        return None
 
 
 class Written:

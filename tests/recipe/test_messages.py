@@ -72,7 +72,10 @@ WRONG_TYPES = [
         "weight_decay, max_grad_norm, micro_tokens.",
     ),
     ({"run": ""}, "x.yaml:6: run = null must be a section with the keys dir, checkpoint_every, keep, trackers."),
-    ({"algo": "grpo"}, 'x.yaml:4: algo = grpo must be a section with a type of "grpo", "rloo" or "ppo".'),
+    (
+        {"algo": "grpo"},
+        'x.yaml:4: algo = grpo must be a section with a type of "grpo", "rloo", "ppo", "sft", "reward_model" or "dpo".',
+    ),
     (
         {"tune": "{type: lora, targets: 3}"},
         'x.yaml:5: tune.targets = 3 must be "all-linear", "attention", "mlp" or a non-empty list, each item '
@@ -125,7 +128,11 @@ OUT_OF_RANGE = [
 ]
 
 WRONG_CHOICES = [
-    ({"algo": "{type: gpro}"}, 'x.yaml:4: algo.type = gpro must be "grpo", "rloo" or "ppo"; did you mean grpo?'),
+    (
+        {"algo": "{type: gpro}"},
+        'x.yaml:4: algo.type = gpro must be "grpo", "rloo", "ppo", "sft", "reward_model" or "dpo"; did you mean grpo?',
+    ),
+    ({"algo": "{type: }"}, 'x.yaml:4: algo.type = null must be "grpo", "rloo", "ppo", "sft", "reward_model" or "dpo".'),
     ({"algo": "{type: ppo, group: 0}"}, "x.yaml:4: algo.group = 0 must be a whole number of at least 1."),
     (
         {"algo": "{type: ppo, critic: {typ: head}}"},
@@ -144,7 +151,6 @@ WRONG_CHOICES = [
         "x.yaml:4: algo.missing_stop_penalty = 1 has no effect where completions that were cut off are masked; set "
         "algo.mask_truncated=false.",
     ),
-    ({"algo": "{type: }"}, 'x.yaml:4: algo.type = null must be "grpo", "rloo" or "ppo".'),
     (
         {"algo": "{type: rloo, loss: dr_gpro}"},
         'x.yaml:4: algo.loss = dr_gpro must be "grpo", "dr_grpo" or "dapo"; did you mean dr_grpo?',
@@ -159,7 +165,11 @@ WRONG_CHOICES = [
 MISSING = [
     ({"name": None}, f"x.yaml: name is missing; it must be {NAME}."),
     ({"model": "{dtype: float32}"}, "x.yaml:2: model.path is missing; it must be non-empty text."),
-    ({"algo": None}, 'x.yaml: algo is missing; it must be a section with a type of "grpo", "rloo" or "ppo".'),
+    (
+        {"algo": None},
+        'x.yaml: algo is missing; it must be a section with a type of "grpo", "rloo", "ppo", "sft", "reward_model" or '
+        '"dpo".',
+    ),
     ({"tune": "{rank: 4}"}, 'x.yaml:5: tune.type is missing; it must be "lora" or "full".'),
 ]
 

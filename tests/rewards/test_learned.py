@@ -13,7 +13,7 @@ from peft import PeftModel
 from rltk_reward_models.scorer import Scorer
 
 from rltk.cli import main
-from rltk.data.problems import load_problems
+from rltk.data.asked import load_asked
 from rltk.data.prompt import PromptRenderer
 from rltk.errors import UserError
 from rltk.models.adapters import add_lora
@@ -63,7 +63,7 @@ def samples(renderer: PromptRenderer, chosen: Any) -> list[Sample]:
     """Replies as a policy would have written them: up to the end-of-text token, but for the last, which was cut off."""
     made: list[Sample] = []
     tokenizer = renderer.tokenizer
-    for problem, reply in zip(load_problems(chosen.data, "train"), REPLIES, strict=False):
+    for problem, reply in zip(load_asked(chosen.data, "train"), REPLIES, strict=False):
         prompt, is_cut = renderer.tokens(problem), reply == REPLIES[-1]
         bare = Sample(problem, prompt, Rollout(torch.tensor([]), torch.tensor([]), is_cut), reply)
         tokens = tokenizer.encode(scored_text(renderer, bare, tokenizer), add_special_tokens=False)[len(prompt) :]

@@ -75,6 +75,16 @@ def test_nor_does_it_where_the_cache_grows_moves_and_shrinks(architecture: str) 
     assert max(lengths) == LONG.max_new_tokens > 2 * FIRST_COLUMNS and len(set(lengths)) > 3
 
 
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_nor_do_steps_that_always_read_the_whole_cache(architecture: str) -> None:
+    """As CUDA graphs need them: same shapes, same memory, until rows enter or leave."""
+    model = policy(architecture)
+    expected = sample(model, 2, 3, sampling=LONG)
+    sampler = NativeSampler(model, stops=STAGGERED, batch=6, dtype=torch.float32)
+    sampler.steps_are_static = True
+    assert_same(sampler.sample(PROMPTS, 2, LONG, seed=3), expected)
+
+
 class Seen(NamedTuple):
     """One rearrangement of the cache."""
 

@@ -339,7 +339,7 @@ def test_what_a_checkpoint_prefers_when_it_generates_does_not_matter(
     assert tokens(sample("generate", model, stops=(4,), sampling=Sampling(10, temperature))) == expected
 
 
-CANNOT = ("diffllama", "doge", "bloom", "gptj", "falcon_h1", "mamba", "jetmoe", "deepseek_v3")
+CANNOT = ("diffllama", "doge", "bloom", "falcon_h1", "mamba", "jetmoe", "deepseek_v3")
 """Attention or state of their own; most would not fail but attend to a completion without its prompt."""
 
 
@@ -360,7 +360,6 @@ def cannot(architecture: str) -> PreTrainedModel:
         return mixture(architecture)
     names: dict[str, dict[str, Any]] = {
         "bloom": {"n_head": 4, "n_layer": 2},
-        "gptj": {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 8, "n_positions": 128},
         "falcon_h1": STATES,
     }
     return tiny_model(architecture, **names.get(architecture, {}))

@@ -1,0 +1,212 @@
+"""One process's work on a run, whatever it trains: evaluate, train, evaluate, and leave a folder that says the result.
+
+What differs between kinds of training is `Work`: `rltk.onpolicy.session` and `rltk.offline.session` have it.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError
+
+from rltk.errors import RewardGoneError, UserError
+from rltk.recipe.resolved import resolved
+from rltk.rollout.describe import change
+from rltk.run.atomic import remove_leftovers
+from rltk.run.checkpoint import Progress, list_checkpoints
+from rltk.run.folder import Metrics, RunFolder, resume_command
+from rltk.run.interrupt import Stop
+from rltk.run.manifest import Read, note_resumption, now, refuse_other_data, write_manifest
+from rltk.run.plan import Plan
+from rltk.run.progress import Watch, duration
+from rltk.run.trackers import Trackers, refuse_absent
+
+INTERRUPTED = 130
+"""Exit status, as a shell has it after Ctrl-C."""
+DISK_IS_FULL = ("No space left on device", "Disk quota exceeded")
+Scores = dict[str, Any]
+"""A score a task, as scores.json has it."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where work leaves what it made, shows how far it is, and hears that it is to stop."""
+
+    folder: RunFolder
+    watch: Watch
+    trackers: Trackers
+    stop: Stop
+
+    def show(self, metrics: Metrics) -> None:
+        """A step's metrics, which the work has logged in the folder."""
+        self.watch.step(metrics)
+        self.trackers.log(metrics)
+
+    def is_stopping(self) -> bool:
+        return self.stop.is_asked
+
+
+class Work(Protocol):
+    """What one kind of training does. Once made it has read and checked all its data, but no weights."""
+
+    @property
+    def read(self) -> Read: ...
+
+    @property
+    def statement(self) -> str:
+        """What trains, in a sentence; known once assembled."""
+        ...
+
+    @property
+    def lr(self) -> float:
+        """The peak learning rate."""
+        ...
+
+    def notes(self) -> Sequence[str]:
+        """What a person should know of the data, a sentence each."""
+        ...
+
+    def assemble(self, device: torch.device) -> None:
+        """Loads the weights."""
+        ...
+
+    def resume(self, checkpoint: Path) -> Progress: ...
+
+    def score(self, when: str, desk: Desk) -> Scores:
+        """The scores `before` or `after`; their items are written into the folder."""
+        ...
+
+    def train(self, progress: Progress, desk: Desk) -> None:
+        """From `progress` to the last step, or until the desk is stopping: then with a checkpoint."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """What was trained."""
+        ...
+
+    def describe(self, score: dict[str, Any]) -> str:
+        """A task's score in words."""
+        ...
+
+
+class Session:
+    """One process's work on a run, from loading the weights to the last score."""
+
+    def __init__(self, plan: Plan, begin: Callable[[Plan], Work], *, is_quiet: bool, is_json: bool) -> None:
+        self.plan, self.recipe, self.is_json = plan, plan.recipe, is_json
+        self.started = time.monotonic()
+        self.watch = Watch(steps=self.recipe.optim.steps, is_quiet=is_quiet)
+        refuse_absent(self.recipe.run.trackers)
+        self.folder = RunFolder(plan.path)
+        self.work = begin(plan)
+        if plan.is_resuming:
+            refuse_other_data(self.work.read, self.folder)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.work.assemble(device)
+        self.progress = self.reached()
+        # Nothing has been written until here, so that what is refused leaves no run behind.
+        self.write_manifest(device)
+        trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
+        self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say))
+
+    def run(self) -> int:
+        status = "failed"
+        try:
+            with self.watch, self.desk.stop.listening():
+                self.introduce()
+                status = "finished" if self.train_and_evaluate() else "interrupted"
+        except KeyboardInterrupt:
+            status = "interrupted"
+        except RewardGoneError as error:
+            command = resume_command(self.plan.path)
+            raise RewardGoneError(f"{error} Once it is back, go on with: {command}") from error
+        except (OSError, SafetensorError) as error:  # the latter wraps what the system said
+            if not any(reason in str(error) for reason in DISK_IS_FULL):
+                raise
+            command = resume_command(self.plan.path)
+            raise UserError(f"the disk of {self.plan.path} is full; make room, then go on with: {command}") from error
+        finally:
+            self.end(status)
+        return self.conclude() if status == "finished" else self.interrupted()
+
+    def end(self, status: str) -> None:
+        self.desk.trackers.close()
+        finished = {"finished": now()} if status == "finished" else {}
+        # On a full disk the manifest may have to go on saying "running": such a run resumes too.
+        with suppress(OSError) if status == "failed" else nullcontext():
+            self.folder.update_manifest(status=status, **finished)
+
+    def train_and_evaluate(self) -> bool:
+        """Whether it got to the end, and was not asked to stop."""
+        step = self.progress.step
+        self.folder.forget_after(step)
+        if self.recipe.eval.before and "before" not in self.folder.scores() and step == 0:
+            self.score("before")
+        self.watch.start_steps(step)
+        with self.desk.stop.after_this_step():
+            self.work.train(self.progress, self.desk)
+        if self.desk.is_stopping():
+            return False
+        self.work.save(self.plan.path / "model")
+        self.score("after")
+        return True
+
+    def score(self, when: str) -> None:
+        self.folder.add_scores(when, self.work.score(when, self.desk))
+
+    def reached(self) -> Progress:
+        """Where to go on from: the newest checkpoint of a resumed run, or the beginning."""
+        checkpoints = list_checkpoints(self.folder.checkpoints)
+        if not self.plan.is_resuming or not checkpoints:
+            return Progress(0, 0)
+        return self.work.resume(checkpoints[-1])
+
+    def write_manifest(self, device: torch.device) -> None:
+        if not self.plan.is_resuming:
+            write_manifest(self.folder, self.plan, self.work.read, lr=self.work.lr, device=device)
+        elif warning := note_resumption(self.folder, device):
+            self.watch.say(warning)
+
+    def introduce(self) -> None:
+        how = "the documented prior" if self.recipe.optim.lr == "auto" else "as the recipe says"
+        self.folder.update_manifest(tuned=self.work.statement)
+        self.watch.say(f"run {self.plan.path}")
+        self.watch.say(f"{self.work.statement}; lr {self.work.lr:.3g}, {how}")
+        for note in self.work.notes():
+            self.watch.say(note)
+        if self.plan.is_resuming:
+            remove_leftovers(self.plan.path)
+            self.watch.say(f"going on after step {self.progress.step}")
+
+    def interrupted(self) -> int:
+        """Said even where all else is quiet: without it the work so far is lost to who does not know the command."""
+        checkpoints = list_checkpoints(self.folder.checkpoints)
+        kept = (
+            f"after step {checkpoints[-1].name.removeprefix('step-').lstrip('0')}" if checkpoints else "from the start"
+        )
+        command = resume_command(self.plan.path)
+        print(f"interrupted; go on {kept} with: {command}", file=sys.stderr)
+        if self.is_json:
+            print(json.dumps({"run": str(self.plan.path), "status": "interrupted", "resume": command}))
+        return INTERRUPTED
+
+    def conclude(self) -> int:
+        """The result, on stdout."""
+        scores = self.folder.scores()
+        if self.is_json:
+            print(json.dumps({"run": str(self.plan.path), "status": "finished", "scores": scores}))
+        else:
+            for name, after in scores["after"].items():
+                before = scores.get("before", {}).get(name)
+                print(f"{name}: {self.work.describe(after)}{'' if before is None else f', {change(before, after)}'}")
+        took = duration(time.monotonic() - self.started)
+        again = f"; evaluate it again with: rltk eval {quote(str(self.plan.path))}"
+        self.watch.say(f"done in {took}{again if self.recipe.data.kind != 'preferences' else ''}")
+        return 0
