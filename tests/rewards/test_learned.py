@@ -191,7 +191,7 @@ def test_a_run_against_a_reward_model_leaves_policy_critic_and_rewards(
     assert rows[0]["kl_coefficient"] == 0.05 and rows[2]["kl_coefficient"] != 0.05
     scores = runs.read(run / "scores.json")
     for when in ("before", "after"):
-        score, items = scores[when]["heldout"], runs.rows(run / "items" / f"{when}-heldout.jsonl")
+        score, items = scores[when]["dialogues"], runs.rows(run / "items" / f"{when}-dialogues.jsonl")
         greedy = [item for item in items if item["decoding"] == "greedy"]
         assert "accuracy" not in score and score["n"] == 6 and len(items) == 12
         assert score["reward"] == pytest.approx(sum(item["reward"] for item in greedy) / 6)
