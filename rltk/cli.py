@@ -101,6 +101,8 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
         "--run", metavar="DIR", type=named, help="keep the run in this folder rather than a new one in run.dir"
     )
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    watch = "end when the held-out gold reward turns down (short for eval.stop_on_overoptimisation=true)"
+    parser.add_argument("--stop-on-overoptimisation", action="store_true", help=watch)
     parser.add_argument("--quiet", action="store_true", help="print the result only")
     add_json(parser)
 

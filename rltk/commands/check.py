@@ -69,8 +69,12 @@ def changes(section: Section, prefix: str = "") -> Iterator[Change]:
     fields = type(section).model_fields
     for key in sorted(fields, key=lambda key: key != "type"):  # a section's type says how to read the rest
         value, field = getattr(section, key), fields[key]
+        key = field.alias or key
         if isinstance(value, Section):
             yield from changes(value, f"{prefix}{key}.")
+        elif isinstance(value, dict):  # sections by name
+            for name, named in value.items():
+                yield from changes(named, f"{prefix}{key}.{name}.")
         elif key == "type" or field.is_required():
             yield Change(prefix + key, as_json(value), "")
         elif value != field.default:

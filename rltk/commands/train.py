@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rltk.errors import UserError
-from rltk.recipe.schema import DPO, GRPO, RLOO, SFT, RewardModel
+from rltk.recipe.schema import DPO, GRPO, PPO, RLOO, SFT, RewardModel
 from rltk.run.lock import locked
 from rltk.run.plan import Plan, new_run, resumed_recipe, resumed_run
 
@@ -35,7 +35,7 @@ def train(args: Namespace) -> int:
 def begin(plan: Plan) -> "Work":
     """The kind of training that the recipe's algo names; each imports what it needs, and no more."""
     match plan.recipe.algo:
-        case GRPO() | RLOO():
+        case GRPO() | RLOO() | PPO():
             from rltk.onpolicy.session import OnPolicyWork
 
             return OnPolicyWork(plan)
@@ -50,6 +50,8 @@ def begin(plan: Plan) -> "Work":
 
 
 def make_plan(args: Namespace) -> Plan:
+    if args.stop_on_overoptimisation:
+        args.overrides = [*args.overrides, "eval.stop_on_overoptimisation=true"]
     if not os.path.isdir(args.recipe):
         start = resumed_recipe if args.resume else new_run
         return start(args.recipe, args.overrides, args.profile, args.run)

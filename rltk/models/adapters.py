@@ -8,7 +8,7 @@ architectures it reads our targets as the names of transformers 4, and drops sha
 
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import filterfalse
 from typing import NamedTuple
 
@@ -212,9 +212,9 @@ def coverage(model: PeftModel) -> Coverage:
 
 def adapted_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
     """The frozen weights that an adapter sits beside, by their names in `model.named_parameters()`."""
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     adapted = {
-        id(layer.get_param() if isinstance(layer, ParamWrapper) else layer.get_base_layer().weight) for layer in layers
+        id(layer.get_param() if isinstance(layer, ParamWrapper) else layer.get_base_layer().weight)
+        for layer in lora_layers(model)
     }
     return {name: weight for name, weight in model.named_parameters() if id(weight) in adapted}
 
@@ -240,15 +240,48 @@ def shrink_frozen(model: nn.Module) -> int:
     return saved
 
 
-def adapter_off(model: nn.Module) -> AbstractContextManager[None]:
-    """Within it a LoRA model computes what its base computes; this is the reference policy of a LoRA run."""
-    return model.disable_adapter() if isinstance(model, PeftModel) else nullcontext()
+@contextmanager
+def adapter_off(model: nn.Module) -> Iterator[None]:
+    """Within it a LoRA model computes what its base computes; this is the reference policy of a LoRA run.
+
+    PEFT's own switch makes every adapter but the active one stop training.
+    """
+    layers = lora_layers(model)
+    before = [layer._disable_adapters for layer in layers]
+    try:
+        for layer in layers:
+            layer._disable_adapters = True
+        yield
+    finally:
+        for layer, value in zip(layers, before, strict=True):
+            layer._disable_adapters = value
+
+
+@contextmanager
+def adapter_chosen(model: nn.Module, name: str) -> Iterator[None]:
+    """Within it the base computes with the adapter of this name; which weights train stays as it is.
+
+    Only the layers that have such an adapter get one: the others compute what the base computes, which PEFT sees to.
+    """
+    layers = lora_layers(model)
+    before = [layer._active_adapter for layer in layers]
+    try:
+        for layer in layers:
+            layer._active_adapter = [name]
+        yield
+    finally:
+        for layer, value in zip(layers, before, strict=True):
+            layer._active_adapter = value
+
+
+def lora_layers(model: nn.Module) -> list[LoraLayer]:
+    return [module for module in model.modules() if isinstance(module, LoraLayer)]
 
 
 @contextmanager
 def adapter_scaled(model: nn.Module, factor: float) -> Iterator[None]:
     """Within it the adapter adds `factor` times what it adds otherwise."""
-    scalings = [module.scaling for module in model.modules() if isinstance(module, LoraLayer)]
+    scalings = [layer.scaling for layer in lora_layers(model)]
     before = [dict(scaling) for scaling in scalings]
     try:
         for scaling in scalings:

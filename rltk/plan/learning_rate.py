@@ -7,7 +7,7 @@ to 20 for reward models (Sidahmed et al. 2024, arXiv 2403.10704), and one for GR
 
 from typing import NamedTuple
 
-from rltk.recipe.schema import Recipe
+from rltk.recipe.schema import PPO, Recipe
 
 LORA_OVER_FULL = 10.0
 LORA = {"grpo": 8e-5, "rloo": 8e-5, "ppo": 8e-5, "reward_model": 1e-4, "dpo": 1e-5}
@@ -102,9 +102,12 @@ def peak_learning_rate(recipe: Recipe, hidden_size: int, model_type: str = "") -
     return prior(recipe.algo.type, recipe.tune.type, hidden_size, model_type).lr
 
 
-def value_learning_rate(tune: str, hidden_size: int) -> float:
-    """The prior for the critic of PPO; `tune` is `lora` or `full`."""
-    return prior("ppo_critic", tune, hidden_size).lr
+def critic_learning_rate(recipe: Recipe, hidden_size: int) -> float:
+    """What the recipe says, or the prior for the critic of PPO."""
+    assert isinstance(recipe.algo, PPO)
+    if recipe.algo.critic.lr != "auto":
+        return recipe.algo.critic.lr
+    return prior("ppo_critic", recipe.tune.type, hidden_size).lr
 
 
 def on_policy_learning_rate(tune: str, hidden_size: int) -> float:

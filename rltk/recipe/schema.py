@@ -17,6 +17,7 @@ from rltk.recipe.fields import (
     Flag,
     Fraction,
     NonNegative,
+    Number,
     Positive,
     Section,
     Share,
@@ -77,6 +78,7 @@ DPOLoss = Literal[
 ]
 """TRL's losses that are a sum over pairs; those that sort or remember a batch would depend on how it is cut."""
 NAME_IN_WORDS = "letters, digits, '.', '_' and '-' that begin with a letter or a digit"
+REWARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 class Model(Section):
@@ -238,6 +240,120 @@ class RLOO(OnPolicy):
     type: Literal["rloo"] = "rloo"
 
 
+class Critic(Section):
+    """What tells PPO how much reward is still to come: a scalar head, which starts at zero, on a trunk."""
+
+    type: Literal["auto", "head", "adapter", "model"] = "auto"
+    """Trunk: the policy's own (head), an adapter of its own on the policy's base (adapter, LoRA only), a whole model of
+    its own (model, full fine-tuning only); auto is adapter with LoRA and model with full fine-tuning."""
+    from_: Annotated[Text | None, Field(alias="from")] = None
+    """Run or folder of a reward model that the critic starts from; null starts it from the policy's own start."""
+    lr: Literal["auto"] | Positive = "auto"
+    """Peak learning rate of the critic; auto picks one as optim.lr does. A shared trunk learns at optim.lr."""
+
+    @model_validator(mode="after")
+    def _has_own_trunk(self) -> Critic:
+        if self.from_ is not None and self.type == "head":
+            raise broken_rule("would share the policy's trunk, and critic.from starts one of its own", "type", "from")
+        return self
+
+
+class PPO(OnPolicy):
+    """Proximal policy optimization: a critic says, token by token, how good it already looked."""
+
+    type: Literal["ppo"] = "ppo"
+    group: Count = 1
+    """Completions a problem; the critic is the baseline, so 1 will do."""
+    epochs: Count = 2
+    """Passes over a step's completions: more learns more from each, from a policy that is no longer the one trained."""
+    loss: Literal["grpo", "dr_grpo", "dapo"] = "dapo"
+    """Average over tokens, of the critic's loss too: within each completion, by a constant, over all tokens at once."""
+    mask_truncated: Flag = False
+    """Learn nothing from a completion that was cut off at rollout.max_new_tokens."""
+    gamma: Share = 1.0
+    """Discount of a reward that comes a token later."""
+    lam: Annotated[Share, Field(alias="lambda")] = 1.0
+    """Lambda of the advantage estimate: 1 takes what was earned and lets the critic be a baseline only, unbiased while
+    it still knows nothing; 0.95 trusts the critic's word on what comes more than some 20 tokens later."""
+    clip_value: Positive | None = 0.2
+    """How far a value may move from what it was when the step began before it stops learning; null: no bound."""
+    value_coef: Positive = 0.5
+    """Weight of the critic's loss; it matters where the trunk is shared."""
+    kl_in: Literal["reward", "loss"] = "reward"
+    """Where algo.kl acts: in the reward of every token, where the critic sees it, or in the loss."""
+    kl_target: Positive | None = None
+    """KL divergence to the starting model, in nats a completion, that algo.kl is steered to from where it starts; null
+    keeps it."""
+    stop_kl: Positive | None = None
+    """KL divergence, in nats a token, from the policy that sampled beyond which a step makes no more updates."""
+    whiten_advantages: Flag = True
+    """Bring a step's advantages to mean 0 and standard deviation 1."""
+    whiten_rewards: Flag = False
+    """Bring a step's token rewards to standard deviation 1, and keep their mean."""
+    reward_clip: Positive | None = None
+    """Bound of a completion's reward, above and below zero, before the KL penalty; null: none."""
+    missing_stop_penalty: NonNegative = 0.0
+    """Taken off the reward of a completion that was cut off."""
+    critic: Critic = Critic()
+
+    @model_validator(mode="after")
+    def _can_act(self) -> PPO:
+        if self.kl_target is not None and not self.kl:
+            raise broken_rule("steers algo.kl, which is 0; start it above", "kl_target", "kl")
+        if self.missing_stop_penalty and self.mask_truncated:
+            raise broken_rule(
+                "has no effect where completions that were cut off are masked; set algo.mask_truncated=false",
+                "missing_stop_penalty",
+                "mask_truncated",
+            )
+        return self
+
+
+class AnswerReward(Section):
+    """1 for the right answer to a problem, 0 otherwise."""
+
+    type: Literal["answer"] = "answer"
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
+class ModelReward(Section):
+    """The score of a reward model, loaded here: as an adapter on the policy's base where it is one of it."""
+
+    type: Literal["model"] = "model"
+    path: Text
+    """A run that trained a reward model, or the folder of a reward model or adapter."""
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
+class ServerReward(Section):
+    """The score of a reward model behind a scoring server."""
+
+    type: Literal["server"] = "server"
+    url: Text
+    """Where it answers, such as http://127.0.0.1:8100."""
+    token_file: Text | None = None
+    """File that holds the server's token; null where it asks for none."""
+    send: Literal["messages", "text"] = "messages"
+    """Messages, which the server renders by its model's chat template; or text as the policy's template has it, with
+    its end-of-text token, which is what a reward model of the policy's own tokenizer was trained on."""
+    in_flight: Count = 4
+    """Requests at once."""
+    patience: Positive = 60.0
+    """Seconds that a server may be away before the run ends, to be resumed."""
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
+class GoldReward(Section):
+    """The true reward of embedded/dialogues, which no learned reward knows."""
+
+    type: Literal["gold"] = "gold"
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
 class Offline(Section):
     """What SFT, reward models and DPO share: they learn from data that is there before the first step."""
 
@@ -385,6 +501,9 @@ class Eval(Section):
     """Evaluate the starting model too, so that there is something to compare with."""
     batch: Annotated[int, Field(strict=True, ge=1, le=EVAL_BLOCK)] = EVAL_BLOCK
     """Completions at once: less saves memory."""
+    stop_on_overoptimisation: Flag = False
+    """End training when the gold reward of held-out prompts has turned down while the reward that is trained on still
+    rises; for embedded/dialogues, where gold is known, with eval.every."""
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Eval:
@@ -503,7 +622,8 @@ class Compare(Section):
         return self
 
 
-Algo = Annotated[GRPO | RLOO | SFT | RewardModel | DPO, Field(discriminator="type")]
+Algo = Annotated[GRPO | RLOO | PPO | SFT | RewardModel | DPO, Field(discriminator="type")]
+Reward = Annotated[AnswerReward | ModelReward | ServerReward | GoldReward, Field(discriminator="type")]
 Tune = Annotated[LoRA | Full, Field(discriminator="type")]
 
 
@@ -520,6 +640,8 @@ class Recipe(Section):
     data: Data
     algo: Algo
     tune: Tune
+    rewards: dict[str, Reward] = Field(default_factory=dict)
+    """What a completion is worth: the weighted sum of these, by names of your own; none means the answer's."""
     optim: Optim = Optim()
     rollout: Rollout = Rollout()
     eval: Eval = Eval()
@@ -541,8 +663,50 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _critic_suits_what_trains(self) -> Recipe:
+        own = {"lora": "adapter", "full": "model"}[self.tune.type]
+        if isinstance(self.algo, PPO) and self.algo.critic.type not in ("auto", "head", own):
+            must = f"does not go with tune.type = {self.tune.type}; use {own} or head"
+            raise broken_rule(must, "algo.critic.type", "tune.type")
+        return self
+
+    @model_validator(mode="after")
+    def _rewards_are_known(self) -> Recipe:
+        if not isinstance(self.algo, OnPolicy):
+            if self.rewards:
+                raise broken_rule(f"has no meaning with algo.type {self.algo.type}; remove it", "rewards", "algo.type")
+            return self
+        if self.data.kind == "preferences" and not self.rewards:
+            must = "has prompts without an answer to check: name at least one in rewards, of type model, server or gold"
+            raise broken_rule(must, "data.path", "rewards")
+        for name, reward in self.rewards.items():
+            if not REWARD_NAME.fullmatch(name):
+                raise broken_rule(f"has a name, {name!r}, that is more than letters, digits, '_' and '-'", "rewards")
+            if reward.type == "answer" and self.data.kind == "preferences":
+                must = "needs problems with answers, and data.kind is preferences; use model, server or gold"
+                raise broken_rule(must, f"rewards.{name}.type", "data.kind")
+            if reward.type == "gold" and not self.knows_gold:
+                must = "is known for embedded/dialogues alone; use model or server"
+                raise broken_rule(must, f"rewards.{name}.type", "data.path")
+        return self
+
+    @model_validator(mode="after")
+    def _watches_gold(self) -> Recipe:
+        if self.eval.stop_on_overoptimisation and not self.knows_gold:
+            must = "needs a gold reward, which embedded/dialogues alone has"
+            raise broken_rule(must, "eval.stop_on_overoptimisation", "data.path")
+        if self.eval.stop_on_overoptimisation and not self.eval.every:
+            must = "looks at the evaluations while training; set eval.every"
+            raise broken_rule(must, "eval.stop_on_overoptimisation", "eval.every")
+        return self
+
+    @property
+    def knows_gold(self) -> bool:
+        """Whether the true reward of any completion is known."""
+        return self.data.path == "embedded/dialogues"
+
+    @model_validator(mode="after")
     def _data_suits_the_algorithm(self) -> Recipe:
-        refuse_ungradable(self)
         for key, because in unused_keys(self):
             section, name = key.split(".")
             value, default = (
@@ -555,13 +719,6 @@ class Recipe(Section):
                     f"has no meaning with {because}; set it back to {shown}", key, "data.kind", "algo.type"
                 )
         return self
-
-
-def refuse_ungradable(recipe: Recipe) -> None:
-    """Completions are graded by an answer, and preferences have none."""
-    if isinstance(recipe.algo, OnPolicy) and recipe.data.kind == "preferences":
-        must = f"has no answers by which {recipe.algo.type} could grade completions; take problems, or dpo"
-        raise broken_rule(must, "data.kind", "data.path", "algo.type")
 
 
 def unused_keys(recipe: Recipe) -> Iterator[tuple[str, str]]:

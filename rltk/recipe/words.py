@@ -60,10 +60,17 @@ def alternatives(shape: Shape) -> list[str]:
             return [shape.get("patternErrorMessage") or ("non-empty text" if shape.get("minLength") else "text")]
         case "array":
             return [a_list(shape)]
+        case "object" if is_named(shape):
+            return ["sections by names of your own"]
         case "object":
             has_keys = "properties" in shape
             return [f"a section with the keys {', '.join(shape['properties'])}" if has_keys else "a mapping of keys"]
     return ["true or false" if shape["type"] == "boolean" else "null"]
+
+
+def is_named(shape: Shape) -> bool:
+    """Whether its keys are names that the user makes up."""
+    return isinstance(shape.get("additionalProperties"), dict)
 
 
 def choices(shape: Shape) -> list[str]:

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError
 
-from rltk.errors import UserError
+from rltk.errors import RewardGoneError, UserError
 from rltk.recipe.resolved import resolved
+from rltk.rollout.describe import change
 from rltk.run.atomic import remove_leftovers
 from rltk.run.checkpoint import Progress, list_checkpoints
 from rltk.run.folder import Metrics, RunFolder, resume_command
@@ -124,6 +125,9 @@ class Session:
                 status = "finished" if self.train_and_evaluate() else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
+        except RewardGoneError as error:
+            command = resume_command(self.plan.path)
+            raise RewardGoneError(f"{error} Once it is back, go on with: {command}") from error
         except UserError as error:
             self.folder.update_manifest(failure=str(error))  # it would end so again
             raise
@@ -205,8 +209,7 @@ class Session:
         else:
             for name, after in scores["after"].items():
                 before = scores.get("before", {}).get(name)
-                change = "" if before is None else f", {100 * (after['accuracy'] - before['accuracy']):+.1f} points"
-                print(f"{name}: {self.work.describe(after)}{change}")
+                print(f"{name}: {self.work.describe(after)}{'' if before is None else f', {change(before, after)}'}")
         took = duration(time.monotonic() - self.started)
         again = f"; evaluate it again with: rltk eval {quote(str(self.plan.path))}"
         self.watch.say(f"done in {took}{again if self.recipe.data.kind != 'preferences' else ''}")

@@ -6,7 +6,6 @@ from rltk.plan.learning_rate import (
     on_policy_learning_rate,
     peak_learning_rate,
     prior,
-    value_learning_rate,
     warning,
 )
 from tests.recipes import recipe
@@ -66,7 +65,7 @@ def test_levels_of_the_others() -> None:
     assert prior("dpo", "lora", 2048).lr == 1e-5
     assert prior("dpo", "full", 1024).lr == pytest.approx(2e-6)
     assert prior("reward_model", "lora", 4096).lr == pytest.approx(5e-5)
-    assert value_learning_rate("lora", 2048) == pytest.approx(3 * 8e-5)
+    assert prior("ppo_critic", "lora", 2048).lr == pytest.approx(3 * 8e-5)
 
 
 def test_what_the_recipe_says_goes_before_the_prior() -> None:

@@ -99,7 +99,7 @@ def test_a_profile_may_leave_out_any_key() -> None:
     schema = file_schema()
     overlay = schema["$defs"]["PartialRecipe"]
     assert schema["properties"]["profiles"]["additionalProperties"] == {"$ref": "#/$defs/PartialRecipe"}
-    forms = ("GRPO", "RLOO", "SFT", "RewardModel", "DPO")
+    forms = ("GRPO", "RLOO", "PPO", "SFT", "RewardModel", "DPO")
     assert overlay["properties"]["algo"]["anyOf"] == [{"$ref": f"#/$defs/Partial{form}"} for form in forms]
     assert not [name for name, shape in schema["$defs"].items() if name.startswith("Partial") and "required" in shape]
 
