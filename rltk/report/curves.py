@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from rltk.report.chart import Chart, Line, Mark
-from rltk.report.read import Run
+from rltk.report.read import WHEN, Run
 
 ON_POLICY = ("grpo", "rloo", "ppo")
 MOST_POINTS = 400
@@ -94,7 +94,9 @@ def accuracy_words(runs: Sequence[Run]) -> tuple[str, str]:
 
 def lines_of(key: str, run: Run, number: int) -> Iterator[Line]:
     """The line, thinned where it is long; where it is noisy and has many points, faint below its moving mean."""
-    points = thinned([(row["step"], row[key]) for row in run.metrics if is_number_or_none(row.get(key, ""))])
+    marks = [(mark.x, mark.y) for mark in evaluations(key, run, number)]
+    logged = [(row["step"], row[key]) for row in run.metrics if is_number_or_none(row.get(key, ""))]
+    points = thinned([*marks[:1], *logged, *marks[1:]] if len(marks) == len(WHEN) else logged)
     defined = [y for _, y in points if y is not None]
     is_smoothed = len(defined) >= SMOOTHED_FROM and len(defined) == len(points) and key != "lr"
     if not points:
@@ -108,8 +110,8 @@ def evaluations(key: str, run: Run, number: int) -> Iterator[Mark]:
     """The scores before and after, beside the curve of the same task."""
     if key != "accuracy" or not is_on_policy(run):
         return
-    steps = {"before": 0, "after": run.metrics[-1]["step"] if run.metrics else 0}
-    for when, step in steps.items():
+    last = run.metrics[-1]["step"] if run.metrics else 0
+    for when, step in zip(WHEN, (0, last), strict=True):
         score = next(iter(run.scores.get(when, {}).values()), {})
         if score.get("accuracy") is not None:
             yield Mark(f"{when}, {run.name}", step, score["accuracy"], score.get("ci95", (None, None)), number)

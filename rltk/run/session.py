@@ -203,6 +203,16 @@ class Session:
                 before = scores.get("before", {}).get(name)
                 change = "" if before is None else f", {100 * (after['accuracy'] - before['accuracy']):+.1f} points"
                 print(f"{name}: {self.work.describe(after)}{change}")
+        self.write_report()
         took = duration(time.monotonic() - self.started)
         self.watch.say(f"done in {took}; evaluate it again with: rltk eval {quote(str(self.plan.path))}")
         return 0
+
+    def write_report(self) -> None:
+        """A page to look at. The run is finished without it, so a failure to write it is only said."""
+        from rltk.report.page import report_run  # only now: templates are not needed to train
+
+        try:
+            self.watch.say(f"look at it: {report_run(self.plan.path)}")
+        except (OSError, UserError) as error:
+            self.watch.say(f"no report was written ({error}); try again with: rltk report {quote(str(self.plan.path))}")
