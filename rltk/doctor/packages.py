@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
-NEEDED = (
-    "torch", "transformers", "peft", "accelerate", "datasets", "safetensors", "pydantic", "PyYAML", "rich", "jinja2",
-    "math-verify", "numpy", "scipy", "trl",
-)  # fmt: skip
+MAIN = ("torch", "transformers", "peft", "accelerate", "datasets", "safetensors", "pydantic")
+"""Looked at where rltk itself is not installed, and so nothing says what it asks for."""
 EXTRAS = {
     "tensorboard": ("tensorboard", "run.trackers: [tensorboard]"),
     "wandb": ("wandb", "run.trackers: [wandb]"),
@@ -35,27 +33,29 @@ class Extra(NamedTuple):
 
 
 def packages() -> list[Package]:
+    """What rltk asks for, in the order in which it does."""
     wanted = declared()
-    return [judged(name, version(name), wanted.get(name.lower())) for name in NEEDED]
+    if wanted is None:
+        return [Package(name, found, "", found is not None) for name in MAIN for found in [version(name)]]
+    return [judged(requirement, version(requirement.name)) for requirement in wanted]
 
 
 def extras() -> list[Extra]:
     return [Extra(name, version(package) is not None, purpose) for name, (package, purpose) in EXTRAS.items()]
 
 
-def judged(name: str, found: str | None, wanted: Requirement | None) -> Package:
-    specifier = "" if wanted is None else str(wanted.specifier)
-    is_fit = found is not None and (wanted is None or wanted.specifier.contains(found, prereleases=True))
-    return Package(name, found, specifier, is_fit)
+def judged(wanted: Requirement, found: str | None) -> Package:
+    is_fit = found is not None and wanted.specifier.contains(found, prereleases=True)
+    return Package(wanted.name, found, str(wanted.specifier), is_fit)
 
 
-def declared() -> dict[str, Requirement]:
-    """What rltk asks for, by name in lower case; of what only some extra asks for, too."""
+def declared() -> list[Requirement] | None:
+    """What rltk cannot do without; None where it is a bare checkout on the path."""
     try:
-        lines = metadata.requires("rltk") or []
-    except metadata.PackageNotFoundError:  # a bare checkout on the path
-        return {}
-    return {made.name.lower(): made for made in map(Requirement, lines)}
+        made = map(Requirement, metadata.requires("rltk") or [])
+    except metadata.PackageNotFoundError:
+        return None
+    return [one for one in made if one.marker is None or one.marker.evaluate({"extra": ""})]
 
 
 def version(name: str) -> str | None:
