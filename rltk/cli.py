@@ -194,7 +194,9 @@ def watch_arguments(parser: argparse.ArgumentParser) -> None:
     paths = "folders of runs, or folders that hold some; default: runs"
     parser.add_argument("paths", metavar="RUN|DIR", nargs="*", type=named, help=paths)
     parser.add_argument("--once", action="store_true", help="show what there is now, and leave")
-    parser.add_argument("--every", metavar="SECONDS", type=positive, default=2.0, help="look again so often; default: 2")
+    parser.add_argument(
+        "--every", metavar="SECONDS", type=positive, default=2.0, help="look again so often; default: 2"
+    )
 
 
 def doctor_arguments(parser: argparse.ArgumentParser) -> None:
@@ -328,5 +330,7 @@ COMMANDS = {
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
     "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),
     "doctor": Command("say what this machine can do and what is missing", doctor_arguments, doctor),
-    "completion": Command("print a script by which a shell completes rltk's commands", completion_arguments, completion),
+    "completion": Command(
+        "print a script by which a shell completes rltk's commands", completion_arguments, completion
+    ),
 }
