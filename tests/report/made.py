@@ -14,6 +14,7 @@ from tests.recipes import recipe
 
 HOSTILE = "</script><script>document.title='gone'</script><img src=x onerror=alert(1)>{{ 7 * 7 }} #### 2"
 GOLD = "2"
+WHEN = ("before", "after")
 
 
 def run(path: Path, completions: dict[str, Sequence[str]], *, steps: int = 4, **changes: Any) -> Path:

@@ -48,7 +48,9 @@ def test_every_change_of_a_verdict_is_counted(run: Path):
 
 def test_the_page_has_the_items_with_what_was_read(run: Path):
     items = unpacked(report_run(run).read_text(encoding="utf-8"))
-    assert items[2]["before"] == {"text": "I do not know", "answer": None, "verdict": "unreadable", "tokens": 13, "truncated": False}  # fmt: skip
+    assert items[2]["before"] == {
+        "text": "I do not know", "answer": None, "verdict": "unreadable", "tokens": 13, "truncated": False
+    }  # fmt: skip
     assert (items[2]["after"]["text"], items[2]["after"]["answer"]) == (made.HOSTILE, "2")
 
 
@@ -111,6 +113,7 @@ def test_preferences_and_unknown_rows(tmp_path: Path):
 
 
 def test_calibration_and_length_bias_are_shown_where_scores_have_them(tmp_path: Path):
+    unknown = {"weight": None, "ci95": [None, None]}
     accuracy = {"accuracy": 0.75, "ci95": [0.5, 0.9], "n": 4, "prompts": 4, "ties": 0}
     curve = [{"confidence": 0.6, "accuracy": 0.5, "interval": [0.2, 0.8], "pairs": 2}]
     measured = {"log_loss": 0.5, "brier": 0.2, "expected_error": 0.1, "kernel_error": 0.0, "curve": curve}
@@ -118,7 +121,7 @@ def test_calibration_and_length_bias_are_shown_where_scores_have_them(tmp_path: 
         **accuracy,
         "length_baseline": {"prefers": "longer", **accuracy},
         "lead": {"difference": 0.25, "ci95": [0.1, 0.4]},
-        "length_bias": {"chosen_longer": accuracy, "pearson": 0.3, "length_effect": {"weight": None, "ci95": [None, None]}},
+        "length_bias": {"chosen_longer": accuracy, "pearson": 0.3, "length_effect": unknown},
         "calibration": {"temperature": 1.5, "fitted_on": 2, "before": measured, "after": None},
     }  # fmt: skip
     (found,) = rankings(Run(tmp_path, {"recipe": {}}, [], {"after": {"hh": score}}, {}))
