@@ -49,7 +49,9 @@ def test_memory_is_read_in_bytes(tmp_path: Path):
 
 
 def test_every_extra_has_a_purpose():
-    (section,) = re.findall(r"\[project.optional-dependencies\]\n(.*?)\n\n", (ROOT / "pyproject.toml").read_text(), re.S)
+    (section,) = re.findall(
+        r"\[project.optional-dependencies\]\n(.*?)\n\n", (ROOT / "pyproject.toml").read_text(), re.S
+    )
     assert set(re.findall(r"^(\w+) = ", section, re.M)) - {"dev"} == set(EXTRAS)
 
 

@@ -109,7 +109,8 @@ def test_nothing_is_pickled(finished: Finished) -> None:
     endings = {path.suffix for path in finished.path.rglob("*") if path.is_file() and path.name != ".lock"}
     assert endings == {".json", ".jsonl", ".safetensors", ".jinja", ".md"}
     assert runs.names(finished.path) == [
-        ".lock", "checkpoints", "items", "manifest.json", "metrics.jsonl", "model", "scores.json",
+        ".lock", "checkpoints", "items", "manifest.json", "metrics.jsonl", "model", "report.html",
+        "scores.json",
     ]  # fmt: skip
     assert runs.names(finished.path / "checkpoints") == ["step-000002", "step-000004"]
     adapter = load_file(finished.path / "model" / "adapter_model.safetensors")
