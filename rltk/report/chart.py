@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rltk.report.axis import Axis, make_axis, tick_label, ticks, written
 
 WIDTH, HEIGHT = 460, 210
-LEFT, RIGHT, TOP, BOTTOM = 60, 14, 10, 36
+LEFT, RIGHT, TOP, BOTTOM = 60, 24, 10, 36  # charts.js has the same frame
 COLOURS, GREY = 8, 7
 """Classes c0 to c7 in page.css; lines differ in their dashes too."""
 Point = tuple[float, float]
@@ -88,7 +88,7 @@ def axes(chart: Chart) -> tuple[Axis, Axis]:
 
 def frame(chart: Chart, x: Axis, y: Axis) -> Iterator[str]:
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
-    for value in ticks(y, 4):
+    for value in ticks(y):
         at = y(value)
         yield f'<path class="grid" d="M{LEFT} {at}H{right}"/>'
         yield text(LEFT - 6, at + 3.5, tick_label(value, chart.unit), "end")

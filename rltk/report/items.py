@@ -73,24 +73,35 @@ def side_of(row: Row | None) -> Row | None:
     if row is None:
         return None
     if kind_of(row) == PAIRS:
-        scores = {side: row.get(f"{side}_score", row.get(f"{side}_reward")) for side in ("chosen", "rejected")}
-        return {"verdict": {1: "right", 0: "wrong"}.get(row["correct"], "tie"), **scores}
+        return {"verdict": {1: "right", 0: "wrong"}.get(worth(row), "tie"), **pair_scores(row)}
     shown = {key: row[key] for key in ("answer", "verdict", "tokens", "truncated", "reward") if key in row}
     return {"text": row["completion"], **shown}
 
 
 def change(before: Row | None, after: Row | None) -> str:
     """Empty where one side is absent or is not graded as right or wrong."""
-    was, is_now = ((row or {}).get("correct") for row in (before, after))
+    was, is_now = (None if row is None else worth(row) for row in (before, after))
     if was is None or is_now is None:
         return ""
     if was != is_now:
         return "newly right" if is_now > was else "newly wrong"
-    return "still right" if is_now == 1 else "still wrong"
+    return {1: "still right", 0: "still wrong"}.get(is_now, "")
+
+
+def worth(row: Row) -> float | None:
+    """1 for right, 0 for wrong, between them for a pair whose replies score the same; None for what is not graded."""
+    chosen, rejected = pair_scores(row).values()
+    if chosen is not None and chosen == rejected:
+        return 0.5
+    return row.get("correct")
+
+
+def pair_scores(row: Row) -> dict[str, float | None]:
+    return {side: row.get(f"{side}_score", row.get(f"{side}_reward")) for side in ("chosen", "rejected")}
 
 
 def transcript(text: Any) -> str:
     """A prompt or reply as text; of messages, who says what."""
     if isinstance(text, str):
-        return text
+        return text.strip("\n")
     return "\n\n".join(f"{message['role']}: {message['content']}" for message in text)

@@ -20,7 +20,7 @@ from rltk.report.facts import facts, paired_rows, recipe_text, score_rows
 from rltk.report.ranking import rankings
 from rltk.report.read import Comparison, Run, read_comparison, read_run
 from rltk.report.table import run_row
-from rltk.run.atomic import write_text
+from rltk.run.atomic import place_beside, write_text
 
 REPORT = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -49,6 +49,7 @@ def put(page: str, out: Path) -> Path:
     try:
         write_text(out, page)
     except OSError as error:
+        place_beside(out).unlink(missing_ok=True)
         raise UserError(f"{out} cannot be written: {error.strerror}.") from error
     return out
 

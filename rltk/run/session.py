@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError
 
-from rltk.errors import UserError
+from rltk.errors import UserError, tell
 from rltk.recipe.resolved import resolved
 from rltk.run.atomic import remove_leftovers
 from rltk.run.checkpoint import Progress, list_checkpoints
@@ -209,10 +209,10 @@ class Session:
         return 0
 
     def write_report(self) -> None:
-        """A page to look at. The run is finished without it, so a failure to write it is only said."""
+        """A page to look at. A run is finished without it, so a failure to write it is said and fails nothing."""
         from rltk.report.page import report_run  # only now: templates are not needed to train
 
         try:
             self.watch.say(f"look at it: {report_run(self.plan.path)}")
         except (OSError, UserError) as error:
-            self.watch.say(f"no report was written ({error}); try again with: rltk report {quote(str(self.plan.path))}")
+            tell(f"no report was written ({error}); try again with: rltk report {quote(str(self.plan.path))}")

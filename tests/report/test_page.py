@@ -101,7 +101,7 @@ def test_a_run_without_scores_or_metrics_has_a_page(tmp_path: Path):
 def test_preferences_and_unknown_rows(tmp_path: Path):
     path = made.run(tmp_path / "p", {})
     row = {"id": "0", "prompt": [{"role": "user", "content": "hi"}], "chosen": "a", "rejected": "b"}
-    for when, scores in (("before", (0.0, 0.0, 0.5)), ("after", (2.0, 1.0, 1.0))):
+    for when, scores in (("before", (0.0, 0.0, False)), ("after", (2.0, 1.0, True))):
         values = dict(zip(("chosen_score", "rejected_score", "correct"), scores, strict=True))
         (path / "items").mkdir(exist_ok=True)
         text = json.dumps(row | values) + "\n" + json.dumps({"id": "1", "other": 1}) + "\n"

@@ -1,6 +1,6 @@
 "use strict";
 // The value under the pointer: lines hold pixels, and the scale stands on the chart. Screen readers have the label.
-const FRAME = {left: 60, right: 446, top: 10, bottom: 174};
+const FRAME = {left: 60, right: 436, top: 10, bottom: 174};
 
 function nearest(line, x) {
   let best = null;
