@@ -111,18 +111,21 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    target = "the folder of a run, an adapter or a model, a hub id, or an evaluation made before (folder or items file)"
+    target = (
+        "the folder of a run, an adapter or a model, policy or reward model; the hub id of a policy; or an evaluation "
+        "made before (folder or items file)"
+    )
     parser.add_argument("target", metavar="RUN_OR_MODEL", type=named, help=target)
     against = "compare with this, which may be all that RUN_OR_MODEL may: same items, same sampling streams"
     parser.add_argument("--against", metavar="OTHER", type=named, help=against)
+    judge = "score both policies' completions with this reward model, and report how often RUN_OR_MODEL's wins"
+    parser.add_argument("--judge", metavar="REWARD_MODEL", type=named, help=judge)
     add_task_arguments(parser)
-    parser.add_argument("--samples", metavar="N", type=whole(0), help="sampled completions a problem")
+    part = "read only this folder of a data set of preferences, such as helpful-base of hh-rlhf"
+    parser.add_argument("--data-dir", metavar="NAME", type=named, help=part)
+    add_sampling_arguments(parser, fewest=0)
     draws = "pass@k and maj@k for these k, of the samples"
     parser.add_argument("--k", metavar="K", nargs="+", type=whole(1), help=draws)
-    parser.add_argument("--temperature", metavar="X", type=positive, help="softmax temperature of the samples")
-    parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which a completion is cut off")
-    parser.add_argument("--batch", metavar="N", type=whole(1), help="completions at once")
-    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the samples")
     parser.add_argument("--out", metavar="DIR", type=named, help="write settings, items and scores to this folder")
     parser.add_argument("--resume", action="store_true", help="go on with the evaluation that --out holds")
     by = "show accuracy by these too, however many there are"
@@ -130,8 +133,34 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def add_task_arguments(parser: argparse.ArgumentParser) -> None:
-    tasks = "gsm8k, math, math500, word-problems, equations, heldout (the run's data), a file or a folder; repeatable"
+def sample_arguments(parser: argparse.ArgumentParser) -> None:
+    target = "the folder of a run, an adapter or a model, or a hub id"
+    parser.add_argument("target", metavar="RUN_OR_MODEL", type=named, help=target)
+    add_task_arguments(parser, splits=("train", "validation", "test"))
+    add_sampling_arguments(parser, fewest=1)
+    parser.add_argument("--out", metavar="FILE.jsonl", type=named, required=True, help="where the completions go")
+    pairs = "write pairs of a correct and an incorrect completion, for DPO and reward models, in their place"
+    parser.add_argument("--pairs", action="store_true", help=pairs)
+    most = "pairs a problem at most, with --pairs; default: 4"
+    parser.add_argument("--per-problem", metavar="N", type=whole(1), default=4, help=most)
+    parser.add_argument("--resume", action="store_true", help="go on with the sampling that --out names")
+    parser.set_defaults(samples=8, split="train", limit="all")
+    add_json(parser)
+
+
+def add_sampling_arguments(parser: argparse.ArgumentParser, *, fewest: int) -> None:
+    parser.add_argument("--samples", metavar="N", type=whole(fewest), help="sampled completions a problem")
+    parser.add_argument("--temperature", metavar="X", type=positive, help="softmax temperature of the samples")
+    parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which a completion is cut off")
+    parser.add_argument("--batch", metavar="N", type=whole(1), help="completions at once")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the samples")
+
+
+def add_task_arguments(parser: argparse.ArgumentParser, splits: Sequence[str] = ("test", "validation")) -> None:
+    tasks = (
+        "gsm8k, math, math500, word-problems, equations; for reward models and judges hh-rlhf, dialogues; heldout (the "
+        "run's data), a file or a folder; repeatable"
+    )
     parser.add_argument("--task", metavar="T", dest="tasks", action="append", type=named, help=tasks)
     prompt = "how to ask, such as gsm8k/few-shot@1; default: as the run was trained, or zero-shot for the task"
     parser.add_argument("--prompt", metavar="NAME", type=named, help=prompt)
@@ -141,7 +170,7 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{key}", metavar="COLUMN", type=named, help=f"{key} column of a task given by path")
     kind = "answers of a task given by path: numbers, or mathematics in LaTeX"
     parser.add_argument("--kind", choices=("number", "math"), help=kind)
-    parser.add_argument("--split", choices=("test", "validation"), help="which problems of the task")
+    parser.add_argument("--split", choices=splits, help="which problems of the task")
     parser.add_argument("--limit", metavar="N", type=limit, help="problems a task, or all")
 
 
@@ -209,13 +238,95 @@ def completion_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="for this shell")
 
 
+def plan_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser)
+    parser.add_argument("--gpus", metavar="N", type=whole(1), help="GPUs that share the step; default: 1")
+    stage = "ZeRO stage: 1 spreads the optimizer's state over the GPUs, 2 the gradients too, 3 the weights too"
+    parser.add_argument("--zero", metavar="STAGE", type=int, choices=(0, 1, 2, 3), help=stage)
+    parser.add_argument("--offload", action="store_true", help="with --zero: what is spread lies in the host's memory")
+    where = "plan memory for this; default: what the recipe would run on here, GPUs with --profile none"
+    parser.add_argument("--on", choices=("cpu", "gpu"), help=where)
+    parser.add_argument("--prompt-tokens", metavar="N", type=whole(1), help="tokens of a prompt; default: 128")
+    completion = "tokens of a completion; default: the recipe's limit"
+    parser.add_argument("--completion-tokens", metavar="N", type=whole(1), help=completion)
+    parser.add_argument("--price", metavar="DOLLARS", type=positive, help="what a GPU costs an hour")
+    parser.add_argument("--measure", action="store_true", help="time a small part of the step on this machine, seconds")
+    add_json(parser)
+
+
+def scaling_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="fit", choices=("fit",), help="fit laws to the results of finished runs")
+    rows = "a .jsonl, .json or .csv file of rows with arm, data, loss and perhaps size (of the model, say, or rank)"
+    parser.add_argument("results", metavar="RESULTS", type=named, help=rows)
+    reference = "the arm that the others are compared with; default: one called full"
+    parser.add_argument("--reference", metavar="ARM", type=named, help=reference)
+    residual = "what is fitted: losses (default), or their logarithms"
+    parser.add_argument("--residual", choices=("loss", "log_loss"), default="loss", help=residual)
+    parser.add_argument("--draws", metavar="N", type=whole(0), help="bootstrap fits for the intervals; default: 200")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the bootstrap")
+    parser.add_argument("--plot", metavar="FILE", type=named, help="draw losses and laws into this .svg, .png or .pdf")
+    add_json(parser)
+
+
+def compare_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser, "RECIPE|FOLDER", also="; or the folder of a comparison, which goes on as it was begun")
+    out = "keep the comparison in this folder rather than in <run.dir>/compare/<name>"
+    parser.add_argument("--out", metavar="DIR", type=named, help=out)
+    jobs = "runs at a time; default: one, or one a GPU"
+    parser.add_argument("--jobs", metavar="N", type=whole(1), help=jobs)
+    budget = "start no run after so long, such as 30m or 1h30m, and say what is missing"
+    parser.add_argument("--budget", metavar="TIME", type=seconds, help=budget)
+    part = "make the runs of one machine in several, such as 1/2 here and 2/2 there; then copy the run folders together"
+    parser.add_argument("--part", metavar="I/N", type=part_of, help=part)
+    parser.add_argument("--dry-run", action="store_true", help="list the runs and the time they will take")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_json(parser)
+
+
+def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "target", metavar="RUN", type=named, help="a run that trained a reward model, or a folder of one"
+    )
+    parser.add_argument(
+        "--host", metavar="ADDRESS", default="127.0.0.1", help="any but this machine's own needs a token"
+    )
+    parser.add_argument("--port", metavar="N", type=whole(0), default=8100, help="0 for any free one; default: 8100")
+    token = "clients must send what this file holds: Authorization: Bearer ..."
+    parser.add_argument("--token-file", metavar="FILE", type=named, help=token)
+    parser.add_argument("--base", metavar="MODEL", type=named, help="base of an adapter, if not the one it names")
+    parser.add_argument(
+        "--device", metavar="NAME", type=named, help="such as cuda:1; default: a GPU where there is one"
+    )
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="default: float32")
+    length = "tokens of a conversation that are read, the last ones; default: the model's context"
+    parser.add_argument("--max-length", metavar="N", type=whole(1), help=length)
+    batch = "rows times longest row of a batch; default: 16384"
+    parser.add_argument("--batch-tokens", metavar="N", type=whole(1), default=16_384, help=batch)
+
+
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
+    data = (
+        "look at the data too: rows as training sees them, answers, lengths, repeats, chat template, room on the disk"
+    )
+    parser.add_argument("--data", action="store_true", help=data)
     add_json(parser)
 
 
 def recipes_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="print this recipe")
+    add_json(parser)
+
+
+def findings_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "ids", metavar="ID", nargs="*", help="measure these findings, such as INV-0; none lists them all"
+    )
+    parser.add_argument("--tier", type=whole(0), choices=(0, 1, 2), help="all of a tier; 0 is exact and quick")
+    parser.add_argument("--status", action="store_true", help="show results instead of measuring")
+    out = "folder of the results (default: runs/findings)"
+    parser.add_argument("--out", metavar="DIR", type=named, default="runs/findings", help=out)
+    parser.add_argument("--strict", action="store_true", help="leave with status 1 if a finding is not reproduced")
     add_json(parser)
 
 
@@ -235,6 +346,23 @@ def named(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("an empty text names nothing")
     return text
+
+
+def seconds(text: str) -> float:
+    """Seconds in `90s`, `30m` or `1h30m`."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or match is None:
+        raise argparse.ArgumentTypeError(f"{text} must be a time such as 90s, 30m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return 3600.0 * hours + 60 * minutes + rest
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """The I-th of N parts."""
+    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text} must be a part such as 1/2 or 2/2")
+    return int(match[1]), int(match[2])
 
 
 def limit(text: str) -> int | str:
@@ -263,10 +391,34 @@ def evaluate(args: argparse.Namespace) -> int | None:
     return evaluate(args)
 
 
+def sample(args: argparse.Namespace) -> int | None:
+    from rltk.commands.sample import sample
+
+    return sample(args)
+
+
 def audit(args: argparse.Namespace) -> int | None:
     from rltk.commands.audit import audit
 
     return audit(args)
+
+
+def plan(args: argparse.Namespace) -> int | None:
+    from rltk.commands.plan import plan
+
+    return plan(args)
+
+
+def scaling(args: argparse.Namespace) -> int | None:
+    from rltk.commands.scaling import scaling
+
+    return scaling(args)
+
+
+def compare(args: argparse.Namespace) -> int | None:
+    from rltk.commands.compare import compare
+
+    return compare(args)
 
 
 def report(args: argparse.Namespace) -> int | None:
@@ -299,10 +451,22 @@ def completion(args: argparse.Namespace) -> int | None:
     return completion(args.shell, {name: command_parser(name) for name in COMMANDS})
 
 
+def serve_reward(args: argparse.Namespace) -> int | None:
+    from rltk.commands.serve_reward import serve_reward
+
+    return serve_reward(args)
+
+
 def check(args: argparse.Namespace) -> int | None:
     from rltk.commands.check import check
 
     return check(args)
+
+
+def findings(args: argparse.Namespace) -> int | None:
+    from rltk.commands.findings import findings
+
+    return findings(args)
 
 
 def recipes(args: argparse.Namespace) -> int | None:
@@ -318,14 +482,20 @@ def schema(args: argparse.Namespace) -> int | None:
 
 
 COMMANDS = {
-    "train": Command("train a policy as a recipe says", train_arguments, train),
-    "eval": Command("measure the accuracy of a run or a model", evaluate_arguments, evaluate),
+    "train": Command("train a policy or a reward model as a recipe says", train_arguments, train),
+    "eval": Command("measure a policy or a reward model, alone or against another", evaluate_arguments, evaluate),
+    "sample": Command("write a policy's own completions, graded, or pairs of them", sample_arguments, sample),
     "audit": Command(
         "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
     ),
     "report": Command("make a page of runs or of a comparison, to look at", report_arguments, report),
     "runs": Command("list runs", runs_arguments, runs),
     "watch": Command("show how runs go on, live", watch_arguments, watch),
+    "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
+    "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
+    "findings": Command("measure what the literature says of LoRA and full fine-tuning", findings_arguments, findings),
+    "compare": Command("say what LoRA costs against full fine-tuning, with evidence", compare_arguments, compare),
+    "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
     "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),
