@@ -72,9 +72,7 @@ def without_command(argv: list[str]) -> int:
 
 def parse(name: str, argv: list[str]) -> argparse.Namespace:
     """Arguments of a command; key=value and options may come in any order."""
-    about, add_arguments, _ = COMMANDS[name]
-    parser = Parser(prog=f"rltk {name}", description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
-    add_arguments(parser)
+    parser = command_parser(name)
     args, unknown = parser.parse_known_intermixed_args(argv)
     if unknown:
         options = re.findall(r"--[a-z-]+", parser.format_usage())
@@ -82,6 +80,13 @@ def parse(name: str, argv: list[str]) -> argparse.Namespace:
         raise UserError(f"rltk {name} has no option {unknown[0]}; {ending}")
     args.argv = argv  # as typed, for a command that is to be repeated
     return args
+
+
+def command_parser(name: str) -> Parser:
+    about, add_arguments, _ = COMMANDS[name]
+    parser = Parser(prog=f"rltk {name}", description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
+    add_arguments(parser)
+    return parser
 
 
 def add_recipe(parser: argparse.ArgumentParser, metavar: str = "RECIPE", also: str = "") -> None:
@@ -196,6 +201,45 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def report_arguments(parser: argparse.ArgumentParser) -> None:
+    paths = "folders of runs, whose curves are laid over each other, or the folder of one comparison"
+    parser.add_argument("paths", metavar="RUN|COMPARISON", nargs="+", type=named, help=paths)
+    out = "write the page to this file rather than to report.html in the folder"
+    parser.add_argument("--out", metavar="FILE", type=named, help=out)
+    parser.add_argument("--figures", metavar="DIR", type=named, help="also write each chart as an SVG file into DIR")
+    add_json(parser)
+
+
+def runs_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", nargs="?", default="runs", type=named, help="default: runs")
+    keys = ("started", "name", "algo", "arm", "status", "steps", "before", "after")
+    parser.add_argument("--sort", metavar="KEY", choices=keys, default="started", help=f"by {', '.join(keys)}")
+    for key, what in (("name", "recipe"), ("algo", "algorithm"), ("arm", "arm, such as lora-8 or full")):
+        parser.add_argument(f"--{key}", metavar=key.upper(), type=named, help=f"only runs of this {what}")
+    states = ("running", "stopped", "interrupted", "failed", "finished")
+    parser.add_argument("--status", choices=states, help="only runs that are in this state")
+    add_json(parser)
+
+
+def watch_arguments(parser: argparse.ArgumentParser) -> None:
+    paths = "folders of runs, or folders that hold some; default: runs"
+    parser.add_argument("paths", metavar="RUN|DIR", nargs="*", type=named, help=paths)
+    parser.add_argument("--once", action="store_true", help="show what there is now, and leave")
+    parser.add_argument(
+        "--every", metavar="SECONDS", type=positive, default=2.0, help="look again so often; default: 2"
+    )
+
+
+def doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    torch = "also import torch, which takes seconds, and try what it can do"
+    parser.add_argument("--torch", action="store_true", help=torch)
+    add_json(parser)
+
+
+def completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="for this shell")
+
+
 def plan_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument("--gpus", metavar="N", type=whole(1), help="GPUs that share the step; default: 1")
@@ -238,11 +282,6 @@ def compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", metavar="I/N", type=part_of, help=part)
     parser.add_argument("--dry-run", action="store_true", help="list the runs and the time they will take")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
-    add_json(parser)
-
-
-def report_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="DIR", type=named, help="the folder of a comparison")
     add_json(parser)
 
 
@@ -390,6 +429,30 @@ def report(args: argparse.Namespace) -> int | None:
     return report(args)
 
 
+def runs(args: argparse.Namespace) -> int | None:
+    from rltk.commands.runs import runs
+
+    return runs(args)
+
+
+def watch(args: argparse.Namespace) -> int | None:
+    from rltk.commands.watch import watch
+
+    return watch(args)
+
+
+def doctor(args: argparse.Namespace) -> int | None:
+    from rltk.commands.doctor import doctor
+
+    return doctor(args)
+
+
+def completion(args: argparse.Namespace) -> int | None:
+    from rltk.commands.completion import completion
+
+    return completion(args.shell, {name: command_parser(name) for name in COMMANDS})
+
+
 def serve_reward(args: argparse.Namespace) -> int | None:
     from rltk.commands.serve_reward import serve_reward
 
@@ -427,13 +490,19 @@ COMMANDS = {
     "audit": Command(
         "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
     ),
+    "report": Command("make a page of runs or of a comparison, to look at", report_arguments, report),
+    "runs": Command("list runs", runs_arguments, runs),
+    "watch": Command("show how runs go on, live", watch_arguments, watch),
     "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
     "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
     "findings": Command("measure what the literature says of LoRA and full fine-tuning", findings_arguments, findings),
     "compare": Command("say what LoRA costs against full fine-tuning, with evidence", compare_arguments, compare),
-    "report": Command("show what the run folders of a comparison say", report_arguments, report),
     "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
     "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),
+    "doctor": Command("say what this machine can do and what is missing", doctor_arguments, doctor),
+    "completion": Command(
+        "print a script by which a shell completes rltk's commands", completion_arguments, completion
+    ),
 }

@@ -108,9 +108,10 @@ def test_scores_and_items_agree(finished: Finished) -> None:
 
 def test_nothing_is_pickled(finished: Finished) -> None:
     endings = {path.suffix for path in finished.path.rglob("*") if path.is_file() and path.name != ".lock"}
-    assert endings == {".json", ".jsonl", ".safetensors", ".jinja", ".md"}
+    assert endings == {".json", ".jsonl", ".safetensors", ".jinja", ".md", ".html"}
     assert runs.names(finished.path) == [
-        ".lock", "adapter.json", "checkpoints", "items", "manifest.json", "metrics.jsonl", "model", "scores.json",
+        ".lock", "adapter.json", "checkpoints", "items", "manifest.json", "metrics.jsonl", "model", "report.html",
+        "scores.json",
     ]  # fmt: skip
     assert runs.names(finished.path / "checkpoints") == ["step-000002", "step-000004"]
     adapter = load_file(finished.path / "model" / "adapter_model.safetensors")
@@ -144,6 +145,7 @@ def test_a_piped_log_has_plain_lines_and_nothing_of_other_libraries(finished: Fi
         *(line.format(step) for step in range(1, 5)),
         "test after 24/24",
         r"test after: greedy .* \(n = 12\)",
+        f"look at it: {re.escape(str(finished.path))}/report.html",
         f"done in [0-9]+s; evaluate it again with: rltk eval {re.escape(str(finished.path))}",
     ]
     for pattern, written in zip(expected, finished.err.splitlines(), strict=True):
@@ -200,3 +202,16 @@ def test_tensorboard_has_the_reward(guesser: Path, tmp_path: Path) -> None:
     rewards = [row["reward"] for row in runs.rows(run / "metrics.jsonl")]
     assert [event.value for event in written.Scalars("reward")] == pytest.approx(rewards)
     assert [event.step for event in written.Scalars("reward")] == [1, 2, 3, 4]
+
+
+def test_a_page_that_cannot_be_written_is_said_and_fails_no_run(
+    guesser: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rltk.report.page.REPORT", "model")  # a folder is there, which no file replaces
+    recipe = runs.write_recipe(tmp_path, guesser, optim={"steps": 1}, eval={"samples": 0, "before": False})
+    assert main(["train", str(recipe), "--quiet"]) == 0
+    said, run = capfd.readouterr().err, next((tmp_path / "runs/t").iterdir())
+    assert said.startswith(f"rltk: no report was written ({run}/model cannot be written: ")
+    assert said.endswith(f"; try again with: rltk report {run}\n")
+    assert runs.read(run / "manifest.json")["status"] == "finished"
+    assert ".report.html.writing" not in runs.names(run) and ".model.writing" not in runs.names(run)

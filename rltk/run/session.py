@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError
 
-from rltk.errors import RewardGoneError, UserError
+from rltk.errors import RewardGoneError, UserError, tell
 from rltk.recipe.resolved import resolved
 from rltk.rollout.describe import change
 from rltk.run.atomic import remove_leftovers
@@ -210,7 +210,17 @@ class Session:
             for name, after in scores["after"].items():
                 before = scores.get("before", {}).get(name)
                 print(f"{name}: {self.work.describe(after)}{'' if before is None else f', {change(before, after)}'}")
+        self.write_report()
         took = duration(time.monotonic() - self.started)
         again = f"; evaluate it again with: rltk eval {quote(str(self.plan.path))}"
         self.watch.say(f"done in {took}{again if self.recipe.data.kind != 'preferences' else ''}")
         return 0
+
+    def write_report(self) -> None:
+        """A page to look at. A run is finished without it, so a failure to write it is said and fails nothing."""
+        from rltk.report.page import report_run  # only now: templates are not needed to train
+
+        try:
+            self.watch.say(f"look at it: {report_run(self.plan.path)}")
+        except (OSError, UserError) as error:
+            tell(f"no report was written ({error}); try again with: rltk report {quote(str(self.plan.path))}")
