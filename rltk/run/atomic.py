@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 SUFFIX = ".writing"
+DISK_IS_FULL = ("No space left on device", "Disk quota exceeded")
+"""What the system says then; libraries wrap it in errors of their own."""
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 
 from rltk.errors import UserError
 from rltk.recipe.resolved import resolved
-from rltk.run.atomic import remove_leftovers
+from rltk.run.atomic import DISK_IS_FULL, remove_leftovers
 from rltk.run.checkpoint import Progress, list_checkpoints
 from rltk.run.folder import Metrics, RunFolder, resume_command
 from rltk.run.interrupt import Stop
@@ -29,7 +29,6 @@ from rltk.run.trackers import Trackers, refuse_absent
 
 INTERRUPTED = 130
 """Exit status, as a shell has it after Ctrl-C."""
-DISK_IS_FULL = ("No space left on device", "Disk quota exceeded")
 Scores = dict[str, Any]
 """A score a task, as scores.json has it."""
 
