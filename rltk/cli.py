@@ -192,6 +192,8 @@ def serve_arguments(parser: argparse.ArgumentParser) -> None:
     token = "clients must send its content, as their API key"
     parser.add_argument("--token-file", metavar="FILE", type=named, help=token)
     parser.add_argument("--batch", metavar="N", type=whole(1), help="completions decoded at once")
+    dtype = "type of the arithmetic; default: that of the run"
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help=dtype)
     parser.add_argument("--seconds", metavar="X", type=positive, help="the most that one answer may take")
 
 

@@ -3,6 +3,8 @@
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rltk.errors import UserError, tell
@@ -54,8 +56,6 @@ def choose_side(name: str, run: str) -> Served:
 
 
 def run_recipe_model(run: str) -> str:
-    from pathlib import Path
-
     target = find_target(run)
     if target.data is None:
         raise UserError(f"--against base: {run} is no run, so it began with nothing else; name what to compare with.")
@@ -87,10 +87,8 @@ def model_name(served: Served) -> str:
 def questions(*, is_terminal: bool) -> Iterator[str]:
     """What the person says, a line each, until there is no more or Ctrl-C."""
     if is_terminal:
-        try:
+        with suppress(ImportError):
             import readline  # noqa: F401  # gives input() a history
-        except ImportError:
-            pass
     while True:
         try:
             line = input("> ") if is_terminal else sys.stdin.readline()

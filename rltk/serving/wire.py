@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 Zero = Annotated[float, Field(ge=0, le=0)]
-Nothing = Annotated[list[Any], Field(max_length=0)] | Annotated[dict[str, Any], Field(max_length=0)]
+Nothing = Annotated[Any, AfterValidator(lambda given: refuse_all(given))]
 Tokens = Annotated[list[Annotated[int, Field(strict=True, ge=0)]], Field(min_length=1)]
+PROMPT = "must be a text, a list of texts, token ids from 0 on, or a list of lists of such, none of them empty"
 Wire = TypeVar("Wire", bound=BaseModel)
 
 
@@ -72,7 +73,7 @@ class Asked(Body):
     """For the caller's own books, as in OpenAI's API."""
     frequency_penalty: Zero | None = None
     presence_penalty: Zero | None = None
-    logit_bias: Nothing | None = None
+    logit_bias: Nothing = None
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -92,7 +93,7 @@ class Asked(Body):
 
 
 class CompletionRequest(Asked):
-    prompt: str | Tokens | list[str] | list[Tokens]
+    prompt: str | Tokens | Annotated[list[str], Field(min_length=1)] | Annotated[list[Tokens], Field(min_length=1)]
     max_tokens: Annotated[int, Field(strict=True, ge=1)] = 16
     logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] | None = None
     echo: Literal[False] = False
@@ -131,7 +132,7 @@ class ChatRequest(Asked):
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] | None = None
     response_format: Plain | None = None
-    tools: Nothing | None = None
+    tools: Nothing = None
 
     @model_validator(mode="after")
     def _top_of_something(self) -> "ChatRequest":
@@ -151,6 +152,12 @@ class UnloadRequest(Body):
     """vLLM's clients send it; names are enough here."""
 
 
+def refuse_all(given: Any) -> Any:
+    if given:
+        raise ValueError("this server takes none; leave it out")
+    return given
+
+
 def parse(kind: type[Wire], body: bytes) -> Wire:
     """The request; ApiError names the first key that is wrong, and how."""
     try:
@@ -162,6 +169,6 @@ def parse(kind: type[Wire], body: bytes) -> Wire:
             raise ApiError(400, f"{key} is not something this server does; leave it out", param=key) from error
         if first["type"] == "json_invalid":
             raise ApiError(400, f"the body is not JSON ({first['msg']})") from error
-        message = first["msg"].removeprefix("Value error, ")
+        message = PROMPT if key == "prompt" else first["msg"].removeprefix("Value error, ")
         message = f"{message[:1].lower()}{message[1:]}"
         raise ApiError(400, f"{key}: {message}" if key else message, param=key) from error
