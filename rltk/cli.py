@@ -206,6 +206,8 @@ def chat_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", metavar="X", type=positive, default=0.0, help=temperature)
     parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which an answer is cut off")
     parser.add_argument("--seed", metavar="N", type=whole(0), default=0, help="seed of the samples")
+    dtype = "type of the arithmetic; default: that of the run"
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help=dtype)
 
 
 def recipes_arguments(parser: argparse.ArgumentParser) -> None:

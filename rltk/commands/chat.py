@@ -1,5 +1,6 @@
 """`rltk chat`: talk to a run in the terminal; with --against the answers of two stand side by side."""
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ REFRESHES = 12
 
 def chat(args: Namespace) -> None:
     names = [args.run] if args.against is None else [args.run, args.against]
-    chosen = [choose_side(name, args.run) for name in names]
+    chosen = [choose_side(name, args.run, args.dtype) for name in names]
     # Only now: what is mistyped is answered in a fraction of the time that torch takes to import.
     from rltk.models.quiet import quiet_libraries
 
@@ -44,20 +45,17 @@ def chat(args: Namespace) -> None:
             service.scheduler.close()
 
 
-def choose_side(name: str, run: str) -> Served:
+def choose_side(name: str, run: str, dtype: str | None) -> Served:
     """`base` is what the run began with, unless there is something of that name."""
-    if name != BASE:
-        return choose([name])
-    served = choose([run])
-    if served.adapters:
-        return served._replace(adapters={})
-    base = run_recipe_model(run)
-    return choose([base])
+    if name != BASE or os.path.exists(BASE):
+        return choose([name], dtype)
+    served = choose([run], dtype)
+    return served._replace(adapters={}) if served.adapters else choose([beginning(run)], dtype)
 
 
-def run_recipe_model(run: str) -> str:
-    target = find_target(run)
-    if target.data is None:
+def beginning(run: str) -> str:
+    """The model that a run of all weights began with."""
+    if find_target(run).data is None:
         raise UserError(f"--against base: {run} is no run, so it began with nothing else; name what to compare with.")
     return run_recipe(Path(run).expanduser()).model.path
 

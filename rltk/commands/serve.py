@@ -13,9 +13,7 @@ from rltk.serving.wire import Limits
 
 
 def serve(args: Namespace) -> None:
-    served = choose(args.runs)
-    if args.dtype is not None:
-        served = served._replace(base=served.base.model_copy(update={"dtype": args.dtype}))
+    served = choose(args.runs, args.dtype)
     token = read_token(args.token_file)
     refuse_address(args.host, args.port, token)
     limits = Limits(**{key: value for key in ("batch", "seconds") if (value := getattr(args, key)) is not None})

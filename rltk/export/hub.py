@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
+from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
 
 from rltk.errors import UserError
 
@@ -20,7 +20,7 @@ def check_hub(repository: str) -> None:
         HfApi().whoami()
     except LocalTokenNotFoundError as error:
         raise UserError(f"--push {repository} needs to know who you are on the hub; {LOGIN}") from error
-    except OSError as error:  # whatever goes wrong on the way to the hub is one
+    except (OSError, HTTPError) as error:
         raise UserError(
             f"--push {repository}: the hub did not answer ({reason(error)}); are you online? {LOGIN}"
         ) from error
@@ -31,7 +31,7 @@ def push(folder: Path, repository: str, *, is_public: bool) -> str:
     try:
         repo = HfApi().create_repo(repository, private=not is_public, exist_ok=True)
         HfApi().upload_folder(repo_id=repo.repo_id, folder_path=folder, commit_message="Exported by rltk")
-    except (OSError, HFValidationError) as error:
+    except (OSError, HTTPError, HFValidationError) as error:
         again = f"hf upload {repository} {folder}"
         raise UserError(
             f"{folder} is written, but the hub did not take it ({reason(error)}); try again with: {again}"

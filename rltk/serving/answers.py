@@ -89,7 +89,8 @@ class Completions:
         return {
             "tokens": words,
             "token_logprobs": [token.logprob for token in tokens],
-            "top_logprobs": [{word: token.logprob} | top for word, token, top in zip(words, tokens, tops, strict=True)],
+            # Of several tokens that write the same word it is the one that was taken.
+            "top_logprobs": [top | {word: token.logprob} for word, token, top in zip(words, tokens, tops, strict=True)],
             "text_offset": offsets,
         }
 

@@ -21,8 +21,11 @@ class Served(NamedTuple):
     """Of the first run: how long its completions were."""
 
 
-def choose(runs: Sequence[str]) -> Served:
-    """`runs` are runs, adapter or model folders, or hub ids, each perhaps with a name before it: NAME=RUN."""
+def choose(runs: Sequence[str], dtype: str | None = None) -> Served:
+    """`runs` are runs, adapter or model folders, or hub ids, each perhaps with a name before it: NAME=RUN.
+
+    `dtype` is that of the arithmetic; None is that of the first run's recipe.
+    """
     named = [split_name(run) for run in runs]
     targets = {run: find_target(run) for _, run in named}
     first = targets[named[0][1]]
@@ -41,7 +44,8 @@ def choose(runs: Sequence[str]) -> Served:
         adapters[called] = target.adapter
     if name_of_base in adapters:
         raise UserError(f"an adapter would be called {name_of_base}, like its base; give it another name: NAME=RUN")
-    return Served(first.model, name_of_base, adapters, first.rollout)
+    base = first.model if dtype is None else first.model.model_copy(update={"dtype": dtype})
+    return Served(base, name_of_base, adapters, first.rollout)
 
 
 def split_name(text: str) -> tuple[str | None, str]:

@@ -90,14 +90,10 @@ def test_sampled_tokens_and_log_probabilities_are_the_engines(client: OpenAI, fo
         assert choice.finish_reason == ("length" if rollout.is_truncated else "stop")
         assert choice.logprobs is not None and choice.logprobs.token_logprobs is not None
         assert choice.logprobs.token_logprobs == pytest.approx(rollout.logprobs_T.tolist(), abs=1e-4)
-        for token, logprob, top in zip(
-            choice.logprobs.tokens or [],
-            choice.logprobs.token_logprobs,
-            choice.logprobs.top_logprobs or [],
-            strict=True,
-        ):
+        found_words, tops = choice.logprobs.tokens or [], choice.logprobs.top_logprobs or []
+        for token, logprob, top in zip(found_words, choice.logprobs.token_logprobs, tops, strict=True):
             assert top[token] == logprob
-            assert 3 <= len(top) <= 4 or len(set(top)) < 3
+            assert 1 <= len(top) <= 4
     assert answer.usage is not None
     assert answer.usage.prompt_tokens == sum(map(len, PROMPTS))
     assert answer.usage.completion_tokens == sum(len(rollout.tokens_T) for rollout in expected)
@@ -158,10 +154,8 @@ def test_a_chat_goes_through_the_template(client: OpenAI, folders: dict[str, Pat
     found = [token.logprob for token in choice.logprobs.content]
     assert found == pytest.approx(rollout.logprobs_T.tolist(), abs=1e-4)
     for token in choice.logprobs.content:  # greedy: what was taken is the likeliest
-        assert (token.top_logprobs[0].token, token.top_logprobs[0].logprob) == (
-            token.token,
-            pytest.approx(token.logprob),
-        )
+        likeliest = token.top_logprobs[0]
+        assert (likeliest.token, likeliest.logprob) == (token.token, pytest.approx(token.logprob, abs=1e-5))
         assert token.bytes == list(token.token.encode())
     with client.chat.completions.stream(**keys) as stream:
         assert stream.get_final_completion().choices[0].message.content == choice.message.content
