@@ -1,7 +1,6 @@
 """Where an export goes: a new folder, whole or not there at all, and one sentence where it cannot be."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from safetensors import SafetensorError
 
 from rltk.errors import UserError
 from rltk.recipe.locate import expanded
-from rltk.run.atomic import DISK_IS_FULL, new_folder, place_beside
+from rltk.run.atomic import DISK_IS_FULL, new_folder
 from rltk.run.lock import make_folders, remove_empty
 
 
@@ -41,7 +40,6 @@ def writing(out: Path) -> Iterator[Path]:
         what = "the disk is full; make room" if is_full else f"{first_line(error)}; name another folder"
         raise UserError(f"{out} could not be written: {what}, then export again.") from error
     finally:
-        shutil.rmtree(place_beside(out), ignore_errors=True)
         remove_empty(made)
 
 

@@ -34,12 +34,16 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill; it takes its name only when the block ends without an error."""
+    """A folder to fill; it takes its name only when the block ends without an error, and is removed otherwise."""
     beside = place_beside(path)
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    yield beside
-    settle(beside)
+    try:
+        yield beside
+        settle(beside)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     shutil.rmtree(path, ignore_errors=True)
     beside.replace(path)
 

@@ -1,4 +1,4 @@
-"""What `rltk export` writes is loaded by plain transformers and PEFT in another process, and writes what the run does."""
+"""What `rltk export` writes is loaded by plain transformers and PEFT elsewhere, and writes what the run writes."""
 
 import json
 import shutil

@@ -3,15 +3,16 @@
 import http.client
 import json
 import os
+import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
+import torch
 from openai import BadRequestError, NotFoundError, OpenAI
 from torch import Tensor
 
@@ -20,7 +21,6 @@ from rltk.rollout.sampler import Sampling
 from tests import tiny
 from tests.serving import made
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["base", *made.KINDS]
 PROMPTS = [[7, 8, 9], [20, 21, 22, 23, 24, 25], [40], [11, 30, 12]]
 TOKENS = 12
@@ -28,23 +28,31 @@ TOKENS = 12
 
 @pytest.fixture(scope="module")
 def url(folders: dict[str, Path]) -> Iterator[str]:
-    sources = os.pathsep.join(str(ROOT / source) for source in (".", "eval", "reward_models"))
     adapters = [f"{name}={folders[name]}" for name in made.KINDS]
-    command = ["serve", str(folders["base"]), *adapters, "--port", "0", "--dtype", "float32", "--batch", "24"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rltk", *command],
-        env={**os.environ, "PYTHONPATH": sources, "CUDA_VISIBLE_DEVICES": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    said = process.stdout.readline()
-    assert said.startswith(f"serving {', '.join(NAMES)} at http://127.0.0.1:"), process.communicate()
-    yield said.split()[-1]
-    process.terminate()
-    assert process.communicate() == ("", "ended\n")
-    assert process.returncode == 0
+    options = ["--port", "0", "--dtype", "float32", "--batch", "24"]
+    pid, said = forked(["serve", str(folders["base"]), *adapters, *options])
+    first = said.readline()
+    assert first.startswith(f"serving {', '.join(NAMES)} at http://127.0.0.1:"), first + said.read()
+    yield first.split()[-1]
+    os.kill(pid, signal.SIGTERM)
+    assert said.read() == "ended\n"
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def forked(argv: list[str]) -> tuple[int, TextIO]:
+    """`rltk` in a process of its own that need not import torch again, and what it says."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        torch.set_num_threads(1)  # a forked process cannot use the thread pools of its parent
+        os.dup2(writing, 1)
+        os.dup2(writing, 2)
+        sys.stdout, sys.stderr = (open(number, "w", closefd=False, buffering=1) for number in (1, 2))
+        status = main(argv)
+        sys.stdout.flush()
+        os._exit(status)
+    os.close(writing)
+    return pid, open(reading, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
