@@ -8,6 +8,7 @@ Steps are not captured as CUDA graphs, since another request would undo each. Sh
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from rltk.rollout.draw import draw
 from rltk.rollout.native import COMPACT_BELOW, NativeSampler
 from rltk.rollout.sampler import Sampling
 from rltk.serving.job import Event, Job, Token
-from rltk.serving.mixing import Mixing
+from rltk.serving.mixing import Adapter, Mixing
 
 
 @dataclass(eq=False)
@@ -86,6 +87,13 @@ class Batch:
             attending_through(self.model, NAME) as self.attention,
         ):
             yield
+
+    def load(self, folder: Path) -> Adapter:
+        """The adapter in a folder, for rows of jobs to come; `computing` must be in force."""
+        # CPUs multiply small float32 matrices faster than small bfloat16 ones.
+        dtype = torch.float32 if self.engine.device.type == "cpu" else self.engine.dtype
+        with attending_through(self.model, self.attention):
+            return self.mixing.load(folder, dtype)
 
     @property
     def running(self) -> int:

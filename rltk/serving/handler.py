@@ -78,6 +78,7 @@ class Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the standard library refuses: bad request lines, long headers, unknown methods."""
         self.close_connection = True
+        self.request_version = self.protocol_version  # or who sent no version would get no status
         self._fail(ApiError(code, message or HTTPStatus(code).phrase))
 
     def log_message(self, format: str, *args: Any) -> None:

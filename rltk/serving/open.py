@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
 
 from rltk.errors import UserError
 from rltk.evaluation.target import find_target
@@ -63,9 +62,4 @@ def load_adapter(batch: Batch, served: Served, path: Path) -> Adapter:
         raise UserError(f"{path} is a whole model and no adapter")
     if not is_same_base(target.model, served.base):
         raise UserError(f"the adapter in {path} stands on {target.model.path}, and {served.base.path} is served")
-    return batch.mixing.load(target.adapter, term_dtype(batch.model, batch.engine.dtype))
-
-
-def term_dtype(model: PreTrainedModel, dtype: torch.dtype) -> torch.dtype:
-    """That of the engine's own adapters: CPUs multiply small float32 matrices faster than small bfloat16 ones."""
-    return torch.float32 if next(model.parameters()).device.type == "cpu" else dtype
+    return batch.load(target.adapter)

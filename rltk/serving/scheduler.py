@@ -144,5 +144,7 @@ class Scheduler:
 def _obey(what: Callable[[], Any], future: "Future[Any]") -> None:
     try:
         future.set_result(what())
-    except (UserError, RuntimeError) as error:
+    except BaseException as error:
         future.set_exception(error)
+        if not isinstance(error, (UserError, RuntimeError)):
+            raise

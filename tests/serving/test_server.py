@@ -47,10 +47,13 @@ def forked(argv: list[str]) -> tuple[int, TextIO]:
         torch.set_num_threads(1)  # a forked process cannot use the thread pools of its parent
         os.dup2(writing, 1)
         os.dup2(writing, 2)
-        sys.stdout, sys.stderr = (open(number, "w", closefd=False, buffering=1) for number in (1, 2))
-        status = main(argv)
-        sys.stdout.flush()
-        os._exit(status)
+        status = 1
+        try:
+            with open(1, "w", closefd=False, buffering=1) as out, open(2, "w", closefd=False, buffering=1) as err:
+                sys.stdout, sys.stderr = out, err
+                status = main(argv)
+        finally:  # whatever happens, the tests go on in one process only
+            os._exit(status)
     os.close(writing)
     return pid, open(reading, encoding="utf-8")
 
