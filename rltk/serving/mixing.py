@@ -22,18 +22,28 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
 from peft.tuners.lora import Linear, LoraLayer
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rltk.errors import UserError
-from rltk.evaluation.target import read_adapter_config
+from rltk.evaluation.target import ADAPTER_WEIGHTS, read_adapter_config
 from rltk.models.lean import Forward
 
 TRIED = (1, 2, 3, 4, 5)
 """Tokens on which an adapter's form is compared with PEFT's."""
+OTHER_KINDS = (
+    "target_parameters",
+    "modules_to_save",
+    "use_dora",
+    "lora_bias",
+    "layer_replication",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+)
+"""Keys of adapter_config.json that make an adapter more than two small matrices beside a layer."""
 CLOSE = 2e-2
 """By which logits may differ then, relative to the largest: rounding of bfloat16 products."""
 
@@ -113,6 +123,7 @@ class Mixing:
         """The adapter in `folder`, with its matrices in `dtype`; `overlaid` must be in force."""
         refuse_other_kinds(folder)
         with peft_model(self.model, folder) as adapted:
+            refuse_partial(adapted, folder)
             adapter = Adapter(dict(read_terms(adapted, dtype, folder)))
             ids_1T = torch.tensor([TRIED], device=next(self.model.parameters()).device)
             expected = adapted(input_ids=ids_1T, use_cache=False).logits.float()
@@ -176,11 +187,25 @@ def read_terms(model: PeftModel, dtype: torch.dtype, folder: Path) -> Iterator[t
 def refuse_other_kinds(folder: Path) -> None:
     """By its configuration, before PEFT changes anything in the model."""
     config = read_adapter_config(folder)
-    for key in ("target_parameters", "modules_to_save", "use_dora", "trainable_token_indices"):
+    if not (folder / ADAPTER_WEIGHTS).exists():  # pickles, which PEFT would read too, can run code
+        raise UserError(f"{folder} holds no {ADAPTER_WEIGHTS}.")
+    for key in OTHER_KINDS:
         if config.get(key):
             raise unsupported(folder, f"its adapter_config.json has {key}")
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
         raise unsupported(folder, "its adapter_config.json has another peft_type than LORA, or trained biases")
+
+
+def refuse_partial(adapted: PeftModel, folder: Path) -> None:
+    """PEFT only warns of weights that the file lacks, and leaves them random."""
+    with safe_open(str(folder / ADAPTER_WEIGHTS), framework="pt") as file:
+        saved = set(file.keys())
+    expected = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    if odd := sorted(expected ^ saved):
+        raise UserError(
+            f"the adapter in {folder} does not fit the base: {len(odd)} weights are in one and not in the other, "
+            f"such as {odd[0]}"
+        )
 
 
 def unsupported(folder: Path, why: str) -> UserError:

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
@@ -69,6 +71,23 @@ def test_what_cannot_share_a_batch_is_refused_with_the_way_out(
     (path / "adapter_config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=f"{said}.*--merge"):
         Mixing(base).load(path, torch.float32)
+
+
+def test_an_adapter_that_lacks_weights_is_refused(
+    folders: dict[str, Path], base: PreTrainedModel, tmp_path: Path
+) -> None:
+    path = shutil.copytree(folders["all"], tmp_path / "partial")
+    weights = load_file(path / "adapter_model.safetensors")
+    lacking = next(iter(weights))
+    save_file({name: weight for name, weight in weights.items() if name != lacking}, path / "adapter_model.safetensors")
+    mixing = Mixing(base)
+    with torch.no_grad(), mixing.overlaid(), warnings.catch_warnings(), pytest.raises(UserError) as caught:
+        warnings.simplefilter("ignore")
+        mixing.load(path, torch.float32)
+    assert f"1 weights are in one and not in the other, such as {lacking}" in str(caught.value)
+    (path / "adapter_model.safetensors").unlink()
+    with pytest.raises(UserError, match="holds no adapter_model.safetensors"):
+        mixing.load(path, torch.float32)
 
 
 def test_an_adapter_of_another_shape_is_refused_and_leaves_nothing_in_the_model(
