@@ -86,7 +86,7 @@ def test_an_adapter_that_lacks_weights_is_refused(
         mixing.load(path, torch.float32)
     assert f"1 weights are in one and not in the other, such as {lacking}" in str(caught.value)
     (path / "adapter_model.safetensors").unlink()
-    with pytest.raises(UserError, match="holds no adapter_model.safetensors"):
+    with pytest.raises(UserError, match=r"holds no adapter_model\.safetensors"):
         mixing.load(path, torch.float32)
 
 
