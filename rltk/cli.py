@@ -106,18 +106,21 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    target = "the folder of a run, an adapter or a model, a hub id, or an evaluation made before (folder or items file)"
+    target = (
+        "the folder of a run, an adapter or a model, policy or reward model; the hub id of a policy; or an evaluation "
+        "made before (folder or items file)"
+    )
     parser.add_argument("target", metavar="RUN_OR_MODEL", type=named, help=target)
     against = "compare with this, which may be all that RUN_OR_MODEL may: same items, same sampling streams"
     parser.add_argument("--against", metavar="OTHER", type=named, help=against)
+    judge = "score both policies' completions with this reward model, and report how often RUN_OR_MODEL's wins"
+    parser.add_argument("--judge", metavar="REWARD_MODEL", type=named, help=judge)
     add_task_arguments(parser)
-    parser.add_argument("--samples", metavar="N", type=whole(0), help="sampled completions a problem")
+    part = "read only this folder of a data set of preferences, such as helpful-base of hh-rlhf"
+    parser.add_argument("--data-dir", metavar="NAME", type=named, help=part)
+    add_sampling_arguments(parser, fewest=0)
     draws = "pass@k and maj@k for these k, of the samples"
     parser.add_argument("--k", metavar="K", nargs="+", type=whole(1), help=draws)
-    parser.add_argument("--temperature", metavar="X", type=positive, help="softmax temperature of the samples")
-    parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which a completion is cut off")
-    parser.add_argument("--batch", metavar="N", type=whole(1), help="completions at once")
-    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the samples")
     parser.add_argument("--out", metavar="DIR", type=named, help="write settings, items and scores to this folder")
     parser.add_argument("--resume", action="store_true", help="go on with the evaluation that --out holds")
     by = "show accuracy by these too, however many there are"
@@ -125,8 +128,34 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def add_task_arguments(parser: argparse.ArgumentParser) -> None:
-    tasks = "gsm8k, math, math500, word-problems, equations, heldout (the run's data), a file or a folder; repeatable"
+def sample_arguments(parser: argparse.ArgumentParser) -> None:
+    target = "the folder of a run, an adapter or a model, or a hub id"
+    parser.add_argument("target", metavar="RUN_OR_MODEL", type=named, help=target)
+    add_task_arguments(parser, splits=("train", "validation", "test"))
+    add_sampling_arguments(parser, fewest=1)
+    parser.add_argument("--out", metavar="FILE.jsonl", type=named, required=True, help="where the completions go")
+    pairs = "write pairs of a correct and an incorrect completion, for DPO and reward models, in their place"
+    parser.add_argument("--pairs", action="store_true", help=pairs)
+    most = "pairs a problem at most, with --pairs; default: 4"
+    parser.add_argument("--per-problem", metavar="N", type=whole(1), default=4, help=most)
+    parser.add_argument("--resume", action="store_true", help="go on with the sampling that --out names")
+    parser.set_defaults(samples=8, split="train", limit="all")
+    add_json(parser)
+
+
+def add_sampling_arguments(parser: argparse.ArgumentParser, *, fewest: int) -> None:
+    parser.add_argument("--samples", metavar="N", type=whole(fewest), help="sampled completions a problem")
+    parser.add_argument("--temperature", metavar="X", type=positive, help="softmax temperature of the samples")
+    parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which a completion is cut off")
+    parser.add_argument("--batch", metavar="N", type=whole(1), help="completions at once")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the samples")
+
+
+def add_task_arguments(parser: argparse.ArgumentParser, splits: Sequence[str] = ("test", "validation")) -> None:
+    tasks = (
+        "gsm8k, math, math500, word-problems, equations; for reward models and judges hh-rlhf, dialogues; heldout (the "
+        "run's data), a file or a folder; repeatable"
+    )
     parser.add_argument("--task", metavar="T", dest="tasks", action="append", type=named, help=tasks)
     prompt = "how to ask, such as gsm8k/few-shot@1; default: as the run was trained, or zero-shot for the task"
     parser.add_argument("--prompt", metavar="NAME", type=named, help=prompt)
@@ -136,7 +165,7 @@ def add_task_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{key}", metavar="COLUMN", type=named, help=f"{key} column of a task given by path")
     kind = "answers of a task given by path: numbers, or mathematics in LaTeX"
     parser.add_argument("--kind", choices=("number", "math"), help=kind)
-    parser.add_argument("--split", choices=("test", "validation"), help="which problems of the task")
+    parser.add_argument("--split", choices=splits, help="which problems of the task")
     parser.add_argument("--limit", metavar="N", type=limit, help="problems a task, or all")
 
 
@@ -163,6 +192,27 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--examples", metavar="N", type=whole(0), help="examples of each kind; default: 10")
     add_json(parser)
+
+
+def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "target", metavar="RUN", type=named, help="a run that trained a reward model, or a folder of one"
+    )
+    parser.add_argument(
+        "--host", metavar="ADDRESS", default="127.0.0.1", help="any but this machine's own needs a token"
+    )
+    parser.add_argument("--port", metavar="N", type=whole(0), default=8100, help="0 for any free one; default: 8100")
+    token = "clients must send what this file holds: Authorization: Bearer ..."
+    parser.add_argument("--token-file", metavar="FILE", type=named, help=token)
+    parser.add_argument("--base", metavar="MODEL", type=named, help="base of an adapter, if not the one it names")
+    parser.add_argument(
+        "--device", metavar="NAME", type=named, help="such as cuda:1; default: a GPU where there is one"
+    )
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="default: float32")
+    length = "tokens of a conversation that are read, the last ones; default: the model's context"
+    parser.add_argument("--max-length", metavar="N", type=whole(1), help=length)
+    batch = "rows times longest row of a batch; default: 16384"
+    parser.add_argument("--batch-tokens", metavar="N", type=whole(1), default=16_384, help=batch)
 
 
 def check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -259,6 +309,12 @@ def evaluate(args: argparse.Namespace) -> int | None:
     return evaluate(args)
 
 
+def sample(args: argparse.Namespace) -> int | None:
+    from rltk.commands.sample import sample
+
+    return sample(args)
+
+
 def audit(args: argparse.Namespace) -> int | None:
     from rltk.commands.audit import audit
 
@@ -283,6 +339,12 @@ def chat(args: argparse.Namespace) -> int | None:
     return chat(args)
 
 
+def serve_reward(args: argparse.Namespace) -> int | None:
+    from rltk.commands.serve_reward import serve_reward
+
+    return serve_reward(args)
+
+
 def check(args: argparse.Namespace) -> int | None:
     from rltk.commands.check import check
 
@@ -302,14 +364,16 @@ def schema(args: argparse.Namespace) -> int | None:
 
 
 COMMANDS = {
-    "train": Command("train a policy as a recipe says", train_arguments, train),
-    "eval": Command("measure the accuracy of a run or a model", evaluate_arguments, evaluate),
+    "train": Command("train a policy or a reward model as a recipe says", train_arguments, train),
+    "eval": Command("measure a policy or a reward model, alone or against another", evaluate_arguments, evaluate),
+    "sample": Command("write a policy's own completions, graded, or pairs of them", sample_arguments, sample),
     "audit": Command(
         "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
     ),
     "export": Command("write what a run trained as others load it: adapter or merged model", export_arguments, export),
     "serve": Command("answer over HTTP as OpenAI's API does, with many adapters on one base", serve_arguments, serve),
     "chat": Command("talk to a run in the terminal, beside another where asked", chat_arguments, chat),
+    "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
     "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),

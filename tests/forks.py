@@ -62,6 +62,7 @@ class Forks:
 def serve() -> None:
     importlib.import_module("rltk.run.session")
     importlib.import_module("rltk.onpolicy.session")
+    importlib.import_module("rltk.offline.session")
     importlib.import_module("rltk.commands.evaluate")
     for line in sys.stdin:
         pid = os.fork()

@@ -9,7 +9,7 @@ import yaml
 
 from tests import tiny
 
-TIMES = ("rollout_seconds", "train_seconds", "sampled_tokens_per_second")
+TIMES = ("rollout_seconds", "train_seconds", "sampled_tokens_per_second", "seconds")
 """Metrics that are never the same twice."""
 
 

@@ -81,14 +81,13 @@ def test_kind_is_of_rows_that_do_not_say(answer: Callable[..., Any], tmp_path: P
 
 
 def test_the_hand_written_completions(answer: Callable[..., Any], tmp_path: Path) -> None:
-    """The four are what the checker gets wrong; docs/results/crosscheck.md lists them."""
+    """The three are what the checker gets wrong; docs/results/crosscheck.md lists them."""
     found = answer("labelled", write_rows(tmp_path / "written.jsonl", *(case._asdict() for case in CASES)))
-    assert counts(found)[:4] == (148, 144, 3, 1)
+    assert counts(found)[:4] == (148, 145, 3, 0)
     assert {example["completion"] for example in found["examples"]} == {
         "They take in $22.5 thousand. #### 22.5 thousand",
         "6 million people are left. #### 6 million",
         r"$\boxed{37.5\%}$",
-        "It is between 3 and -4.",
     }
 
 

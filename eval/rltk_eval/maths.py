@@ -17,7 +17,7 @@ from collections import deque
 from rltk_eval.boxes import last_boxes
 from rltk_eval.forms import read_form, same_form
 from rltk_eval.latex import MAX_ANSWER, canonical
-from rltk_eval.numbers import clean, last_number
+from rltk_eval.numbers import clean, ends_a_range, last_number
 from rltk_eval.quick import UndecidedError, quick_equal
 
 MAX_BOXES = 8
@@ -124,12 +124,13 @@ def _leading_formulas(said: str) -> list[str]:
 
 
 def _final(text: str) -> str | None:
-    """The last formula, or the last number if that comes later; None for the second of "$3$ or $4$"."""
+    """The last formula, or the last number if that comes later; None for "$3$ or $4$" and "between $3$ and $4$"."""
     formulas = deque(_FORMULA.finditer(text), maxlen=2)
     if not formulas or _DIGIT.search(text, formulas[-1].end()):
         number = last_number(clean(text[formulas[-1].end() :] if formulas else text))
         return None if number is None else str(number)
-    if len(formulas) == 2 and _EITHER.fullmatch(text, formulas[0].end(), formulas[1].start()):
+    is_choice = len(formulas) == 2 and _EITHER.fullmatch(text, formulas[0].end(), formulas[1].start())
+    if is_choice or (len(formulas) == 2 and ends_a_range(text, *formulas)):
         return None
     return _content(formulas[-1])
 

@@ -90,6 +90,8 @@ _EXPLANATION = re.compile(r"[.!?][*_\"')\]$}]{0,4}\s+(?!(?i:or|and)\b)[^\W\d]|\s
 _REMARK = re.compile(r"\s\((?!\s?(?i:or|and)\b)([^()]{0,200})\)")
 _WORDED = re.compile(r"[^\W\d_]|=")
 _EITHER = re.compile(r"[^\n]{0,40}(?i:\bor)\b\W{0,4}(?:[^\W\d_]+\W{1,4})?")
+_BETWEEN = re.compile(r"(?i:\bbetween)\s[^\w\n]{0,4}(?:[^\W\d_]{1,20}\W{1,4}){0,2}$")
+_AND = re.compile(r"[^\n.!?;:]{0,40}(?i:\band)\b\W{0,4}(?:[^\W\d_]{1,20}\W{1,4}){0,2}")
 _LEADS = """a about all an answer approx approximately are around be equal equals exactly final hence is just only
 roughly simply so the therefore thus to total would x y n usd us eur gbp inr rs"""
 _LEAD_WORDS = frozenset(_LEADS.split())
@@ -127,12 +129,22 @@ def read_bare(text: str) -> Fraction | None:
 
 
 def last_number(text: str) -> Fraction | None:
-    """The last number of a cleaned text; None where it is denied ("not 5") or a choice ("4 or 5")."""
+    """The last number of a cleaned text; None where it is denied ("not 5"), a choice ("4 or 5") or ends a range."""
     numbers = deque(_NUMBER.finditer(text), maxlen=2)
-    if not numbers or (len(numbers) == 2 and _EITHER.fullmatch(text, numbers[0].end(), numbers[1].start())):
+    if not numbers or (len(numbers) == 2 and _is_one_of_two(text, *numbers)):
         return None
     value = _value(text, numbers[-1])
     return None if value is None else value * (_sign(text, numbers[-1], in_prose=True) or 1)
+
+
+def ends_a_range(text: str, first: re.Match[str], second: re.Match[str]) -> bool:
+    """Whether two neighbouring finds are those of "between 4 and 5", which names neither as the answer."""
+    return bool(_AND.fullmatch(text, first.end(), second.start()) and _BETWEEN.search(text[: first.start()][-64:]))
+
+
+def _is_one_of_two(text: str, first: re.Match[str], second: re.Match[str]) -> bool:
+    """Whether the numbers are a choice ("4 or 5") or the ends of a range ("between 4 and 5")."""
+    return _EITHER.fullmatch(text, first.end(), second.start()) is not None or ends_a_range(text, first, second)
 
 
 def starts_with_number(answer: str) -> bool:

@@ -19,24 +19,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until it is told to stop; 2, and one sentence, for what the user can put right."""
     options = _parser().parse_args(arguments)
     try:
-        token = _token(options.token_file)
-        check_token(options.host, token)
-        _check_port(options.host, options.port)
-        scorer = Scorer.load(
-            options.folder,
-            base=options.base,
-            device=options.device,
-            dtype=DTYPES[options.dtype],
-            max_length=options.max_length,
-            batch_tokens=options.batch_tokens,
-        )
-        server = ScoringServer(scorer, host=options.host, port=options.port, token=token)
+        serve(**vars(options))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def serve(
+    folder: str | Path,
+    *,
+    base: str | None,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    device: str,
+    dtype: str,
+    max_length: int | None,
+    batch_tokens: int,
+) -> None:
+    """Serves until it is told to stop; ValueError or OSError, before anything is served, for what is wrong."""
+    token = _token(token_file)
+    check_token(host, token)
+    _check_port(host, port)
+    scorer = Scorer.load(
+        folder,
+        base=base,
+        device=device,
+        dtype=DTYPES[dtype],
+        max_length=max_length,
+        batch_tokens=batch_tokens,
+    )
+    server = ScoringServer(scorer, host=host, port=port, token=token)
     print(f"serving {scorer.identity.name} at {server.url}", flush=True)
     run(server)
-    return 0
 
 
 def _token(file: Path | None) -> str | None:

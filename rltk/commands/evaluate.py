@@ -8,10 +8,14 @@ from pathlib import Path
 from shlex import join
 from typing import Any, NamedTuple
 
+from rltk.commands.duel import duel
+from rltk.commands.evaluate_pairs import evaluate_pairs
+from rltk.errors import UserError
 from rltk.evaluation.compare import compare_rows
 from rltk.evaluation.earlier import SCORES, Earlier
 from rltk.evaluation.folder import has_begun
 from rltk.evaluation.items import Row, score_rows
+from rltk.evaluation.pairs.plan import measures_pairs
 from rltk.evaluation.plan import Live, Plan, already_made, make_plan
 from rltk.run.atomic import without_nan, write_json
 from rltk.run.lock import locked
@@ -27,6 +31,20 @@ class Measured(NamedTuple):
 
 
 def evaluate(args: Namespace) -> int:
+    """Of what the target is: a reward model scores pairs, policies under a judge meet, any other policy is graded."""
+    try:
+        if args.judge is not None:
+            return duel(args)
+        if measures_pairs(args.target):
+            return evaluate_pairs(args)
+    except KeyboardInterrupt:
+        return interrupted(args)
+    return evaluate_problems(args)
+
+
+def evaluate_problems(args: Namespace) -> int:
+    if args.data_dir is not None:
+        raise UserError(f"--data-dir is for preference pairs, which need a reward model; {args.target} is none.")
     plan = make_plan(args)
     with locked(Path(args.out), is_new=False) if args.out else nullcontext():
         try:

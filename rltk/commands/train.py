@@ -41,7 +41,9 @@ def begin(plan: Plan) -> "Work":
 
             return OfflineWork(plan)
         case RewardModel():
-            raise UserError("algo.type = reward_model cannot be trained yet; take sft or dpo.")
+            from rltk.offline.reward_session import RewardWork
+
+            return RewardWork(plan)
 
 
 def make_plan(args: Namespace) -> Plan:

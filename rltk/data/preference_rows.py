@@ -45,6 +45,8 @@ class PreferenceSource:
     """Column of the prompt. A source without this column has whole conversations on both sides."""
     margin: str | None = None
     """Column of how much better the chosen reply is, if there is one."""
+    subset: str = "subset"
+    """Column of the part that a row belongs to; a source may have none."""
     noise: float = 0.0
     """For embedded/dialogues: the share of labels that are flipped, 0, 0.1 or 0.25."""
     size: int | None = None
@@ -106,6 +108,11 @@ def read_margin(source: PreferenceSource, row: Row) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
         refuse(source, row, f"{source.margin} is {shown(value)}; a number was expected")
     return float(value)
+
+
+def read_subset(source: PreferenceSource, row: Row) -> str | None:
+    value = row.values.get(source.subset)
+    return None if value is None else str(value)
 
 
 def read_prompt(source: PreferenceSource, row: Row) -> Prompt | None:

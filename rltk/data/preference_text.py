@@ -9,16 +9,14 @@ A reply is rendered as its policy would have written it after the prompt, up to 
   `rltk.data.prompt` asks problems of such models.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from rltk.data.preferences import Preference
-from rltk.data.transcripts import MARKERS, Message, Messages, write_transcript
+from rltk.data.transcripts import MARKERS, Message, Messages, Plain, write_transcript
 from rltk.errors import UserError
-
-Plain = Literal["transcript", "question"]
 
 
 class PreferenceText(NamedTuple):
@@ -101,7 +99,8 @@ def apply_template(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, as
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """A chat template writes its own special tokens, so the tokenizer must not add a second beginning-of-text."""
-    ids = tokenizer.encode(text, add_special_tokens=not tokenizer.chat_template)
+    # It would say that a text exceeds the context, which callers look at themselves.
+    ids = tokenizer.encode(text, add_special_tokens=not tokenizer.chat_template, verbose=False)
     assert isinstance(ids, list)
     return ids
 

@@ -6,13 +6,17 @@ report. A row that is damaged is refused by file and row (`rltk.data.preference_
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from rltk.data.preference_rows import PreferenceSource, Sides, read_margin, read_sides, read_source
+from rltk.data.preference_rows import PreferenceSource, Sides, read_margin, read_sides, read_source, read_subset
+from rltk.data.problems import hold_out
 from rltk.data.transcripts import Message, Messages, common_turns, join_repeated
 from rltk.embedded.dialogues import DialoguePair, dialogues
 from rltk.errors import UserError
+from rltk.recipe.locate import expanded
+from rltk.recipe.schema import Data
 
 EMBEDDED = "embedded/dialogues"
 EMBEDDED_SIZES = {"train": 20_000, "validation": 2_000, "test": 2_000}
@@ -29,13 +33,16 @@ class Preference(NamedTuple):
     rejected: str
     margin: float | None = None
     """How much better the chosen reply is, where the source says so."""
+    subset: str | None = None
+    """Part of the source that accuracy is broken down by, as RewardBench names them."""
 
     def to_json(self) -> dict[str, Any]:
         """A row that `load_preferences` and TRL's trainers read; the replies are messages, as the prompt is."""
         chosen, rejected = ([Message("assistant", reply)._asdict()] for reply in (self.chosen, self.rejected))
         prompt = [message._asdict() for message in self.prompt]
+        optional = {"margin": self.margin, "subset": self.subset}
         row = {"id": self.id, "prompt": prompt, "chosen": chosen, "rejected": rejected}
-        return row if self.margin is None else row | {"margin": self.margin}
+        return row | {key: value for key, value in optional.items() if value is not None}
 
 
 class Kind(NamedTuple):
@@ -106,10 +113,44 @@ def load_preferences(source: PreferenceSource) -> LoadedPreferences:
     if source.noise:
         raise UserError(f"noise = {source.noise} is for {EMBEDDED} alone, and the preference data is {source.path}.")
     name = "/".join(part for part in (source.data_dir, source.split) if part)
-    rows = enumerate(read_source(source))
-    return collect(
-        source, [compare(f"{name}/{index}", read_sides(source, row), read_margin(source, row)) for index, row in rows]
+    compared = [
+        compare(f"{name}/{index}", read_sides(source, row), read_margin(source, row), read_subset(source, row))
+        for index, row in enumerate(read_source(source))
+    ]
+    return collect(source, compared)
+
+
+def preference_source(data: Data, split: str) -> PreferenceSource:
+    """Where a recipe's preferences of one split, `train`, `validation` or `test`, are read from."""
+    if isinstance(data.config, tuple):
+        raise UserError(f"data.config = {list(data.config)}: preferences are of one configuration; name one of them.")
+    if split == "test" and os.path.isfile(expanded(data.path)):
+        raise UserError(
+            f"{data.path} is one file, so nothing in it is held out: set data.validation to how many pairs to hold out "
+            "and eval.split to validation."
+        )
+    names = {"train": data.train, "validation": "validation" if data.is_embedded else data.train, "test": data.test}
+    return PreferenceSource(
+        data.path,
+        split=names[split],
+        config=data.config,
+        data_dir=data.data_dir,
+        chosen=data.chosen,
+        rejected=data.rejected,
+        prompt=data.prompt_column,
+        margin=data.margin,
+        noise=data.noise if split == "train" else 0.0,
+        size=data.size if split == "train" and not data.validation else None,
     )
+
+
+def load_split(data: Data, split: str) -> LoadedPreferences:
+    """The pairs of a recipe's split, and the report on all rows they were read from."""
+    loaded = load_preferences(preference_source(data, split))
+    if data.is_embedded or not data.validation or split == "test":
+        return loaded
+    held_out, rest = hold_out(loaded.pairs, data.validation)
+    return loaded._replace(pairs=held_out if split == "validation" else rest[: data.size])
 
 
 def embedded_rows(source: PreferenceSource) -> list[Compared]:
@@ -137,10 +178,11 @@ def collect(source: PreferenceSource, rows: Sequence[Compared]) -> LoadedPrefere
     return LoadedPreferences(used, PreferenceReport(str(source), len(rows), len(pairs), len(used), kinds))
 
 
-def compare(id: str, sides: Sides, margin: float | None = None) -> Compared:
+def compare(id: str, sides: Sides, margin: float | None = None, subset: str | None = None) -> Compared:
     chosen, rejected = join_repeated(sides.chosen), join_repeated(sides.rejected)
     is_pair = len(chosen) == len(rejected) == common_turns(chosen, rejected) + 1
-    pair = Preference(id, chosen[:-1], chosen[-1].content, rejected[-1].content, margin) if is_pair else None
+    replies = chosen[-1].content, rejected[-1].content
+    pair = Preference(id, chosen[:-1], *replies, margin, subset) if is_pair else None
     return Compared(id, pair, kinds_of(sides, chosen, rejected, is_pair))
 
 

@@ -8,7 +8,7 @@ import random
 import re
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from rltk_eval.answers import Kind, gold_answer
 
@@ -18,6 +18,7 @@ from rltk.embedded.word_problems import word_problems
 from rltk.errors import UserError
 from rltk.recipe.schema import Data
 
+T = TypeVar("T")
 EMBEDDED_SIZES = {"train": 20_000, "validation": 2_000, "test": 2_000}
 
 
@@ -32,8 +33,19 @@ class Problem(NamedTuple):
     subject: str | None = None
 
 
+class Solved(NamedTuple):
+    problem: Problem
+    solution: str
+    """What the gold answer was read from: a worked solution, where the data has any, or the answer alone."""
+
+
 def load_problems(data: Data, split: str) -> list[Problem]:
     """The problems of one split, `train`, `validation` or `test`, in a fixed order."""
+    return [solved.problem for solved in load_solved(data, split)]
+
+
+def load_solved(data: Data, split: str) -> list[Solved]:
+    """The same problems with their solutions."""
     if data.is_embedded:
         return embedded_problems(data, split)
     if split == "test":
@@ -47,37 +59,39 @@ def load_problems(data: Data, split: str) -> list[Problem]:
     return rest[: data.size]
 
 
-def embedded_problems(data: Data, split: str) -> list[Problem]:
+def embedded_problems(data: Data, split: str) -> list[Solved]:
     size = data.size if split == "train" and data.size else EMBEDDED_SIZES[split]
     try:
         if data.path == "embedded/equations":
             made = equations(split, size, levels=data.levels)
-            return [Problem(p.id, p.question, p.answer, str(p.level), "math", p.subject) for p in made]
+            return [
+                Solved(Problem(p.id, p.question, p.answer, str(p.level), "math", p.subject), p.solution) for p in made
+            ]
         worded = word_problems(split, size, levels=data.levels)
-        return [Problem(p.id, p.question, str(p.answer), str(p.level)) for p in worded]
+        return [Solved(Problem(p.id, p.question, str(p.answer), str(p.level)), p.solution) for p in worded]
     except ValueError as error:
         raise UserError(f"data.size = {size}: {error}.") from error
 
 
-def hold_out(problems: list[Problem], count: int) -> tuple[list[Problem], list[Problem]]:
-    """`count` problems drawn once and for all, and the others; the run's seed does not move the border."""
-    if count >= len(problems):
-        raise UserError(f"data.validation = {count} would hold out all of the {len(problems)} training problems.")
-    chosen = set(random.Random(0).sample(range(len(problems)), count))
-    held_out = [problem for index, problem in enumerate(problems) if index in chosen]
-    return held_out, [problem for index, problem in enumerate(problems) if index not in chosen]
+def hold_out(rows: Sequence[T], count: int) -> tuple[list[T], list[T]]:
+    """`count` rows drawn once and for all, and the others; the run's seed does not move the border."""
+    if count >= len(rows):
+        raise UserError(f"data.validation = {count} would hold out all of the {len(rows)} training problems.")
+    chosen = set(random.Random(0).sample(range(len(rows)), count))
+    held_out = [row for index, row in enumerate(rows) if index in chosen]
+    return held_out, [row for index, row in enumerate(rows) if index not in chosen]
 
 
-def read_split(data: Data, split: str) -> list[Problem]:
+def read_split(data: Data, split: str) -> list[Solved]:
     """Ids count the rows of a split; where configurations are joined, those of each: `test/algebra/0`.
 
     Configurations take turns, so that the first problems are of all of them.
     """
-    columns: list[list[Problem]] = []
+    columns: list[list[Solved]] = []
     for part, prefix in parts(data, split):
         where, rows = described(part, split), read_rows(part, split)
         columns.append([read_row(part, where, f"{prefix}/{index}", row) for index, row in enumerate(rows)])
-    return [problem for turn in zip_longest(*columns) for problem in turn if problem is not None]
+    return [solved for turn in zip_longest(*columns) for solved in turn if solved is not None]
 
 
 def parts(data: Data, split: str) -> list[tuple[Data, str]]:
@@ -87,7 +101,7 @@ def parts(data: Data, split: str) -> list[tuple[Data, str]]:
     return [(data.model_copy(update={"config": config}), f"{split}/{config}") for config in data.config]
 
 
-def read_row(data: Data, where: str, name: str, row: Row) -> Problem:
+def read_row(data: Data, where: str, name: str, row: Row) -> Solved:
     question, answer = row.values.get(data.question), row.values.get(data.answer)
     if not isinstance(question, str) or not question.strip():
         given = "missing" if question is None else repr(question)
@@ -99,7 +113,8 @@ def read_row(data: Data, where: str, name: str, row: Row) -> Problem:
     except ValueError as error:
         raise UserError(f"{where}, {row.place}: {data.answer} has {error}.") from error
     level, subject = short_level(row.values.get("level")), row.values.get(data.subject)
-    return Problem(name, question, gold, level, data.answer_kind, None if subject is None else str(subject))
+    named = None if subject is None else str(subject)
+    return Solved(Problem(name, question, gold, level, data.answer_kind, named), str(answer))
 
 
 def short_level(level: object) -> str | None:
@@ -116,19 +131,24 @@ def fingerprint(problems: Sequence[Problem]) -> str:
     return digest.hexdigest()
 
 
-class Order:
-    """Which problems a step trains on: a fresh shuffle each epoch, a function of seed and step and nothing else."""
+class Order(Generic[T]):
+    """Which rows a step trains on: a fresh shuffle each epoch, a function of seed and step and nothing else."""
 
-    def __init__(self, problems: Sequence[Problem], *, seed: int) -> None:
-        self.problems, self.seed, self.epoch, self.shuffled = problems, seed, -1, list[int]()
+    def __init__(self, rows: Sequence[T], *, seed: int) -> None:
+        self.rows, self.seed, self.epoch, self.shuffled = rows, seed, -1, list[int]()
 
-    def take(self, step: int, count: int) -> list[Problem]:
-        """The problems of `step`, counted from 0; an epoch's last few and the next one's first may share a step."""
+    def take(self, step: int, count: int) -> list[T]:
+        """The rows of `step`, counted from 0; an epoch's last few and the next one's first may share a step."""
         return [self.at(position) for position in range(step * count, (step + 1) * count)]
 
-    def at(self, position: int) -> Problem:
-        epoch, index = divmod(position, len(self.problems))
+    def at(self, position: int) -> T:
+        epoch, index = divmod(position, len(self.rows))
         if epoch != self.epoch:
-            self.epoch, self.shuffled = epoch, list(range(len(self.problems)))
+            self.epoch, self.shuffled = epoch, list(range(len(self.rows)))
             random.Random(f"{self.seed}/order/{epoch}").shuffle(self.shuffled)
-        return self.problems[self.shuffled[index]]
+        return self.rows[self.shuffled[index]]
+
+
+def used(rows: Sequence[T], count: int, *, seed: int) -> Sequence[T]:
+    """The rows that the first `count` places of their order hold."""
+    return rows if count >= len(rows) else Order(rows, seed=seed).take(0, count)

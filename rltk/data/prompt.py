@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from rltk.data.problems import Problem
+from rltk.data.transcripts import Message, Messages
 from rltk.errors import UserError
 from rltk.recipe.schema import Data
 
@@ -17,15 +18,18 @@ class PromptRenderer:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, data: Data) -> None:
         self.tokenizer, self.template, self.system = tokenizer, data.prompt, data.system
 
+    def messages(self, problem: Problem) -> Messages:
+        """What is asked, before any chat template."""
+        question = Message("user", self.template.replace("{question}", problem.question))
+        return (question,) if self.system is None else (Message("system", self.system), question)
+
     def text(self, problem: Problem) -> str:
-        question = self.template.replace("{question}", problem.question)
+        messages = self.messages(problem)
         if not self.tokenizer.chat_template:
-            return question if self.system is None else f"{self.system}\n\n{question}"
-        messages = [{"role": "user", "content": question}]
-        if self.system is not None:
-            messages.insert(0, {"role": "system", "content": self.system})
+            return "\n\n".join(message.content for message in messages)
+        rows = [message._asdict() for message in messages]
         try:
-            rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            rendered = self.tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=True)
         except TemplateError as error:  # some templates take no system message, and say so by raising
             raise UserError(f"the model's chat template refuses the prompt ({error}); see data.system.") from error
         assert isinstance(rendered, str)

@@ -94,6 +94,10 @@ def resolve_tasks(
     resolved: list[Resolved] = []
     for name in names:
         data = rooted(task_data(name, recipe_data, reading or {}), root)
+        if data.kind == "preferences":
+            raise UserError(
+                f"{data.path} has preferences, which have no answers to grade; name problems, such as --task gsm8k."
+            )
         if name == HELDOUT and split == "test" and is_file(data):
             raise UserError(
                 f"{data.path} is one file, so nothing in it is held out: set data.validation to how many problems to "

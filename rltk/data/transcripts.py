@@ -8,7 +8,7 @@ What comes before the first turn is a system message (HH has none).
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 ROLES = ("system", "user", "assistant")
 SPEAKERS = {"Human": "user", "Assistant": "assistant"}
@@ -23,6 +23,8 @@ class Message(NamedTuple):
 
 
 Messages = tuple[Message, ...]
+Plain = Literal["transcript", "question"]
+"""How a conversation is written for a model without a chat template; see `rltk.data.preference_text`."""
 
 
 def is_transcript(text: str) -> bool:

@@ -1,14 +1,22 @@
 """The unit in which an evaluation is drawn, kept and resumed: neighbouring problems that share a seed."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from rltk.data.problems import Problem
-from rltk.data.tasks import Task
 from rltk.errors import UserError
 from rltk.evaluation.items import Items
 from rltk.recipe.schema import EVAL_BLOCK
 from rltk.seeds import derive
+
+
+class Asked(Protocol):
+    """A task: what is asked, each with an `id`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def problems(self) -> Sequence[Any]: ...
 
 
 class Block(NamedTuple):
@@ -18,14 +26,14 @@ class Block(NamedTuple):
     """Completions a problem."""
     temperature: float
     seed: int
-    problems: Sequence[Problem]
+    problems: Sequence[Any]
 
     def row_ids(self) -> list[tuple[str, str, int]]:
         """Decoding, problem and sample of each of its rows, in order."""
         return [(self.decoding, problem.id, sample) for problem in self.problems for sample in range(self.samples)]
 
 
-def make_blocks(task: Task, *, samples: int, temperature: float, seed: int) -> Iterator[Block]:
+def make_blocks(task: Asked, *, samples: int, temperature: float, seed: int) -> Iterator[Block]:
     """The greedy blocks, then the sampled ones, of as many problems as make EVAL_BLOCK completions.
 
     What is drawn for a sample is a function of the seed, the task, the problem's place in it and `samples`; neither the

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rltk.errors import UserError
-from rltk.evaluation.items import Row, recover
+from rltk.evaluation.items import Check, Row, check_graded, recover
 from rltk.evaluation.settings import Settings
 from rltk.recipe.locate import expanded
 
@@ -40,12 +40,12 @@ def find_earlier(name: str) -> Earlier | None:
     return None
 
 
-def finished_rows(folder: Path) -> dict[str, list[Row]]:
+def finished_rows(folder: Path, check: Check = check_graded) -> dict[str, list[Row]]:
     if not (folder / SCORES).is_file():
         raise UserError(
             f"the evaluation in {folder} is not finished; go on with the command that began it and --resume."
         )
-    return {task_of(path): recover(path) for path in sorted((folder / ITEMS).glob("*.jsonl"))}
+    return {task_of(path): recover(path, check) for path in sorted((folder / ITEMS).glob("*.jsonl"))}
 
 
 def task_of(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,22 @@ from rltk.errors import UserError
 from rltk.run.atomic import without_nan, write_jsonl
 
 Row = dict[str, Any]
+Check = Callable[[Row], object]
+"""Raises KeyError, TypeError or ValueError for what is no row of its kind of evaluation."""
+
+
+def check_graded(row: Row) -> None:
+    """Of a completion that was graded."""
+    read_row(row)
+    row["decoding"]
 
 
 class Items:
     """Rows in memory and, where there is a path, in a JSON-lines file that holds what an earlier process wrote."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, check: Check = check_graded) -> None:
         self.path = path
-        self.rows: list[Row] = [] if path is None else recover(path)
+        self.rows: list[Row] = [] if path is None else recover(path, check)
 
     def keep(self, count: int) -> None:
         """Drops all rows after the first `count`, and half a line that a killed process left."""
@@ -39,23 +47,22 @@ class Items:
             os.fsync(file.fileno())
 
 
-def recover(path: Path) -> list[Row]:
+def recover(path: Path, check: Check = check_graded) -> list[Row]:
     """The whole rows of a file that may end in half a line; none where there is no file."""
     try:
         *lines, _half = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    return [parse(path, number, line) for number, line in enumerate(lines, 1)]
+    return [parse(path, number, line, check) for number, line in enumerate(lines, 1)]
 
 
-def parse(path: Path, number: int, line: bytes) -> Row:
+def parse(path: Path, number: int, line: bytes, check: Check) -> Row:
     try:
         row = json.loads(line)
     except ValueError as error:
         raise UserError(f"{path}, line {number}: not JSON ({error}).") from error
     try:
-        read_row(row)
-        row["decoding"]
+        check(row)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}, line {number}: not a row of an evaluation ({error}).") from error
     return row

@@ -24,6 +24,12 @@ STREAMS = ("seed", "samples", "temperature", "max_new_tokens")
 
 
 def settings_of(target: Target, tasks: Sequence[Task]) -> Settings:
+    tasked = {"split": target.eval.split, "tasks": {task.name: task_settings(task) for task in tasks}}
+    return policy_settings(target) | tasked | made_with()
+
+
+def policy_settings(target: Target) -> Settings:
+    """What a policy is and how it samples."""
     return {
         "model": target.model.model_dump(include={"path", "revision", "dtype", "trust_remote_code"}),
         "adapter": None if target.adapter is None else str(target.adapter),
@@ -33,9 +39,12 @@ def settings_of(target: Target, tasks: Sequence[Task]) -> Settings:
         "samples": target.eval.samples,
         "temperature": target.eval.temperature,
         "seed": target.seed,
-        "split": target.eval.split,
+    }
+
+
+def made_with() -> Settings:
+    return {
         "device": "gpu" if is_accelerator_visible() else "cpu",
-        "tasks": {task.name: task_settings(task) for task in tasks},
         "versions": {"rltk": rltk.__version__} | {package: metadata.version(package) for package in PACKAGES},
     }
 
@@ -52,7 +61,10 @@ def task_settings(task: Task) -> Settings:
 def files_hash(target: Target) -> str | None:
     """Of name, size and time of the files of a local model and adapter; None for a hub id, which `revision` pins."""
     model = PACKAGE / "embedded" / "policy" if target.model.path == "embedded/policy" else expanded(target.model.path)
-    folders = [folder for folder in (model, target.adapter) if folder is not None and folder.is_dir()]
+    return folders_hash([folder for folder in (model, target.adapter) if folder is not None and folder.is_dir()])
+
+
+def folders_hash(folders: Sequence[Path]) -> str | None:
     if not folders:
         return None
     digest = hashlib.blake2b(digest_size=8)

@@ -103,9 +103,11 @@ def say(text: str) -> None:
     console().print(Text(text), soft_wrap=True)
 
 
-def show(table: Table) -> None:
+def show(table: Table, *, is_whole: bool = False) -> None:
+    """`is_whole`: no cell is broken up, however narrow the screen."""
     screen = console()
-    screen.print(table, width=max(screen.width, screen.measure(table).minimum))
+    needed = screen.measure(table, options=screen.options.update(width=1000))
+    screen.print(table, width=max(screen.width, needed.maximum if is_whole else needed.minimum))
 
 
 def console() -> Console:

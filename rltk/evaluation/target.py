@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rltk.errors import UserError, suggestion
 from rltk.recipe.locate import near_file
 from rltk.recipe.paths import LOCAL_STARTS
-from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, Rollout
+from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
 from rltk.run.folder import resume_command, run_recipe
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -49,6 +49,8 @@ def find_target(name: str) -> Target:
 def run_target(path: Path) -> Target:
     """The policy a run ended with. Its model folder appears when training is done."""
     recipe, saved = run_recipe(path), path / "model"
+    if isinstance(recipe.algo, RewardModel):
+        raise UserError(f"{path} trained a reward model, which writes nothing; name the run or the model of a policy.")
     if not saved.exists():
         raise UserError(f"{path} has no model yet; finish it with: {resume_command(path)}")
     is_adapter = (saved / "adapter_config.json").exists()

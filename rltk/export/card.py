@@ -30,6 +30,7 @@ def render(source: Source, *, form: str, dtype: str, difference: float, texts: i
         f"({escaped(source.recipe.algo.type)}) from {link(source)}.",
         f"## Use\n\n```python\n{usage(source, form)}\n```{vllm_note(source, form)}",
         f"## Results\n\n{results(source.scores)}",
+        *reward_sections(source),
         f"## Training\n\n{table(list(training(source)))}",
         f"## Export\n\nSaved in {dtype} and compared with the run on {texts} of its texts, loaded by plain "
         f"transformers{' and PEFT' if form == 'adapter' else ''} in another process: logits differ by at most "
@@ -111,6 +112,15 @@ def results(scores: dict[str, Any]) -> str:
     if not rows:
         return "Nothing was measured."
     return f"{table(rows, ('task', 'decoding', 'before', 'after', 'n'))}\n\nIntervals are of 95 %."
+
+
+def reward_sections(source: Source) -> Iterator[str]:
+    """What the card of a reward model's run has measured: accuracy against length, calibration, length bias."""
+    card = source.saved / "README.md"
+    if source.is_reward_model and card.exists():
+        _, heading, measured = card.read_text(encoding="utf-8").partition("## Pair accuracy")
+        if heading:
+            yield f"{heading}{measured}".strip()
 
 
 def score_rows(scores: dict[str, Any]) -> Iterator[tuple[str, ...]]:

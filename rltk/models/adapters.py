@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer, ParamWrapper
+from rltk_reward_models.fingerprint import HEADS
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -59,6 +60,7 @@ def add_lora(model: PreTrainedModel, tune: LoRA) -> PeftModel:
     if targets.experts and tune.dropout:
         raise UserError("tune.dropout must be 0 for experts: their weights, not their inputs, get the adapter.")
     chosen = {id(weight): name for name, weight in targets.weights(model)}
+    scorer = scoring_head(model)
     config = LoraConfig(
         r=tune.rank,
         lora_alpha=tune.alpha,  # pyright: ignore[reportArgumentType]  # PEFT types it int and computes with floats
@@ -66,7 +68,8 @@ def add_lora(model: PreTrainedModel, tune: LoRA) -> PeftModel:
         target_modules=list(targets.modules),
         target_parameters=list(targets.experts) or None,
         rank_pattern=expert_ranks(model, tune, targets),
-        task_type="CAUSAL_LM",
+        task_type="CAUSAL_LM" if scorer is None else "SEQ_CLS",
+        modules_to_save=None if scorer is None else [scorer],
     )
     try:
         adapted = get_peft_model(model, config)
@@ -107,10 +110,22 @@ def named_targets(modules: list[str], experts: list[str], names: tuple[str, ...]
 
 def linear_layers(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module]]:
     """Linear layers other than the output head, which maps to the vocabulary and is not a layer of the network."""
-    head = model.get_output_embeddings()
+    head = output_head(model)
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, Conv1D)) and module is not head:
             yield name, module
+
+
+def output_head(model: PreTrainedModel) -> nn.Module | None:
+    """What maps to the vocabulary or, in a reward model, to the score; that of a reward model always trains whole."""
+    scorer = scoring_head(model)
+    return model.get_output_embeddings() if scorer is None else model.get_submodule(scorer)
+
+
+def scoring_head(model: PreTrainedModel) -> str | None:
+    """The name of a reward model's head; None for what is none."""
+    names = [name for name, _ in model.named_children() if name in HEADS]
+    return names[0] if names and model.get_output_embeddings() is None else None
 
 
 def expert_weights(model: PreTrainedModel) -> Iterator[str]:
@@ -143,7 +158,7 @@ def expert_ranks(model: PreTrainedModel, tune: LoRA, targets: Targets) -> dict[s
 
 def refuse_gaps(model: PreTrainedModel, targets: Targets) -> None:
     """An `all-linear` that leaves out a matrix is not what was asked for."""
-    covered, head = {id(weight) for _, weight in targets.weights(model)}, model.get_output_embeddings()
+    covered, head = {id(weight) for _, weight in targets.weights(model)}, output_head(model)
     missing = [
         f"{owner}.{leaf}"
         for owner, module in model.named_modules()
@@ -178,7 +193,11 @@ def coverage(model: PeftModel) -> Coverage:
     return Coverage(
         trainable=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         adapted=sum(weight.numel() for weight in adapted.values()),
-        total=sum(weight.numel() for name, weight in model.named_parameters() if "lora_" not in name),
+        total=sum(
+            weight.numel()
+            for name, weight in model.named_parameters()
+            if "lora_" not in name and "original_module" not in name  # the head that a reward model's copy replaces
+        ),
         kinds=tuple(sorted(kinds)),
     )
 

@@ -13,15 +13,19 @@ from rltk.run.atomic import new_folder
 
 def save_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
     """Complete or not at all. Trained weights keep their float32."""
-    assert isinstance(model, (PeftModel, PreTrainedModel))
     with new_folder(path) as beside:
-        if isinstance(model, PeftModel):
-            # Or PEFT asks the hub whether the embeddings have grown; they are never adapted here.
-            model.save_pretrained(str(beside), save_embedding_layers=False)
-        else:
-            model.generation_config = savable(model.generation_config or GenerationConfig())
-            model.save_pretrained(str(beside))
-        tokenizer.save_pretrained(str(beside))
+        write_model(model, tokenizer, beside)
+
+
+def write_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    assert isinstance(model, (PeftModel, PreTrainedModel))
+    if isinstance(model, PeftModel):
+        # Or PEFT asks the hub whether the embeddings have grown; they are never adapted here.
+        model.save_pretrained(str(folder), save_embedding_layers=False)
+    else:
+        model.generation_config = savable(model.generation_config or GenerationConfig())
+        model.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
 
 
 def savable(config: GenerationConfig) -> GenerationConfig:

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+from rltk.data.fit import Kept, keep_fitting
 from rltk.data.problems import Order, Problem, fingerprint, load_problems
 from rltk.data.prompt import PromptRenderer, misfit, render_all
 from rltk.data.tasks import Task, load_tasks
 from rltk.errors import UserError
-from rltk.models.adapters import add_lora, coverage, shrink_frozen
 from rltk.models.load import (
     compute_dtype,
     context_length,
@@ -21,13 +20,13 @@ from rltk.models.load import (
     stop_tokens,
 )
 from rltk.models.scoring import packs_faithfully
+from rltk.models.tune import tuned
 from rltk.onpolicy.learner import Learner
 from rltk.onpolicy.loop import Trainer
-from rltk.plan.learning_rate import on_policy_learning_rate
-from rltk.recipe.schema import LoRA, Recipe
+from rltk.plan.learning_rate import peak_learning_rate
+from rltk.recipe.schema import OnPolicy, Recipe
 from rltk.rollout.engines import choose_engine, make_sampler
 from rltk.rollout.evaluate import Evaluator
-from rltk.seeds import derive
 
 
 @dataclass(frozen=True)
@@ -58,39 +57,31 @@ def load_inputs(recipe: Recipe) -> Inputs:
     """Every problem is read, its gold answer checked and its prompt measured here, before any weights load."""
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
     context = context_length(config)
-    problems, left_out = askable(recipe, load_problems(recipe.data, "train"), tokenizer, context)
+    kept = askable(recipe, load_problems(recipe.data, "train"), tokenizer, context)
     options = recipe.eval
     tasks = load_tasks(options.tasks, recipe.data, split=options.split, limit=options.limit, root=options.data_root)
     for task in tasks:
         renderer = PromptRenderer(tokenizer, task.data)
         render_all(renderer, task.problems, max_new_tokens=recipe.rollout.max_new_tokens, context=context)
-    return Inputs(tokenizer, config, problems, tasks, left_out)
+    return Inputs(tokenizer, config, kept.rows, tasks, kept.left_out)
 
 
 def askable(
     recipe: Recipe, problems: list[Problem], tokenizer: PreTrainedTokenizerBase, context: int | None
-) -> tuple[list[Problem], dict[str, str]]:
+) -> Kept[Problem]:
     """The problems without those among the ones that will be asked whose prompt is empty or too long; and these."""
+    assert isinstance(recipe.algo, OnPolicy)
     renderer, limit = PromptRenderer(tokenizer, recipe.data), recipe.rollout.max_new_tokens
-    reasons: dict[str, str | None] = {}
-    while True:
-        asked = [problem for problem in used(recipe, problems) if problem.id not in reasons]
-        for problem in asked:
-            reasons[problem.id] = misfit(renderer.tokens(problem), max_new_tokens=limit, context=context)
-        if not any(reasons[problem.id] for problem in asked):
-            return problems, {id: reason for id, reason in reasons.items() if reason is not None}
-        problems = [problem for problem in problems if reasons.get(problem.id) is None]
-        if not problems:
-            first, reason = next((id, reason) for id, reason in reasons.items() if reason is not None)
-            raise UserError(f"no training problem can be asked: problem {first} {reason}")
-
-
-def used(recipe: Recipe, problems: list[Problem]) -> list[Problem]:
-    """The problems that the steps of the recipe will ask."""
-    count = recipe.optim.steps * recipe.algo.prompts
-    if count >= len(problems):
-        return problems
-    return Order(problems, seed=recipe.seed).take(0, count)
+    kept = keep_fitting(
+        problems,
+        recipe.optim.steps * recipe.algo.prompts,
+        lambda problem: misfit(renderer.tokens(problem), max_new_tokens=limit, context=context),
+        seed=recipe.seed,
+    )
+    if not kept.rows:
+        first, reason = next(iter(kept.left_out.items()))
+        raise UserError(f"no training problem can be asked: problem {first} {reason}")
+    return kept
 
 
 def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
@@ -122,20 +113,5 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     return Assembled(trainer, evaluator, statement)
 
 
-def tuned(base: PreTrainedModel, recipe: Recipe) -> tuple[nn.Module, str]:
-    """The model with what trains set to train; the adapter's initial values depend on the seed alone."""
-    if isinstance(recipe.tune, LoRA):
-        torch.manual_seed(derive(recipe.seed, "adapter"))
-        model = add_lora(base, recipe.tune)
-        if recipe.model.dtype == "bfloat16":
-            shrink_frozen(model)
-        return model, str(coverage(model))
-    base.requires_grad_(True)
-    count = sum(weight.numel() for weight in base.parameters())
-    return base, f"full fine-tuning trains all {count:,} parameters"
-
-
 def learning_rate(recipe: Recipe, config: PretrainedConfig) -> float:
-    if recipe.optim.lr != "auto":
-        return recipe.optim.lr
-    return on_policy_learning_rate(recipe.tune.type, config.get_text_config().hidden_size)
+    return peak_learning_rate(recipe, config.get_text_config().hidden_size)

@@ -22,7 +22,8 @@ from rltk.models.packing import Active, pack, packed
 from rltk.models.scoring import Scores, make_rows, score, score_packed
 from rltk.onpolicy.episodes import Episode, groups, micro_batches, parts
 from rltk.onpolicy.objective import Batch, Objective, k3, policy_objective, token_weights, truncated_importance
-from rltk.recipe.schema import GRPO, RLOO, Optim, Recipe
+from rltk.plan.schedule import schedule
+from rltk.recipe.schema import GRPO, RLOO, Recipe
 
 
 @dataclass
@@ -229,20 +230,6 @@ def observe(tally: Tally, scores: Scores, old_BT: Tensor, sampled_BT: Tensor, ma
     tally.entropy += scores.entropy_BT.sum().item()
     tally.mismatch += k3(difference_N).sum().item()
     tally.largest_mismatch = max(tally.largest_mismatch, difference_N.abs().max().item())
-
-
-def schedule(optim: Optim, step: int) -> float:
-    """The factor on the learning rate at `step`, counted from 0."""
-    if step < optim.warmup:
-        return (step + 1) / optim.warmup
-    done = (step - optim.warmup) / max(1, optim.steps - optim.warmup)
-    match optim.schedule:
-        case "constant":
-            return 1.0
-        case "linear":
-            return 1 - done
-        case "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:

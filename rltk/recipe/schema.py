@@ -35,6 +35,8 @@ EMBEDDED_KINDS: dict[str, DataKind] = {
 }
 EMBEDDED_DATA = tuple(EMBEDDED_KINDS)
 EVAL_TASKS = ("heldout", "gsm8k", "math", "math500", "word-problems", "equations")
+PREFERENCE_TASKS = ("hh-rlhf", "dialogues")
+"""Preference pairs that reward models are evaluated on; heldout is the data of the recipe there too."""
 EVAL_BLOCK = 256
 """Completions that an evaluation draws from one seed, and keeps, together."""
 SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "batch")
@@ -457,8 +459,11 @@ def unused_keys(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if is_preferences:
         what = f"algo.type {algo.type} on preferences"
         yield from ((f"rollout.{key}", what) for key in Rollout.model_fields)
-        yield from ((f"eval.{key}", what) for key in ("tasks", "samples", "k", "temperature"))
+        yield from ((f"eval.{key}", what) for key in ("tasks", "data_root", "samples", "k", "temperature", "batch"))
         yield from ((f"algo.{key}", what) for key in ("samples", "pairs") if isinstance(algo, Paired))
+    elif isinstance(algo, RewardModel):
+        what = "algo.type reward_model, which is scored on pairs of the data that it holds out"
+        yield from ((f"eval.{key}", what) for key in ("tasks", "samples", "k", "temperature"))
     elif isinstance(algo, SFT):
         what = "algo.type sft, which samples for evaluations alone"
         yield from ((f"rollout.{key}", what) for key in SAMPLING_KEYS)

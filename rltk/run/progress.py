@@ -46,13 +46,11 @@ class Watch:
     def step(self, metrics: dict[str, Any]) -> None:
         """Shows a step's metrics; a piped log gets a line a step."""
         self.accuracy = metrics.get("accuracy", self.accuracy)
-        parts = [f"reward {metrics['reward']:.3f}"]
+        shown = "reward" if "reward" in metrics else "loss"
+        parts = [f"{shown} {metrics[shown]:.3f}"]
         if self.accuracy is not None:
             parts.append(f"accuracy {self.accuracy:.1%}")
-        parts += [
-            f"{metrics['sampled_tokens_per_second']:,.0f} tokens/s",
-            f"{duration(self.left(metrics['step']))} left",
-        ]
+        parts += [f"{pace(metrics):,.0f} tokens/s", f"{duration(self.left(metrics['step']))} left"]
         self.show("step", metrics["step"], self.steps, ", ".join(parts), is_line=True)
 
     def evaluating(self, what: str, done: int, total: int) -> None:
@@ -74,6 +72,13 @@ class Watch:
     def start_steps(self, done: int) -> None:
         """The time left is reckoned from here, so that what came before does not count."""
         self.first, self.started = done, time.monotonic()
+
+
+def pace(metrics: dict[str, Any]) -> float:
+    """Tokens a second: sampled, where the step samples what it learns from, and learned where it does not."""
+    if "sampled_tokens_per_second" in metrics:
+        return metrics["sampled_tokens_per_second"]
+    return metrics["tokens"] / metrics["seconds"]
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ import torch
 
 import rltk
 
-PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets")
+PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 
 
 def versions() -> dict[str, str]:

@@ -203,5 +203,6 @@ class Session:
                 change = "" if before is None else f", {100 * (after['accuracy'] - before['accuracy']):+.1f} points"
                 print(f"{name}: {self.work.describe(after)}{change}")
         took = duration(time.monotonic() - self.started)
-        self.watch.say(f"done in {took}; evaluate it again with: rltk eval {quote(str(self.plan.path))}")
+        again = f"; evaluate it again with: rltk eval {quote(str(self.plan.path))}"
+        self.watch.say(f"done in {took}{again if self.recipe.data.kind != 'preferences' else ''}")
         return 0

@@ -65,10 +65,7 @@ def public_name(path: str) -> str:
 
 def refuse_reward_model(run: str, target: Target) -> None:
     if target.adapter is not None and read_adapter_config(target.adapter).get("task_type") == CLASSIFIER:
-        raise UserError(
-            f"{run} is a reward model, which scores and does not write; serve it with: "
-            f"python -m rltk_reward_models.serve {target.adapter}"
-        )
+        raise UserError(f"{run} is a reward model, which writes nothing; serve it with: rltk serve-reward {run}")
 
 
 def refuse_other_base(run: str, target: Target, first_run: str, first: Target) -> None:

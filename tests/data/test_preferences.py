@@ -231,7 +231,7 @@ def test_sources_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
 def test_embedded_dialogues_are_pairs_with_their_flips_counted() -> None:
     pairs, report = load_preferences(PreferenceSource("embedded/dialogues", split="test", size=200, noise=0.25))
     made = dialogues("test", 200, noise=0.25)
-    assert [tuple(pair) for pair in pairs] == [(*pair[:4], None) for pair in made]
+    assert [tuple(pair) for pair in pairs] == [(*pair[:4], None, None) for pair in made]
     flipped = [pair.id for pair in made if pair.is_flipped]
     assert 20 < len(flipped) < 80
     assert report.kinds == {"flipped_label": flipped}

@@ -9,8 +9,9 @@ import torch
 
 from rltk.models.scoring import make_rows, score
 from rltk.onpolicy.episodes import Episode
-from rltk.onpolicy.learner import Learner, Tally, schedule
+from rltk.onpolicy.learner import Learner, Tally
 from rltk.onpolicy.objective import Batch, policy_objective, token_weights
+from rltk.plan.schedule import schedule
 from rltk.recipe.schema import Optim
 from tests.onpolicy import made
 from tests.onpolicy.made import ARMS, episodes, weights

@@ -34,10 +34,12 @@ def test_the_snippets_run(
     server = servers.start(tmp_path / folder)
     names: dict[str, Any] = {}
     blocks = snippets("python")
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         exec(block.replace(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}"), names)
-    here, remote = capsys.readouterr().out.splitlines()[:2], names["remote"]
+    lines, remote = capsys.readouterr().out.splitlines(), names["remote"]
+    here = lines[:2]
+    assert "True" in lines, "a fresh process scores alike"
     served = [scored.score for scored in remote.scores(names["conversations"])]
     assert served == pytest.approx([float(line.split()[0]) for line in here], abs=1e-5)
     assert (tmp_path / folder / "README.md").read_text(encoding="utf-8").count("Qwen3") == 2

@@ -1,0 +1,1 @@
+"""How often a reward model agrees with preferences: `rltk eval` of a reward model."""

@@ -1,0 +1,88 @@
+"""A reward model by name: a run that trained one, a folder of one, or a folder of an adapter of one."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rltk.data.transcripts import Plain
+from rltk.errors import UserError
+from rltk.evaluation.target import EMBEDDED_POLICY
+from rltk.recipe.locate import PACKAGE, expanded
+from rltk.recipe.schema import Recipe
+from rltk.run.folder import read_manifest, resume_command, run_recipe
+
+CLASSIFIER = "ForSequenceClassification"
+
+
+class RewardTarget(NamedTuple):
+    folder: Path
+    """What `rltk_reward_models.scorer.Scorer.load` reads."""
+    base: str | None
+    """Where the base of an adapter lies, if not where the adapter says."""
+    recipe: Recipe | None
+    """Of the run that trained it."""
+
+    @property
+    def sampled(self) -> Path:
+        """Where a run on problems keeps its held-out pairs."""
+        return self.folder.parent / "heldout" / "pairs.jsonl"
+
+    @property
+    def plain(self) -> Plain:
+        """How text is written for a model without a chat template: as what it was trained on was."""
+        is_of_problems = self.recipe is not None and self.recipe.data.kind != "preferences"
+        return "question" if is_of_problems else "transcript"
+
+
+def is_reward_model(name: str) -> bool:
+    """Whether `rltk eval` should score pairs with it; a folder that is damaged is not, and is refused elsewhere."""
+    path = expanded(name)
+    if (path / "manifest.json").is_file():
+        return is_reward_run(path)
+    return is_classifier(path)
+
+
+def is_reward_run(path: Path) -> bool:
+    return read_manifest(path)["recipe"].get("algo", {}).get("type") == "reward_model"
+
+
+def is_classifier(path: Path) -> bool:
+    adapter, config = (read_object(path / name) for name in ("adapter_config.json", "config.json"))
+    if adapter:
+        return adapter.get("task_type") == "SEQ_CLS"
+    return any(str(name).endswith(CLASSIFIER) for name in config.get("architectures") or ())
+
+
+def find_reward_model(name: str) -> RewardTarget:
+    """UserError where there is none; whether its weights are whole is seen as they load."""
+    path, recipe = expanded(name), None
+    if (path / "manifest.json").is_file():
+        if not is_reward_run(path):
+            raise UserError(f"{name} trained a policy; name the run or the folder of a reward model.")
+        recipe, path = run_recipe(path), path / "model"
+        if not path.exists():
+            raise UserError(f"{name} has no model yet; finish it with: {resume_command(expanded(name))}")
+    if not is_classifier(path):
+        raise UserError(
+            f"{name} is no reward model: give the folder of a run that trained one, of a model for sequence "
+            "classification, or of an adapter with the task type SEQ_CLS."
+        )
+    return RewardTarget(path, embedded_base(path), recipe)
+
+
+def embedded_base(path: Path) -> str | None:
+    """The embedded policy, wherever rltk was installed when the adapter was saved."""
+    base = read_object(path / "adapter_config.json").get("base_model_name_or_path")
+    is_embedded = base is not None and Path(base).parts[-3:] == EMBEDDED_POLICY
+    return str(PACKAGE / "embedded" / "policy") if is_embedded else None
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}).") from error
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,48 @@
+"""Which examples each step of a run takes, as token ids, and how they are cut into micro-batches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from datasets import Dataset
+
+from rltk.data.problems import Order
+from rltk.offline.rows import Lesson, Pair
+from rltk.recipe.schema import Offline, Recipe
+
+
+@dataclass(frozen=True)
+class Course:
+    rows: Sequence[Lesson] | Sequence[Pair]
+    """Those that some step takes."""
+    places: list[list[int]]
+    """Of each step: where in `rows` its examples are."""
+
+    @property
+    def dataset(self) -> Dataset:
+        return Dataset.from_list([row.to_row() for row in self.rows])
+
+    def order(self, step: int) -> list[int]:
+        """The places that the steps from `step` on take, one after the other."""
+        return list(chain.from_iterable(self.places[step:]))
+
+    def learned(self, step: int) -> int:
+        """Tokens of the replies that the step learns from."""
+        return sum(self.rows[place].learned for place in self.places[step])
+
+    def micro_batch(self, tokens: int) -> int:
+        """The most examples at once that divide a step evenly and, padded, are no more tokens than that; at least 1."""
+        batch, widest = len(self.places[0]), max(row.width for row in self.rows)
+        sizes = [size for size in range(1, batch + 1) if batch % size == 0 and size * widest <= tokens]
+        return max(sizes, default=1)
+
+
+def make_course(recipe: Recipe, examples: Sequence[Any], read: Callable[[Any], Any]) -> Course:
+    """`read` gives an example's token ids."""
+    assert isinstance(recipe.algo, Offline)
+    order = Order(range(len(examples)), seed=recipe.seed)
+    steps = [order.take(step, recipe.algo.batch) for step in range(recipe.optim.steps)]
+    used = {number: place for place, number in enumerate(dict.fromkeys(chain.from_iterable(steps)))}
+    rows = [read(examples[number]) for number in used]
+    return Course(rows, [[used[number] for number in step] for step in steps])

@@ -1,0 +1,64 @@
+"""The first loss is that of the starting policy, the same with LoRA as in full fine-tuning. Shapes: T tokens."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from rltk.cli import main
+from rltk.offline.rows import IGNORED
+from tests import runs
+from tests.offline.made import TUNES, start, write_recipe
+
+
+def first_step(recipe: Path, run: Path, tune: str) -> dict[str, float]:
+    overrides = [f"tune={{type: {tune}}}", "optim.steps=1", "eval.before=false"]
+    assert main(["train", str(recipe), "--quiet", "--run", str(run), *overrides]) == 0
+    (row,) = runs.rows(run / "metrics.jsonl")
+    return row
+
+
+@pytest.mark.parametrize(("algo", "data"), [("sft", "problems"), ("sft", "preferences"), ("dpo", "preferences")])
+def test_both_arms_have_the_same_first_loss(algo: str, data: str, guesser: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, guesser, algo, data)
+    lora, full = (first_step(recipe, tmp_path / tune, tune) for tune in TUNES)
+    assert lora["loss"] == pytest.approx(full["loss"], abs=1e-6)
+    assert lora["tokens"] == full["tokens"] > 0
+    assert 0 < lora["grad_norm"] != full["grad_norm"] > 0
+    if algo == "dpo":
+        assert full["loss"] == pytest.approx(math.log(2), abs=1e-6)
+        assert [full["chosen_reward"], lora["chosen_reward"], lora["rejected_reward"]] == pytest.approx(
+            [0] * 3, abs=1e-5
+        )
+
+
+def test_sft_learns_the_replies_and_not_the_prompts(guesser: Path, tmp_path: Path) -> None:
+    started = start(write_recipe(tmp_path, guesser, "sft"), tmp_path / "run")
+    model, tokenizer = started.stage.model, started.work.inputs.tokenizer
+    nats, tokens = 0.0, 0
+    for place in started.stage.course.places[0]:
+        lesson = started.stage.course.rows[place]
+        row = lesson.to_row()
+        assert [label for label in row["labels"] if label != IGNORED] == row["labels"][len(lesson.prompt) :]
+        assert tokenizer.decode(lesson.prompt).startswith("<|user|>What is ")
+        assert tokenizer.decode(row["input_ids"][len(lesson.prompt) :]).startswith("It is #### ")
+        assert row["input_ids"][-1] == tokenizer.eos_token_id
+        ids_T = torch.tensor(row["input_ids"])
+        with torch.no_grad():
+            logprobs_TV = model(input_ids=ids_T[None]).logits[0].log_softmax(-1)
+        reply = range(len(lesson.prompt), len(ids_T))
+        nats -= sum(logprobs_TV[t - 1, ids_T[t]].item() for t in reply)
+        tokens += len(reply)
+    first = first_step(tmp_path / "recipe.yaml", tmp_path / "trained", "lora")
+    assert (first["loss"], first["tokens"]) == (pytest.approx(nats / tokens, rel=1e-5), tokens)
+
+
+def test_micro_batches_change_nothing(guesser: Path, tmp_path: Path) -> None:
+    whole, cut = (
+        write_recipe(tmp_path / str(tokens), guesser, algo, optim={"micro_tokens": tokens, "steps": 1})
+        for algo, tokens in (("sft", 4096), ("sft", 1))
+    )
+    whole_row, cut_row = (first_step(recipe, recipe.parent / "run", "full") for recipe in (whole, cut))
+    for key in ("loss", "grad_norm"):
+        assert whole_row[key] == pytest.approx(cut_row[key], rel=1e-4)
