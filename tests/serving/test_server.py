@@ -168,8 +168,10 @@ def test_a_chat_goes_through_the_template(client: OpenAI, folders: dict[str, Pat
         likeliest = token.top_logprobs[0]
         assert (likeliest.token, likeliest.logprob) == (token.token, pytest.approx(token.logprob, abs=1e-5))
         assert token.bytes == list(token.token.encode())
-    with client.chat.completions.stream(**keys) as stream:
-        assert stream.get_final_completion().choices[0].message.content == choice.message.content
+    chunks = [chunk.choices[0] for chunk in client.chat.completions.create(**keys, stream=True)]
+    assert "".join(chunk.delta.content or "" for chunk in chunks) == choice.message.content
+    assert chunks[0].delta.role == "assistant"
+    assert [chunk.finish_reason for chunk in chunks if chunk.finish_reason] == [choice.finish_reason]
 
 
 def test_text_ends_before_a_stop_string(client: OpenAI) -> None:
@@ -219,10 +221,12 @@ def test_who_leaves_stops_being_decoded_for(client: OpenAI, url: str) -> None:
 
 
 def test_what_is_refused_is_refused_as_openai_does(client: OpenAI) -> None:
-    with pytest.raises(NotFoundError, match="model_not_found"):
+    with pytest.raises(NotFoundError, match="the model nobody does not exist") as absent:
         client.completions.create(model="nobody", prompt="a")
-    with pytest.raises(BadRequestError, match="context_length_exceeded"):
+    assert (absent.value.code, absent.value.param) == ("model_not_found", "model")
+    with pytest.raises(BadRequestError, match="context has 512 tokens") as long:
         client.completions.create(model="base", prompt="a", max_tokens=5000)
+    assert long.value.code == "context_length_exceeded"
     with pytest.raises(BadRequestError, match="is not one of the model's"):
         client.completions.create(model="base", prompt=[10**6])
     with pytest.raises(BadRequestError, match="logit_bias"):
