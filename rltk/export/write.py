@@ -78,9 +78,10 @@ def merged(model: PeftModel, dtype: torch.dtype) -> PreTrainedModel:
     whole: Any = model.merge_and_unload(safe_merge=True)
     after = {name: fingerprint(whole.get_parameter(name), dtype) for name in before}
     if before == after:
+        rounded = "" if dtype == torch.float32 else ", or --dtype float32"
         raise UserError(
             f"merged in {str(dtype).removeprefix('torch.')}, the model would be identical to its base: the adapter "
-            "changes nothing that this type can hold; export it unmerged, or with --dtype float32 if that is not it."
+            f"changes nothing that this type can hold; train it further{rounded}."
         )
     return whole
 

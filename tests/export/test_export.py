@@ -40,8 +40,9 @@ print(json.dumps(found))
 
 
 def trained(kind: str, guesser: Path, folder: Path) -> Path:
-    optim = {"steps": 2, "lr": 0.01 if kind == "lora" else 0.003}
-    recipe = runs.write_recipe(folder, guesser, tune={"type": kind}, optim=optim)
+    optim = {"steps": 3, "lr": 0.01 if kind == "lora" else 0.003}
+    tune = {"type": kind, "rank": 4} if kind == "lora" else {"type": kind}
+    recipe = runs.write_recipe(folder, guesser, tune=tune, optim=optim)
     assert main(["train", str(recipe), "--run", str(folder / "run"), "--quiet"]) == 0
     return folder / "run"
 
@@ -109,7 +110,7 @@ def test_an_adapter_is_whole_and_writes_what_the_run_writes(
     assert runs.names(tmp_path / "new") == ["adapter"]
     config, saved = runs.read(out / "adapter_config.json"), runs.read(lora / "model" / "adapter_config.json")
     assert config["base_model_name_or_path"] == str(guesser.resolve())
-    assert (config["r"], config["lora_alpha"], config["task_type"]) == (8, 32, "CAUSAL_LM")
+    assert (config["r"], config["lora_alpha"], config["task_type"]) == (4, 32, "CAUSAL_LM")
     assert sorted(config["target_modules"]) == sorted(saved["target_modules"])
     assert not list(out.glob("*.bin")) and (out / "tokenizer.json").exists()
     check_card((out / "README.md").read_text(), lora)
