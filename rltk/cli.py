@@ -194,6 +194,56 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def plan_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser)
+    parser.add_argument("--gpus", metavar="N", type=whole(1), help="GPUs that share the step; default: 1")
+    stage = "ZeRO stage: 1 spreads the optimizer's state over the GPUs, 2 the gradients too, 3 the weights too"
+    parser.add_argument("--zero", metavar="STAGE", type=int, choices=(0, 1, 2, 3), help=stage)
+    parser.add_argument("--offload", action="store_true", help="with --zero: what is spread lies in the host's memory")
+    where = "plan memory for this; default: what the recipe would run on here, GPUs with --profile none"
+    parser.add_argument("--on", choices=("cpu", "gpu"), help=where)
+    parser.add_argument("--prompt-tokens", metavar="N", type=whole(1), help="tokens of a prompt; default: 128")
+    completion = "tokens of a completion; default: the recipe's limit"
+    parser.add_argument("--completion-tokens", metavar="N", type=whole(1), help=completion)
+    parser.add_argument("--price", metavar="DOLLARS", type=positive, help="what a GPU costs an hour")
+    parser.add_argument("--measure", action="store_true", help="time a small part of the step on this machine, seconds")
+    add_json(parser)
+
+
+def scaling_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="fit", choices=("fit",), help="fit laws to the results of finished runs")
+    rows = "a .jsonl, .json or .csv file of rows with arm, data, loss and perhaps size (of the model, say, or rank)"
+    parser.add_argument("results", metavar="RESULTS", type=named, help=rows)
+    reference = "the arm that the others are compared with; default: one called full"
+    parser.add_argument("--reference", metavar="ARM", type=named, help=reference)
+    residual = "what is fitted: losses (default), or their logarithms"
+    parser.add_argument("--residual", choices=("loss", "log_loss"), default="loss", help=residual)
+    parser.add_argument("--draws", metavar="N", type=whole(0), help="bootstrap fits for the intervals; default: 200")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the bootstrap")
+    parser.add_argument("--plot", metavar="FILE", type=named, help="draw losses and laws into this .svg, .png or .pdf")
+    add_json(parser)
+
+
+def compare_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser, "RECIPE|FOLDER", also="; or the folder of a comparison, which goes on as it was begun")
+    out = "keep the comparison in this folder rather than in <run.dir>/compare/<name>"
+    parser.add_argument("--out", metavar="DIR", type=named, help=out)
+    jobs = "runs at a time; default: one, or one a GPU"
+    parser.add_argument("--jobs", metavar="N", type=whole(1), help=jobs)
+    budget = "start no run after so long, such as 30m or 1h30m, and say what is missing"
+    parser.add_argument("--budget", metavar="TIME", type=seconds, help=budget)
+    part = "make the runs of one machine in several, such as 1/2 here and 2/2 there; then copy the run folders together"
+    parser.add_argument("--part", metavar="I/N", type=part_of, help=part)
+    parser.add_argument("--dry-run", action="store_true", help="list the runs and the time they will take")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_json(parser)
+
+
+def report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", type=named, help="the folder of a comparison")
+    add_json(parser)
+
+
 def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", metavar="RUN", type=named, help="a run that trained a reward model, or a folder of one"
@@ -217,6 +267,10 @@ def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
+    data = (
+        "look at the data too: rows as training sees them, answers, lengths, repeats, chat template, room on the disk"
+    )
+    parser.add_argument("--data", action="store_true", help=data)
     add_json(parser)
 
 
@@ -265,6 +319,18 @@ def recipes_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def findings_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "ids", metavar="ID", nargs="*", help="measure these findings, such as INV-0; none lists them all"
+    )
+    parser.add_argument("--tier", type=whole(0), choices=(0, 1, 2), help="all of a tier; 0 is exact and quick")
+    parser.add_argument("--status", action="store_true", help="show results instead of measuring")
+    out = "folder of the results (default: runs/findings)"
+    parser.add_argument("--out", metavar="DIR", type=named, default="runs/findings", help=out)
+    parser.add_argument("--strict", action="store_true", help="leave with status 1 if a finding is not reproduced")
+    add_json(parser)
+
+
 def whole(least: int) -> Callable[[str], int]:
     """A reader of whole numbers from `least` on."""
 
@@ -281,6 +347,23 @@ def named(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("an empty text names nothing")
     return text
+
+
+def seconds(text: str) -> float:
+    """Seconds in `90s`, `30m` or `1h30m`."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or match is None:
+        raise argparse.ArgumentTypeError(f"{text} must be a time such as 90s, 30m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return 3600.0 * hours + 60 * minutes + rest
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """The I-th of N parts."""
+    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text} must be a part such as 1/2 or 2/2")
+    return int(match[1]), int(match[2])
 
 
 def limit(text: str) -> int | str:
@@ -339,6 +422,30 @@ def chat(args: argparse.Namespace) -> int | None:
     return chat(args)
 
 
+def plan(args: argparse.Namespace) -> int | None:
+    from rltk.commands.plan import plan
+
+    return plan(args)
+
+
+def scaling(args: argparse.Namespace) -> int | None:
+    from rltk.commands.scaling import scaling
+
+    return scaling(args)
+
+
+def compare(args: argparse.Namespace) -> int | None:
+    from rltk.commands.compare import compare
+
+    return compare(args)
+
+
+def report(args: argparse.Namespace) -> int | None:
+    from rltk.commands.report import report
+
+    return report(args)
+
+
 def serve_reward(args: argparse.Namespace) -> int | None:
     from rltk.commands.serve_reward import serve_reward
 
@@ -349,6 +456,12 @@ def check(args: argparse.Namespace) -> int | None:
     from rltk.commands.check import check
 
     return check(args)
+
+
+def findings(args: argparse.Namespace) -> int | None:
+    from rltk.commands.findings import findings
+
+    return findings(args)
 
 
 def recipes(args: argparse.Namespace) -> int | None:
@@ -373,6 +486,11 @@ COMMANDS = {
     "export": Command("write what a run trained as others load it: adapter or merged model", export_arguments, export),
     "serve": Command("answer over HTTP as OpenAI's API does, with many adapters on one base", serve_arguments, serve),
     "chat": Command("talk to a run in the terminal, beside another where asked", chat_arguments, chat),
+    "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
+    "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
+    "findings": Command("measure what the literature says of LoRA and full fine-tuning", findings_arguments, findings),
+    "compare": Command("say what LoRA costs against full fine-tuning, with evidence", compare_arguments, compare),
+    "report": Command("show what the run folders of a comparison say", report_arguments, report),
     "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),

@@ -33,6 +33,7 @@ METRICS = {
         "unreadable",
         "timeout",
     ),
+    *("outcome_bits", "bits_offered", "capacity_used", "update_norm", "stable_rank", "evenly_filled"),
     *("zero_variance_groups", "rollout_mismatch_kl", "rollout_seconds", "train_seconds", "sampled_tokens_per_second"),
 }
 """The keys that docs and report rely on."""
@@ -109,11 +110,21 @@ def test_nothing_is_pickled(finished: Finished) -> None:
     endings = {path.suffix for path in finished.path.rglob("*") if path.is_file() and path.name != ".lock"}
     assert endings == {".json", ".jsonl", ".safetensors", ".jinja", ".md"}
     assert runs.names(finished.path) == [
-        ".lock", "checkpoints", "items", "manifest.json", "metrics.jsonl", "model", "scores.json",
+        ".lock", "adapter.json", "checkpoints", "items", "manifest.json", "metrics.jsonl", "model", "scores.json",
     ]  # fmt: skip
     assert runs.names(finished.path / "checkpoints") == ["step-000002", "step-000004"]
     adapter = load_file(finished.path / "model" / "adapter_model.safetensors")
     assert adapter and all(any(weight.flatten().tolist()) for weight in adapter.values()), "an adapter that learned"
+
+
+def test_what_the_adapter_became_is_described(finished: Finished) -> None:
+    rows, described = runs.rows(finished.path / "metrics.jsonl"), runs.read(finished.path / "adapter.json")
+    assert rows[-1]["bits_offered"] == pytest.approx(sum(row["outcome_bits"] for row in rows)) and rows[-1]["reward"]
+    assert described["bits_offered"] == rows[-1]["bits_offered"] > 0
+    assert described["parameters"] == 3712
+    assert described["update_norm"] == pytest.approx(rows[-1]["update_norm"])
+    assert len(described["matrices"]) == 14
+    assert all(len(matrix["singular_values"]) == 4 for matrix in described["matrices"].values())
 
 
 def test_others_may_read_the_weights_as_the_umask_says(finished: Finished) -> None:
@@ -155,6 +166,8 @@ def test_json_is_all_there_is_on_stdout(
     assert "Loading weights" not in printed.err and "Writing model shards" not in printed.err
     weights = "adapter_model.safetensors" if tune == "lora" else "model.safetensors"
     assert (run / "model" / weights).exists()
+    described = runs.read(run / "adapter.json")
+    assert (described["tune"], len(described["matrices"])) == (tune, 14)
 
 
 def test_quiet_says_the_result_only(guesser: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

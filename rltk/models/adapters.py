@@ -53,12 +53,17 @@ class Coverage(NamedTuple):
 
 
 def add_lora(model: PreTrainedModel, tune: LoRA) -> PeftModel:
-    """Wraps the model with a fresh adapter. B starts at zero, so the wrapped model computes what the base computes."""
+    """Wraps the model with a fresh adapter, so that it computes what the base computes: B starts at zero.
+
+    With PiSSA it does so up to rounding: the adapter starts as a part of the weight, which the base no longer has.
+    """
     targets = lora_targets(model, tune)
     if tune.targets == "all-linear":
         refuse_gaps(model, targets)
     if targets.experts and tune.dropout:
         raise UserError("tune.dropout must be 0 for experts: their weights, not their inputs, get the adapter.")
+    if targets.experts and (tune.use_dora or tune.init != "zero"):
+        raise UserError("tune.use_dora and tune.init are for linear layers only, and this model has experts.")
     chosen = {id(weight): name for name, weight in targets.weights(model)}
     scorer = scoring_head(model)
     config = LoraConfig(
@@ -68,6 +73,9 @@ def add_lora(model: PreTrainedModel, tune: LoRA) -> PeftModel:
         target_modules=list(targets.modules),
         target_parameters=list(targets.experts) or None,
         rank_pattern=expert_ranks(model, tune, targets),
+        use_dora=tune.use_dora,
+        use_rslora=tune.use_rslora,
+        init_lora_weights="pissa" if tune.init == "pissa" else True,
         task_type="CAUSAL_LM" if scorer is None else "SEQ_CLS",
         modules_to_save=None if scorer is None else [scorer],
     )

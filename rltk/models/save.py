@@ -23,7 +23,8 @@ def write_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Pa
         # Or PEFT asks the hub whether the embeddings have grown; they are never adapted here.
         model.save_pretrained(str(folder), save_embedding_layers=False)
     else:
-        model.generation_config = savable(model.generation_config or GenerationConfig())
+        if model.can_generate():
+            model.generation_config = savable(model.generation_config or GenerationConfig())
         model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
 

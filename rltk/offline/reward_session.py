@@ -26,6 +26,7 @@ from rltk.offline.steps import Stage
 from rltk.plan.learning_rate import peak_learning_rate
 from rltk.rollout.describe import interval
 from rltk.run.checkpoint import Progress, load_checkpoint
+from rltk.run.folder import RunFolder
 from rltk.run.manifest import Read
 from rltk.run.plan import Plan
 from rltk.run.session import Desk, Scores
@@ -47,7 +48,6 @@ class RewardWork:
             row for row in self.inputs.training.examples if isinstance(row, Preference)
         ]
         self.heldout = self.inputs.heldout
-        self.difference: float | None = None
 
     @property
     def read(self) -> Read:
@@ -59,14 +59,15 @@ class RewardWork:
             said.append(training.report)
         if training.left_out:
             first, reason = next(iter(training.left_out.items()))
-            said.append(f"left out of training: {len(training.left_out)} examples; the first, {first}, {reason}")
-        return said
+            said.append(f"left out of training: {len(training.left_out)} pairs; the first, {first}, {reason}")
+        return [*said, *(self.inputs.heldout.notes if self.inputs.heldout is not None else ())]
 
     def assemble(self, device: torch.device) -> None:
         recipe, tokenizer = self.recipe, self.inputs.tokenizer
         base = load_reward_weights(recipe.model, tokenizer, device, seed=recipe.seed)
         self.model, self.statement = tuned(base, recipe)
-        self.lr = peak_learning_rate(recipe, self.inputs.config.get_text_config().hidden_size)
+        text = self.inputs.config.get_text_config()
+        self.lr = peak_learning_rate(recipe, text.hidden_size, text.model_type)
         self.optimizer = make_optimizer(recipe, self.model, self.lr)
         self.referee = Referee(recipe, self.model, tokenizer, self.inputs.reader.plain)
 
@@ -84,6 +85,7 @@ class RewardWork:
         return {task.name: score}
 
     def train(self, progress: Progress, desk: Desk) -> None:
+        self.task(desk)  # what is saved is checked on held-out pairs, however little is left to train
         if progress.step == self.recipe.optim.steps:
             return
         train_reward_model(self.stage(progress, desk), self.inputs.tokenizer)
@@ -99,7 +101,7 @@ class RewardWork:
         return make_contest(pair, self.inputs.tokenizer, plain=self.inputs.reader.plain, has_margins=has_margins)
 
     def accuracy(self, task: PairTask, step: int, desk: Desk) -> float:
-        """Of held-out pairs, for the curve."""
+        """Of held-out pairs, for the curve: in the arithmetic of training, whose forward pass is still in place."""
         what = f"{task.name} at step {step}"
         rows = self.referee.rows(task, lambda done, total: desk.watch.evaluating(what, done, total))
         return summarize_pairs(rows)["accuracy"]
@@ -119,7 +121,8 @@ class RewardWork:
 
     def save(self, path: Path) -> None:
         assert self.heldout is not None
-        save_reward_model(self.referee, self.heldout.pairs, path)
+        difference = save_reward_model(self.referee, self.heldout.pairs, path)
+        RunFolder(self.path).update_manifest(reload_difference=difference)
 
     def describe(self, score: dict[str, Any]) -> str:
         """`71.3% [68.8, 73.8] of held-out pairs (n = 1255); always the longer reply: 52.1% [49.3, 54.9]`."""

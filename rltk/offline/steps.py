@@ -83,7 +83,9 @@ def lent(model: nn.Module) -> Iterator[str]:
     Trainers write the tokenizer's special tokens into the model's configurations, and say so; a model that names more
     tokens that end a text than its tokenizer knows, as chat models do, is given back as it was.
     """
-    configs = [model.config.get_text_config(), model.generation_config]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+    configs: list[Any] = [model.config.get_text_config()]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+    if hasattr(model, "generation_config"):  # a reward model generates nothing
+        configs.append(model.generation_config)
     before = [{key: getattr(config, key) for key in SPECIAL_TOKENS if hasattr(config, key)} for config in configs]
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()

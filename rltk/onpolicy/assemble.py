@@ -114,4 +114,5 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
 
 
 def learning_rate(recipe: Recipe, config: PretrainedConfig) -> float:
-    return peak_learning_rate(recipe, config.get_text_config().hidden_size)
+    text = config.get_text_config()
+    return peak_learning_rate(recipe, text.hidden_size, text.model_type)

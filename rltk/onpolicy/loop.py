@@ -17,6 +17,8 @@ from transformers import PreTrainedTokenizerBase
 from rltk.data.problems import Order, Problem
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
 from rltk.errors import UserError
+from rltk.models import diagnostics
+from rltk.models.capacity import outcome_bits
 from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.identity import check_sampler
@@ -63,6 +65,7 @@ def train(
     unusable = 0
     for step in range(progress.step, recipe.optim.steps):
         metrics = train_step(trainer, step)
+        metrics |= diagnostics.step_metrics(trainer.learner.model, metrics["outcome_bits"], run.metrics)
         done = step + 1
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
             metrics["accuracy"] = accuracy(done)
@@ -169,6 +172,7 @@ def step_metrics(
         "completion_tokens": tokens / len(episodes),
         "truncated": sum(episode.rollout.is_truncated for episode in episodes) / len(episodes),
         "zero_variance_groups": int(zero_variance(rewards_PG).sum()),
+        "outcome_bits": outcome_bits(rewards_PG),
         "rollout_mismatch_kl": tally.mean(tally.mismatch),
         "largest_logprob_difference": tally.largest_mismatch,
         "skipped_updates": tally.skipped,

@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
 
 from rltk.data.problems import fingerprint
+from rltk.models.diagnostics import describe_adapter, describe_full
+from rltk.models.load import load_weights
 from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
 from rltk.onpolicy.loop import train
@@ -68,6 +72,16 @@ class OnPolicyWork:
             watch=lambda metrics: show(metrics, desk),
             is_stopping=desk.is_stopping,
         )
+        if not desk.is_stopping():
+            desk.folder.write_update(self.update(desk.folder.metrics[-1]["bits_offered"]))
+
+    def update(self, bits: float) -> dict[str, Any]:
+        """What training added to the weights; full fine-tuning compares them with the base, read once more."""
+        model = self.parts.trainer.learner.model
+        if isinstance(model, PeftModel):
+            return describe_adapter(model, bits)
+        assert isinstance(model, PreTrainedModel)
+        return describe_full(model, load_weights(self.recipe.model, torch.device("cpu")), bits)
 
     def save(self, path: Path) -> None:
         save_model(self.parts.trainer.learner.model, self.inputs.tokenizer, path)
@@ -81,3 +95,5 @@ def show(metrics: Metrics, desk: Desk) -> None:
     if "broken_problems" in metrics:
         broken = ", ".join(metrics["broken_problems"])
         desk.watch.say(f"step {metrics['step']}: the model's logits are not numbers on {broken}; left out")
+    if "saturated" in metrics:
+        desk.watch.say(f"step {metrics['step']}: the adapter is saturated: {metrics['saturated']}; raise tune.rank")

@@ -61,7 +61,8 @@ def alternatives(shape: Shape) -> list[str]:
         case "array":
             return [a_list(shape)]
         case "object":
-            return [f"a section with the keys {', '.join(shape['properties'])}"]
+            has_keys = "properties" in shape
+            return [f"a section with the keys {', '.join(shape['properties'])}" if has_keys else "a mapping of keys"]
     return ["true or false" if shape["type"] == "boolean" else "null"]
 
 
@@ -84,7 +85,8 @@ def bounds(shape: Shape) -> str:
 def a_list(shape: Shape) -> str:
     if "prefixItems" in shape:
         return f"a list of {len(shape['prefixItems'])}, each {in_words(shape['prefixItems'][0])}"
-    size = "a non-empty list" if shape.get("minItems") else "a list"
+    least = shape.get("minItems", 0)
+    size = f"a list of at least {least}" if least > 1 else "a non-empty list" if least else "a list"
     return f"{size}, each item {in_words(shape['items'])}"
 
 

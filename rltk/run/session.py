@@ -25,6 +25,7 @@ from rltk.run.interrupt import Stop
 from rltk.run.manifest import Read, note_resumption, now, refuse_other_data, write_manifest
 from rltk.run.plan import Plan
 from rltk.run.progress import Watch, duration
+from rltk.run.provenance import peak_memory
 from rltk.run.trackers import Trackers, refuse_absent
 
 INTERRUPTED = 130
@@ -106,11 +107,11 @@ class Session:
         self.work = begin(plan)
         if plan.is_resuming:
             refuse_other_data(self.work.read, self.folder)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.work.assemble(device)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.work.assemble(self.device)
         self.progress = self.reached()
         # Nothing has been written until here, so that what is refused leaves no run behind.
-        self.write_manifest(device)
+        self.write_manifest()
         trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
         self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say))
 
@@ -122,6 +123,9 @@ class Session:
                 status = "finished" if self.train_and_evaluate() else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
+        except UserError as error:
+            self.folder.update_manifest(failure=str(error))  # it would end so again
+            raise
         except (OSError, SafetensorError) as error:  # the latter wraps what the system said
             if not any(reason in str(error) for reason in DISK_IS_FULL):
                 raise
@@ -133,7 +137,7 @@ class Session:
 
     def end(self, status: str) -> None:
         self.desk.trackers.close()
-        finished = {"finished": now()} if status == "finished" else {}
+        finished = {"finished": now(), "peak_memory_bytes": peak_memory(self.device)} if status == "finished" else {}
         # On a full disk the manifest may have to go on saying "running": such a run resumes too.
         with suppress(OSError) if status == "failed" else nullcontext():
             self.folder.update_manifest(status=status, **finished)
@@ -163,10 +167,10 @@ class Session:
             return Progress(0, 0)
         return self.work.resume(checkpoints[-1])
 
-    def write_manifest(self, device: torch.device) -> None:
+    def write_manifest(self) -> None:
         if not self.plan.is_resuming:
-            write_manifest(self.folder, self.plan, self.work.read, lr=self.work.lr, device=device)
-        elif warning := note_resumption(self.folder, device):
+            write_manifest(self.folder, self.plan, self.work.read, lr=self.work.lr, device=self.device)
+        elif warning := note_resumption(self.folder, self.device):
             self.watch.say(warning)
 
     def introduce(self) -> None:

@@ -44,6 +44,8 @@ OTHER_KINDS = (
     "alora_invocation_tokens",
 )
 """Keys of adapter_config.json that make an adapter more than two small matrices beside a layer."""
+HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
+"""How PEFT may begin an adapter without changing the weights beside it, as PiSSA does."""
 CLOSE = 2e-2
 """By which logits may differ then, relative to the largest: rounding of bfloat16 products."""
 
@@ -192,6 +194,9 @@ def refuse_other_kinds(folder: Path) -> None:
     for key in OTHER_KINDS:
         if config.get(key):
             raise unsupported(folder, f"its adapter_config.json has {key}")
+    start = config.get("init_lora_weights", True)
+    if isinstance(start, str) and start not in HARMLESS_STARTS:
+        raise unsupported(folder, f"its init_lora_weights = {start} changes the base too")
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
         raise unsupported(folder, "its adapter_config.json has another peft_type than LORA, or trained biases")
 

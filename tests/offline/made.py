@@ -40,7 +40,7 @@ def preferences(path: Path, count: int = 20, *, first: int = 0) -> Path:
     return path
 
 
-def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", **sections: Any) -> Path:
+def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", /, **sections: Any) -> Path:
     """A recipe file beside its data: `problems` or `preferences`, by default what suits the algorithm."""
     folder.mkdir(parents=True, exist_ok=True)
     is_problems = (

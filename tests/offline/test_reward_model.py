@@ -24,7 +24,7 @@ from tests.forks import Forks
 from tests.offline.made import FULL, LORA, TUNES, Started, start, write_recipe
 
 
-def started(folder: Path, policy: Path, **sections: Any) -> Started:
+def started(folder: Path, policy: Path, /, **sections: Any) -> Started:
     return start(write_recipe(folder, policy, "reward_model", **sections), folder / "run")
 
 
@@ -94,7 +94,7 @@ def test_a_long_pair_is_left_out_of_training_and_scored_all_the_same(guesser: Pa
     heldout = load_split(begun.work.recipe.data, "validation").pairs
     is_heldout = any(pair.id == "train/19" for pair in heldout)
     assert list(begun.work.inputs.training.left_out) == ([] if is_heldout else ["train/19"])
-    assert is_heldout or "tokens, and algo.max_length" in begun.work.notes()[-1]
+    assert is_heldout or "tokens, and algo.max_length" in begun.work.notes()[1]
     assert len(scores_of(begun)) == 2 * len(heldout) == 12
 
 
@@ -116,6 +116,7 @@ def test_a_run_learns_and_says_how_well(run: Path) -> None:
     assert after["length_baseline"]["accuracy"] < 1.0 and after["calibration"]["before"]["log_loss"] >= 0
     metrics = runs.rows(run / "metrics.jsonl")
     assert metrics[-1]["loss"] < metrics[0]["loss"] and metrics[14]["heldout_accuracy"] > 0.5
+    assert runs.read(run / "manifest.json")["reload_difference"] <= 1e-5
     card = (run / "model" / "README.md").read_text()
     assert "6 pairs of" in card and "100.0 %" in card
     is_adapter = (run / "model" / "adapter_config.json").exists()

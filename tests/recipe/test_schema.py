@@ -57,6 +57,9 @@ def test_what_is_kept_names_every_default() -> None:
         "dropout": 0.0,
         "targets": "all-linear",
         "expert_rank": "same",
+        "use_dora": False,
+        "use_rslora": False,
+        "init": "zero",
     }
     assert "levels" not in kept["data"]
 

@@ -59,6 +59,7 @@ def test_each_row_gets_its_own_adapter_and_the_base_stays_as_it_was(
         ({"use_dora": True}, "has use_dora"),
         ({"modules_to_save": ["score"]}, "has modules_to_save"),
         ({"target_parameters": ["experts.up"]}, "has target_parameters"),
+        ({"init_lora_weights": "pissa"}, "changes the base too"),
         ({"bias": "all"}, "trained biases"),
         ({"peft_type": "IA3"}, "another peft_type than LORA"),
     ],
