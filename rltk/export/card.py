@@ -104,6 +104,10 @@ def vllm_obstacle(source: Source) -> str | None:
         return "it holds a score head that was trained whole"
     if adapter.get("target_parameters"):
         return "it adapts fused experts"
+    if adapter.get("use_dora"):
+        return "it is a DoRA adapter"
+    if isinstance(adapter.get("init_lora_weights"), str) and str(adapter["init_lora_weights"]).startswith("pissa"):
+        return "its start, PiSSA, changes the base too"
     return "its ranks differ between layers" if adapter.get("rank_pattern") else None
 
 

@@ -3,7 +3,6 @@
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
-from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from rltk.errors import UserError
@@ -44,5 +43,5 @@ def load_whole(model: Model, source: Source) -> PreTrainedModel:
     except (OSError, ValueError, SafetensorError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise UserError(f"{model.path} could not be loaded as a reward model ({first_line}).") from error
-    assert isinstance(loaded, nn.Module)
+    assert isinstance(loaded, PreTrainedModel)
     return loaded.eval()

@@ -43,7 +43,8 @@ class Choice:
 class Form(Protocol):
     """The shape of an answer; `Completions` or `Chats`."""
 
-    kind: str
+    @property
+    def kind(self) -> str: ...
 
     def whole(self, choice: Choice) -> dict[str, Any]: ...
 

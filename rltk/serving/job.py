@@ -22,7 +22,7 @@ class Token(NamedTuple):
 class Event(NamedTuple):
     """Of one completion: its next token, and why it ends, if it does."""
 
-    index: int
+    choice: int
     token: Token | None
     ending: str | None
     """stop, length, cancelled or broken (the logits were no numbers)"""

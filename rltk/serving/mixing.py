@@ -180,7 +180,7 @@ def read_terms(model: PeftModel, dtype: torch.dtype, folder: Path) -> Iterator[t
             or "experts" in name.split(".")
         ):
             raise unsupported(folder, f"it adapts {name.removeprefix('base_model.model.')}, which is no plain layer")
-        slot = model.active_adapter
+        slot = str(model.active_adapter)
         down, up = layer.lora_A[slot].get_parameter("weight"), layer.lora_B[slot].get_parameter("weight")
         scaled = (up.detach() * layer.scaling[slot]).to(dtype)
         yield layer.get_base_layer(), Term(down.detach().to(dtype, copy=True), scaled)

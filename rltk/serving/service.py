@@ -189,7 +189,7 @@ class Answer:
         try:
             while left:
                 event = self.next_event(is_gone)
-                choice = self.choices[event.index]
+                choice = self.choices[event.choice]
                 if choice.ending is not None:
                     continue  # what was decoded before the stop string was seen
                 if event.ending in ("broken", "cancelled"):

@@ -65,7 +65,7 @@ class Asked(Body):
     top_k: Annotated[int, Field(strict=True, ge=-1)] = 0
     min_p: Annotated[float, Field(ge=0, lt=1)] = 0.0
     seed: Annotated[int, Field(strict=True)] | None = None
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field((), max_length=16)
+    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=16)] = ()
     stream: bool = False
     stream_options: StreamOptions | None = None
     return_token_ids: bool = False
