@@ -315,6 +315,46 @@ def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=named, help="the folder of a finished run")
+    parser.add_argument("out", metavar="OUT", type=named, help="a new folder")
+    parser.add_argument("--merge", action="store_true", help="add the adapter to its base: a model of its own")
+    dtype = "of a merged or whole model; default: float32, as it was trained"
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help=dtype)
+    parser.add_argument("--push", metavar="REPO", type=named, help="put it on the Hugging Face hub too, privately")
+    parser.add_argument(
+        "--public", action="store_true", help="with --push: for everyone to see, if the repository is new"
+    )
+    add_json(parser)
+
+
+def serve_arguments(parser: argparse.ArgumentParser) -> None:
+    runs = "runs, adapter or model folders or hub ids that share one base; NAME=RUN to choose the name it is asked by"
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=named, help=runs)
+    host = "default: 127.0.0.1; any that other machines can reach needs a token"
+    parser.add_argument("--host", metavar="HOST", default="127.0.0.1", type=named, help=host)
+    parser.add_argument("--port", metavar="N", default=8000, type=whole(0), help="default: 8000; 0 for any free one")
+    token = "clients must send its content, as their API key"
+    parser.add_argument("--token-file", metavar="FILE", type=named, help=token)
+    parser.add_argument("--batch", metavar="N", type=whole(1), help="completions decoded at once")
+    dtype = "type of the arithmetic; default: that of the run"
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help=dtype)
+    parser.add_argument("--seconds", metavar="X", type=positive, help="the most that one answer may take")
+
+
+def chat_arguments(parser: argparse.ArgumentParser) -> None:
+    target = "the folder of a run, an adapter or a model, or a hub id"
+    parser.add_argument("run", metavar="RUN", type=named, help=target)
+    against = "answer beside it; what RUN may be, or base for what the run began with"
+    parser.add_argument("--against", metavar="OTHER", type=named, help=against)
+    temperature = "softmax temperature; default: 0, which is greedy"
+    parser.add_argument("--temperature", metavar="X", type=positive, default=0.0, help=temperature)
+    parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which an answer is cut off")
+    parser.add_argument("--seed", metavar="N", type=whole(0), default=0, help="seed of the samples")
+    dtype = "type of the arithmetic; default: that of the run"
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help=dtype)
+
+
 def recipes_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="print this recipe")
     add_json(parser)
@@ -405,6 +445,24 @@ def audit(args: argparse.Namespace) -> int | None:
     return audit(args)
 
 
+def export(args: argparse.Namespace) -> int | None:
+    from rltk.commands.export import export
+
+    return export(args)
+
+
+def serve(args: argparse.Namespace) -> int | None:
+    from rltk.commands.serve import serve
+
+    return serve(args)
+
+
+def chat(args: argparse.Namespace) -> int | None:
+    from rltk.commands.chat import chat
+
+    return chat(args)
+
+
 def plan(args: argparse.Namespace) -> int | None:
     from rltk.commands.plan import plan
 
@@ -493,6 +551,9 @@ COMMANDS = {
     "report": Command("make a page of runs or of a comparison, to look at", report_arguments, report),
     "runs": Command("list runs", runs_arguments, runs),
     "watch": Command("show how runs go on, live", watch_arguments, watch),
+    "export": Command("write what a run trained as others load it: adapter or merged model", export_arguments, export),
+    "serve": Command("answer over HTTP as OpenAI's API does, with many adapters on one base", serve_arguments, serve),
+    "chat": Command("talk to a run in the terminal, beside another where asked", chat_arguments, chat),
     "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
     "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
     "findings": Command("measure what the literature says of LoRA and full fine-tuning", findings_arguments, findings),

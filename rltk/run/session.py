@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from rltk.errors import RewardGoneError, UserError, tell
 from rltk.recipe.resolved import resolved
 from rltk.rollout.describe import change
-from rltk.run.atomic import remove_leftovers
+from rltk.run.atomic import DISK_IS_FULL, remove_leftovers
 from rltk.run.checkpoint import Progress, list_checkpoints
 from rltk.run.folder import Metrics, RunFolder, resume_command
 from rltk.run.interrupt import Stop
@@ -31,7 +31,6 @@ from rltk.run.trackers import Trackers, refuse_absent
 
 INTERRUPTED = 130
 """Exit status, as a shell has it after Ctrl-C."""
-DISK_IS_FULL = ("No space left on device", "Disk quota exceeded")
 Scores = dict[str, Any]
 """A score a task, as scores.json has it."""
 
