@@ -100,7 +100,7 @@ def largest_early(parted: dict[int, Parted], settings: Settings) -> tuple[float,
 def grows(part: Parted, settings: Settings) -> float:
     """Rank correlation of the difference with the step, after the early ones."""
     later_T = part.difference_T()[settings.early :]
-    return float(spearmanr(np.arange(len(later_T)), later_T)[0])
+    return float(spearmanr(np.arange(len(later_T)), later_T).statistic)  # pyright: ignore[reportAttributeAccessIssue]  # scipy leaves its result untyped
 
 
 def at_steps(part: Parted) -> dict[int, float]:
