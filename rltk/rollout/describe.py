@@ -1,5 +1,6 @@
 """Scores in words."""
 
+from math import isnan
 from typing import Any
 
 
@@ -13,4 +14,6 @@ def describe(score: dict[str, Any]) -> str:
 
 def interval(score: dict[str, Any]) -> str:
     low, high = score["ci95"]
+    if low is None or isnan(low):  # too few for one; null where scores were read from a file
+        return f"{score['accuracy']:.1%} [-]"
     return f"{score['accuracy']:.1%} [{100 * low:.1f}, {100 * high:.1f}]"
