@@ -31,6 +31,7 @@ def started(folder: Path, policy: Path, /, **sections: Any) -> Started:
 def first_batch(begun: Started, folder: Path) -> tuple[Any, Any]:
     """The trainer, and the batch of its first step."""
     trainer = reward_trainer(begun.stage, begun.work.inputs.tokenizer, str(folder / "out"))
+    assert trainer.train_dataset is not None
     rows = [trainer.train_dataset[place] for place in begun.stage.course.places[0]]
     assert trainer.data_collator is not None
     return trainer, trainer.data_collator(rows)
@@ -51,8 +52,8 @@ def test_both_arms_begin_with_the_same_scores_and_the_same_loss(guesser: Path, t
     }
     assert scores_of(arms["lora"]) == scores_of(arms["full"])
     losses = [
-        trainer.compute_loss(begun.work.model, batch).item()
-        for begun in arms.values()  # type: ignore[union-attr]
+        trainer.compute_loss(begun.stage.model, batch).item()
+        for begun in arms.values()
         for trainer, batch in [first_batch(begun, tmp_path)]
     ]
     assert losses[0] == losses[1]
@@ -62,10 +63,9 @@ def test_both_arms_begin_with_the_same_scores_and_the_same_loss(guesser: Path, t
 
 def test_the_head_trains_in_both_arms_and_in_float32(guesser: Path, tmp_path: Path) -> None:
     for name, tune in TUNES.items():
-        model = started(
-            tmp_path / name, guesser, tune=tune, model={"path": str(guesser), "dtype": "bfloat16"}
-        ).work.model  # type: ignore[union-attr]
-        trained = {key: weight.dtype for key, weight in model.named_parameters() if weight.requires_grad}
+        model = {"path": str(guesser), "dtype": "bfloat16"}
+        weights = started(tmp_path / name, guesser, tune=tune, model=model).stage.model.named_parameters()
+        trained = {key: weight.dtype for key, weight in weights if weight.requires_grad}
         assert any("score" in key for key in trained) and set(trained.values()) == {torch.float32}
         assert ("lora" in name) == any("lora_" in key for key in trained)
 
@@ -79,9 +79,10 @@ def test_the_loss_is_bradley_terrys(guesser: Path, tmp_path: Path, centring: flo
     assert isinstance(begun.work, RewardWork)
     trainer, batch = first_batch(begun, tmp_path)
     ids = [row[mask.bool()].tolist() for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)]
-    scores_2B = torch.tensor([begun.work.model(torch.tensor([row])).logits.item() for row in ids])
-    expected = bradley_terry_loss(*scores_2B.chunk(2), batch.get("margin"), centring)
-    assert trainer.compute_loss(begun.work.model, batch).item() == pytest.approx(expected.item(), abs=1e-6)
+    scores_2B = torch.tensor([begun.stage.model(torch.tensor([row])).logits.item() for row in ids])
+    chosen_B, rejected_B = scores_2B.chunk(2)
+    expected = bradley_terry_loss(chosen_B, rejected_B, batch.get("margin"), centring)
+    assert trainer.compute_loss(begun.stage.model, batch).item() == pytest.approx(expected.item(), abs=1e-6)
     assert ("margin" in batch) == (margin is not None)
 
 
