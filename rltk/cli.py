@@ -72,9 +72,7 @@ def without_command(argv: list[str]) -> int:
 
 def parse(name: str, argv: list[str]) -> argparse.Namespace:
     """Arguments of a command; key=value and options may come in any order."""
-    about, add_arguments, _ = COMMANDS[name]
-    parser = Parser(prog=f"rltk {name}", description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
-    add_arguments(parser)
+    parser = command_parser(name)
     args, unknown = parser.parse_known_intermixed_args(argv)
     if unknown:
         options = re.findall(r"--[a-z-]+", parser.format_usage())
@@ -82,6 +80,13 @@ def parse(name: str, argv: list[str]) -> argparse.Namespace:
         raise UserError(f"rltk {name} has no option {unknown[0]}; {ending}")
     args.argv = argv  # as typed, for a command that is to be repeated
     return args
+
+
+def command_parser(name: str) -> Parser:
+    about, add_arguments, _ = COMMANDS[name]
+    parser = Parser(prog=f"rltk {name}", description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
+    add_arguments(parser)
+    return parser
 
 
 def add_recipe(parser: argparse.ArgumentParser, metavar: str = "RECIPE", also: str = "") -> None:
@@ -101,6 +106,8 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
         "--run", metavar="DIR", type=named, help="keep the run in this folder rather than a new one in run.dir"
     )
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    watch = "end when the held-out gold reward turns down (short for eval.stop_on_overoptimisation=true)"
+    parser.add_argument("--stop-on-overoptimisation", action="store_true", help=watch)
     parser.add_argument("--quiet", action="store_true", help="print the result only")
     add_json(parser)
 
@@ -194,6 +201,90 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def report_arguments(parser: argparse.ArgumentParser) -> None:
+    paths = "folders of runs, whose curves are laid over each other, or the folder of one comparison"
+    parser.add_argument("paths", metavar="RUN|COMPARISON", nargs="+", type=named, help=paths)
+    out = "write the page to this file rather than to report.html in the folder"
+    parser.add_argument("--out", metavar="FILE", type=named, help=out)
+    parser.add_argument("--figures", metavar="DIR", type=named, help="also write each chart as an SVG file into DIR")
+    add_json(parser)
+
+
+def runs_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", nargs="?", default="runs", type=named, help="default: runs")
+    keys = ("started", "name", "algo", "arm", "status", "steps", "before", "after")
+    parser.add_argument("--sort", metavar="KEY", choices=keys, default="started", help=f"by {', '.join(keys)}")
+    for key, what in (("name", "recipe"), ("algo", "algorithm"), ("arm", "arm, such as lora-8 or full")):
+        parser.add_argument(f"--{key}", metavar=key.upper(), type=named, help=f"only runs of this {what}")
+    states = ("running", "stopped", "interrupted", "failed", "finished")
+    parser.add_argument("--status", choices=states, help="only runs that are in this state")
+    add_json(parser)
+
+
+def watch_arguments(parser: argparse.ArgumentParser) -> None:
+    paths = "folders of runs, or folders that hold some; default: runs"
+    parser.add_argument("paths", metavar="RUN|DIR", nargs="*", type=named, help=paths)
+    parser.add_argument("--once", action="store_true", help="show what there is now, and leave")
+    parser.add_argument(
+        "--every", metavar="SECONDS", type=positive, default=2.0, help="look again so often; default: 2"
+    )
+
+
+def doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    torch = "also import torch, which takes seconds, and try what it can do"
+    parser.add_argument("--torch", action="store_true", help=torch)
+    add_json(parser)
+
+
+def completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="for this shell")
+
+
+def plan_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser)
+    parser.add_argument("--gpus", metavar="N", type=whole(1), help="GPUs that share the step; default: 1")
+    stage = "ZeRO stage: 1 spreads the optimizer's state over the GPUs, 2 the gradients too, 3 the weights too"
+    parser.add_argument("--zero", metavar="STAGE", type=int, choices=(0, 1, 2, 3), help=stage)
+    parser.add_argument("--offload", action="store_true", help="with --zero: what is spread lies in the host's memory")
+    where = "plan memory for this; default: what the recipe would run on here, GPUs with --profile none"
+    parser.add_argument("--on", choices=("cpu", "gpu"), help=where)
+    parser.add_argument("--prompt-tokens", metavar="N", type=whole(1), help="tokens of a prompt; default: 128")
+    completion = "tokens of a completion; default: the recipe's limit"
+    parser.add_argument("--completion-tokens", metavar="N", type=whole(1), help=completion)
+    parser.add_argument("--price", metavar="DOLLARS", type=positive, help="what a GPU costs an hour")
+    parser.add_argument("--measure", action="store_true", help="time a small part of the step on this machine, seconds")
+    add_json(parser)
+
+
+def scaling_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="fit", choices=("fit",), help="fit laws to the results of finished runs")
+    rows = "a .jsonl, .json or .csv file of rows with arm, data, loss and perhaps size (of the model, say, or rank)"
+    parser.add_argument("results", metavar="RESULTS", type=named, help=rows)
+    reference = "the arm that the others are compared with; default: one called full"
+    parser.add_argument("--reference", metavar="ARM", type=named, help=reference)
+    residual = "what is fitted: losses (default), or their logarithms"
+    parser.add_argument("--residual", choices=("loss", "log_loss"), default="loss", help=residual)
+    parser.add_argument("--draws", metavar="N", type=whole(0), help="bootstrap fits for the intervals; default: 200")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="seed of the bootstrap")
+    parser.add_argument("--plot", metavar="FILE", type=named, help="draw losses and laws into this .svg, .png or .pdf")
+    add_json(parser)
+
+
+def compare_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser, "RECIPE|FOLDER", also="; or the folder of a comparison, which goes on as it was begun")
+    out = "keep the comparison in this folder rather than in <run.dir>/compare/<name>"
+    parser.add_argument("--out", metavar="DIR", type=named, help=out)
+    jobs = "runs at a time; default: one, or one a GPU"
+    parser.add_argument("--jobs", metavar="N", type=whole(1), help=jobs)
+    budget = "start no run after so long, such as 30m or 1h30m, and say what is missing"
+    parser.add_argument("--budget", metavar="TIME", type=seconds, help=budget)
+    part = "make the runs of one machine in several, such as 1/2 here and 2/2 there; then copy the run folders together"
+    parser.add_argument("--part", metavar="I/N", type=part_of, help=part)
+    parser.add_argument("--dry-run", action="store_true", help="list the runs and the time they will take")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_json(parser)
+
+
 def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", metavar="RUN", type=named, help="a run that trained a reward model, or a folder of one"
@@ -217,11 +308,67 @@ def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
+    data = (
+        "look at the data too: rows as training sees them, answers, lengths, repeats, chat template, room on the disk"
+    )
+    parser.add_argument("--data", action="store_true", help=data)
     add_json(parser)
+
+
+def export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=named, help="the folder of a finished run")
+    parser.add_argument("out", metavar="OUT", type=named, help="a new folder")
+    parser.add_argument("--merge", action="store_true", help="add the adapter to its base: a model of its own")
+    dtype = "of a merged or whole model; default: float32, as it was trained"
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help=dtype)
+    parser.add_argument("--push", metavar="REPO", type=named, help="put it on the Hugging Face hub too, privately")
+    parser.add_argument(
+        "--public", action="store_true", help="with --push: for everyone to see, if the repository is new"
+    )
+    add_json(parser)
+
+
+def serve_arguments(parser: argparse.ArgumentParser) -> None:
+    runs = "runs, adapter or model folders or hub ids that share one base; NAME=RUN to choose the name it is asked by"
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=named, help=runs)
+    host = "default: 127.0.0.1; any that other machines can reach needs a token"
+    parser.add_argument("--host", metavar="HOST", default="127.0.0.1", type=named, help=host)
+    parser.add_argument("--port", metavar="N", default=8000, type=whole(0), help="default: 8000; 0 for any free one")
+    token = "clients must send its content, as their API key"
+    parser.add_argument("--token-file", metavar="FILE", type=named, help=token)
+    parser.add_argument("--batch", metavar="N", type=whole(1), help="completions decoded at once")
+    dtype = "type of the arithmetic; default: that of the run"
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help=dtype)
+    parser.add_argument("--seconds", metavar="X", type=positive, help="the most that one answer may take")
+
+
+def chat_arguments(parser: argparse.ArgumentParser) -> None:
+    target = "the folder of a run, an adapter or a model, or a hub id"
+    parser.add_argument("run", metavar="RUN", type=named, help=target)
+    against = "answer beside it; what RUN may be, or base for what the run began with"
+    parser.add_argument("--against", metavar="OTHER", type=named, help=against)
+    temperature = "softmax temperature; default: 0, which is greedy"
+    parser.add_argument("--temperature", metavar="X", type=positive, default=0.0, help=temperature)
+    parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which an answer is cut off")
+    parser.add_argument("--seed", metavar="N", type=whole(0), default=0, help="seed of the samples")
+    dtype = "type of the arithmetic; default: that of the run"
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help=dtype)
 
 
 def recipes_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="print this recipe")
+    add_json(parser)
+
+
+def findings_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "ids", metavar="ID", nargs="*", help="measure these findings, such as INV-0; none lists them all"
+    )
+    parser.add_argument("--tier", type=whole(0), choices=(0, 1, 2), help="all of a tier; 0 is exact and quick")
+    parser.add_argument("--status", action="store_true", help="show results instead of measuring")
+    out = "folder of the results (default: runs/findings)"
+    parser.add_argument("--out", metavar="DIR", type=named, default="runs/findings", help=out)
+    parser.add_argument("--strict", action="store_true", help="leave with status 1 if a finding is not reproduced")
     add_json(parser)
 
 
@@ -241,6 +388,23 @@ def named(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("an empty text names nothing")
     return text
+
+
+def seconds(text: str) -> float:
+    """Seconds in `90s`, `30m` or `1h30m`."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or match is None:
+        raise argparse.ArgumentTypeError(f"{text} must be a time such as 90s, 30m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return 3600.0 * hours + 60 * minutes + rest
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """The I-th of N parts."""
+    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text} must be a part such as 1/2 or 2/2")
+    return int(match[1]), int(match[2])
 
 
 def limit(text: str) -> int | str:
@@ -281,6 +445,72 @@ def audit(args: argparse.Namespace) -> int | None:
     return audit(args)
 
 
+def export(args: argparse.Namespace) -> int | None:
+    from rltk.commands.export import export
+
+    return export(args)
+
+
+def serve(args: argparse.Namespace) -> int | None:
+    from rltk.commands.serve import serve
+
+    return serve(args)
+
+
+def chat(args: argparse.Namespace) -> int | None:
+    from rltk.commands.chat import chat
+
+    return chat(args)
+
+
+def plan(args: argparse.Namespace) -> int | None:
+    from rltk.commands.plan import plan
+
+    return plan(args)
+
+
+def scaling(args: argparse.Namespace) -> int | None:
+    from rltk.commands.scaling import scaling
+
+    return scaling(args)
+
+
+def compare(args: argparse.Namespace) -> int | None:
+    from rltk.commands.compare import compare
+
+    return compare(args)
+
+
+def report(args: argparse.Namespace) -> int | None:
+    from rltk.commands.report import report
+
+    return report(args)
+
+
+def runs(args: argparse.Namespace) -> int | None:
+    from rltk.commands.runs import runs
+
+    return runs(args)
+
+
+def watch(args: argparse.Namespace) -> int | None:
+    from rltk.commands.watch import watch
+
+    return watch(args)
+
+
+def doctor(args: argparse.Namespace) -> int | None:
+    from rltk.commands.doctor import doctor
+
+    return doctor(args)
+
+
+def completion(args: argparse.Namespace) -> int | None:
+    from rltk.commands.completion import completion
+
+    return completion(args.shell, {name: command_parser(name) for name in COMMANDS})
+
+
 def serve_reward(args: argparse.Namespace) -> int | None:
     from rltk.commands.serve_reward import serve_reward
 
@@ -291,6 +521,12 @@ def check(args: argparse.Namespace) -> int | None:
     from rltk.commands.check import check
 
     return check(args)
+
+
+def findings(args: argparse.Namespace) -> int | None:
+    from rltk.commands.findings import findings
+
+    return findings(args)
 
 
 def recipes(args: argparse.Namespace) -> int | None:
@@ -312,8 +548,22 @@ COMMANDS = {
     "audit": Command(
         "say where the answer checker and labels, golds or a looser reader differ", audit_arguments, audit
     ),
+    "report": Command("make a page of runs or of a comparison, to look at", report_arguments, report),
+    "runs": Command("list runs", runs_arguments, runs),
+    "watch": Command("show how runs go on, live", watch_arguments, watch),
+    "export": Command("write what a run trained as others load it: adapter or merged model", export_arguments, export),
+    "serve": Command("answer over HTTP as OpenAI's API does, with many adapters on one base", serve_arguments, serve),
+    "chat": Command("talk to a run in the terminal, beside another where asked", chat_arguments, chat),
+    "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
+    "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
+    "findings": Command("measure what the literature says of LoRA and full fine-tuning", findings_arguments, findings),
+    "compare": Command("say what LoRA costs against full fine-tuning, with evidence", compare_arguments, compare),
     "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),
     "check": Command("say what a recipe would run, or what is wrong with it", check_arguments, check),
     "recipes": Command("list the recipes that come with rltk, or print one", recipes_arguments, recipes),
     "schema": Command("print the JSON Schema of recipes, for editors", add_json, schema),
+    "doctor": Command("say what this machine can do and what is missing", doctor_arguments, doctor),
+    "completion": Command(
+        "print a script by which a shell completes rltk's commands", completion_arguments, completion
+    ),
 }

@@ -34,3 +34,7 @@ def suggestion(word: str, choices: Sequence[str], *, otherwise: str) -> str:
     """The end of a sentence about a wrong word: the nearest choice, or else all of them."""
     match = nearest(word, choices)
     return f"did you mean {match}?" if match else f"{otherwise} {', '.join(choices)}."
+
+
+class RewardGoneError(UserError):
+    """A reward that another process gives cannot be had now; what was learned so far is not touched by that."""

@@ -1,7 +1,7 @@
 """Runs `rltk` in forked processes, which a signal can end at a chosen moment; torch is imported once for all of them.
 
 with Forks() as forks:
-    forks.run("train", "recipe.yaml", at="rltk.onpolicy.loop.grade", call=3, signals=("SIGKILL",))
+    forks.run("train", "recipe.yaml", at="rltk.rewards.judge.grade", call=3, signals=("SIGKILL",))
 """
 
 import importlib

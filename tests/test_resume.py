@@ -18,7 +18,11 @@ LORA = {
     "eval": {"every": 3},
 }
 FULL = {"tune": {"type": "full"}, "algo": {"updates": 2, "kl": 0.05}, "optim": {"lr": 0.003}}
-ARMS: dict[str, dict[str, Any]] = {"lora": LORA, "full": FULL}
+STEERED = {"type": "ppo", "updates": 2, "epochs": 2, "kl": 0.05, "kl_target": 2.0}
+PPO_LORA = {"tune": {"type": "lora", "rank": 4}, "algo": STEERED}
+PPO_FULL = {"tune": {"type": "full"}, "algo": STEERED, "optim": {"lr": 0.003}}
+ARMS: dict[str, dict[str, Any]] = {"lora": LORA, "full": FULL, "ppo lora": PPO_LORA, "ppo full": PPO_FULL}
+"""PPO's controller moves the weight of the KL divergence at every step, so that has to come back too."""
 KILLED = -signal.SIGKILL
 
 
@@ -50,6 +54,7 @@ CASES = [("lora", moment) for moment in MOMENTS] + [
         "in the last evaluation",
     )
 ]
+CASES += [(arm, "between the two updates of step 3") for arm in ("ppo lora", "ppo full")]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +85,7 @@ def assert_same(run: Path, whole: Path) -> None:
     assert runs.untimed(run) == runs.untimed(whole)
     assert runs.read(run / "scores.json") == runs.read(whole / "scores.json")
     assert runs.read(run / "manifest.json")["status"] == "finished"
-    for kept in ("model", "items"):
+    for kept in ("model", "items", *(["critic"] if (whole / "critic").exists() else [])):
         files = sorted(path.relative_to(whole) for path in (whole / kept).iterdir())
         assert files == sorted(path.relative_to(run) for path in (run / kept).iterdir())
         assert [name for name in files if (run / name).read_bytes() != (whole / name).read_bytes()] == []
@@ -115,7 +120,7 @@ def test_an_interrupt_ends_after_the_step_with_a_checkpoint_and_the_command_to_g
 ) -> None:
     recipe, run = write(tmp_path, guesser, "lora"), tmp_path / "a run"
     argv = ("train", str(recipe), "--run", str(run))
-    done = forks.run(*argv, at="rltk.onpolicy.loop.grade", call=5, signals=(asked,))
+    done = forks.run(*argv, at="rltk.rewards.judge.grade", call=5, signals=(asked,))
     assert (done.code, done.out) == (130, "")
     assert "\nstopping after this step; press Ctrl-C again to stop at once\nstep 5/6 " in done.err
     *_, last = done.err.splitlines()
@@ -129,7 +134,7 @@ def test_an_interrupt_ends_after_the_step_with_a_checkpoint_and_the_command_to_g
 @pytest.mark.parametrize(
     ("at", "call", "signals", "kept"),
     [
-        ("rltk.onpolicy.loop.grade", 3, ("SIGINT", "SIGINT"), "after step 2"),
+        ("rltk.rewards.judge.grade", 3, ("SIGINT", "SIGINT"), "after step 2"),
         ("rltk.run.checkpoint.optimizer_tensors", 1, ("SIGINT", "SIGTERM"), "from the start"),
         ("rltk.rollout.evaluate.grade_items", 1, ("SIGTERM",), "from the start"),
         ("torch.optim.AdamW.step", 12, ("SIGINT",), "after step 6"),

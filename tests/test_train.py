@@ -33,6 +33,7 @@ METRICS = {
         "unreadable",
         "timeout",
     ),
+    *("outcome_bits", "bits_offered", "capacity_used", "update_norm", "stable_rank", "evenly_filled"),
     *("zero_variance_groups", "rollout_mismatch_kl", "rollout_seconds", "train_seconds", "sampled_tokens_per_second"),
 }
 """The keys that docs and report rely on."""
@@ -107,13 +108,24 @@ def test_scores_and_items_agree(finished: Finished) -> None:
 
 def test_nothing_is_pickled(finished: Finished) -> None:
     endings = {path.suffix for path in finished.path.rglob("*") if path.is_file() and path.name != ".lock"}
-    assert endings == {".json", ".jsonl", ".safetensors", ".jinja", ".md"}
+    assert endings == {".json", ".jsonl", ".safetensors", ".jinja", ".md", ".html"}
     assert runs.names(finished.path) == [
-        ".lock", "checkpoints", "items", "manifest.json", "metrics.jsonl", "model", "scores.json",
+        ".lock", "adapter.json", "checkpoints", "items", "manifest.json", "metrics.jsonl", "model", "report.html",
+        "scores.json",
     ]  # fmt: skip
     assert runs.names(finished.path / "checkpoints") == ["step-000002", "step-000004"]
     adapter = load_file(finished.path / "model" / "adapter_model.safetensors")
     assert adapter and all(any(weight.flatten().tolist()) for weight in adapter.values()), "an adapter that learned"
+
+
+def test_what_the_adapter_became_is_described(finished: Finished) -> None:
+    rows, described = runs.rows(finished.path / "metrics.jsonl"), runs.read(finished.path / "adapter.json")
+    assert rows[-1]["bits_offered"] == pytest.approx(sum(row["outcome_bits"] for row in rows)) and rows[-1]["reward"]
+    assert described["bits_offered"] == rows[-1]["bits_offered"] > 0
+    assert described["parameters"] == 3712
+    assert described["update_norm"] == pytest.approx(rows[-1]["update_norm"])
+    assert len(described["matrices"]) == 14
+    assert all(len(matrix["singular_values"]) == 4 for matrix in described["matrices"].values())
 
 
 def test_others_may_read_the_weights_as_the_umask_says(finished: Finished) -> None:
@@ -133,6 +145,7 @@ def test_a_piped_log_has_plain_lines_and_nothing_of_other_libraries(finished: Fi
         *(line.format(step) for step in range(1, 5)),
         "test after 24/24",
         r"test after: greedy .* \(n = 12\)",
+        f"look at it: {re.escape(str(finished.path))}/report.html",
         f"done in [0-9]+s; evaluate it again with: rltk eval {re.escape(str(finished.path))}",
     ]
     for pattern, written in zip(expected, finished.err.splitlines(), strict=True):
@@ -155,6 +168,8 @@ def test_json_is_all_there_is_on_stdout(
     assert "Loading weights" not in printed.err and "Writing model shards" not in printed.err
     weights = "adapter_model.safetensors" if tune == "lora" else "model.safetensors"
     assert (run / "model" / weights).exists()
+    described = runs.read(run / "adapter.json")
+    assert (described["tune"], len(described["matrices"])) == (tune, 14)
 
 
 def test_quiet_says_the_result_only(guesser: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -187,3 +202,16 @@ def test_tensorboard_has_the_reward(guesser: Path, tmp_path: Path) -> None:
     rewards = [row["reward"] for row in runs.rows(run / "metrics.jsonl")]
     assert [event.value for event in written.Scalars("reward")] == pytest.approx(rewards)
     assert [event.step for event in written.Scalars("reward")] == [1, 2, 3, 4]
+
+
+def test_a_page_that_cannot_be_written_is_said_and_fails_no_run(
+    guesser: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rltk.report.page.REPORT", "model")  # a folder is there, which no file replaces
+    recipe = runs.write_recipe(tmp_path, guesser, optim={"steps": 1}, eval={"samples": 0, "before": False})
+    assert main(["train", str(recipe), "--quiet"]) == 0
+    said, run = capfd.readouterr().err, next((tmp_path / "runs/t").iterdir())
+    assert said.startswith(f"rltk: no report was written ({run}/model cannot be written: ")
+    assert said.endswith(f"; try again with: rltk report {run}\n")
+    assert runs.read(run / "manifest.json")["status"] == "finished"
+    assert ".report.html.writing" not in runs.names(run) and ".model.writing" not in runs.names(run)

@@ -59,7 +59,7 @@ def model(architecture: str = "qwen3", *, seed: int = 0, **changes: Any) -> PreT
             return Gemma3ForCausalLM(Gemma3TextConfig(**common, **sliding)).eval()
         case "qwen3_moe":
             experts: dict[str, Any] = {"moe_intermediate_size": 24, "num_experts": 4, "num_experts_per_tok": 2}
-            return Qwen3MoeForCausalLM(Qwen3MoeConfig(**common, **experts)).eval()
+            return Qwen3MoeForCausalLM(Qwen3MoeConfig(**(experts | common))).eval()
     raise ValueError(architecture)
 
 

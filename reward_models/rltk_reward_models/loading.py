@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from safetensors.torch import load_file
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -49,6 +50,29 @@ def load_reward_model(path: str | Path, *, base: str | None, device: str, dtype:
     loaded = _load_adapter(folder, base, dtype) if is_adapter else _load_whole(folder, dtype)
     nn.Module.to(loaded.model, device).eval()
     return loaded
+
+
+class AdapterFiles(NamedTuple):
+    """What an adapter's folder holds, apart from any base."""
+
+    config: PeftConfig
+    weights: dict[str, Tensor]
+    """Without the head."""
+    head: Tensor
+    """[1, H]."""
+
+
+def read_adapter(path: str | Path) -> AdapterFiles:
+    """For who has the base in memory already; ValueError where the folder is not the adapter of a reward model."""
+    folder = Path(path).expanduser()
+    config = _adapter_config(folder)
+    _saved_keys(folder)
+    weights = load_file(folder / ADAPTER)
+    heads = [key for key in weights if any(part in HEADS for part in key.split("."))]
+    head = weights[heads[0]]
+    if len(heads) != 1 or head.ndim != 2 or len(head) != 1:
+        raise ValueError(f"{folder}: {ADAPTER} holds {', '.join(heads)}; a reward model's head is one row of weights")
+    return AdapterFiles(config, {key: weight for key, weight in weights.items() if key != heads[0]}, head)
 
 
 def model_config(model: nn.Module) -> PretrainedConfig:

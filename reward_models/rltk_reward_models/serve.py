@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
+from rltk_reward_models.address import address_family, check_token
 from rltk_reward_models.scorer import Scorer
-from rltk_reward_models.server import ScoringServer, address_family, check_token, run
+from rltk_reward_models.server import ScoringServer, run
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -4,7 +4,6 @@ It listens on this machine only, unless given a token. Start it with `python -m 
 """
 
 import hmac
-import ipaddress
 import json
 import logging
 import signal
@@ -15,6 +14,7 @@ from concurrent.futures import Future
 from http.server import ThreadingHTTPServer
 from typing import Any
 
+from rltk_reward_models.address import address_family, check_token
 from rltk_reward_models.conversations import Scored
 from rltk_reward_models.handler import Handler
 from rltk_reward_models.protocol import Limits
@@ -22,7 +22,6 @@ from rltk_reward_models.scorer import Scorer
 from rltk_reward_models.worker import ScoringThread
 
 log = logging.getLogger(__name__)
-TOKEN_CHARACTERS = 16
 BUSY = json.dumps({"error": "too many connections; come again"}).encode()
 
 
@@ -117,26 +116,6 @@ def run(server: ScoringServer) -> None:
         server.serve_forever(poll_interval=0.1)
     finally:
         server.server_close()
-
-
-def check_token(host: str, token: str | None) -> None:
-    """ValueError unless the token is fit to be one, and there is one wherever others can connect."""
-    if token is None:
-        if not is_loopback(host):
-            raise ValueError(f"host {host!r} lets other machines connect; give a token, or leave it 127.0.0.1")
-    elif len(token) < TOKEN_CHARACTERS or not all("!" <= character <= "~" for character in token):
-        raise ValueError(f"a token needs at least {TOKEN_CHARACTERS} ASCII letters, digits or signs, without spaces")
-
-
-def address_family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _turn_away(connection: socket.socket) -> None:

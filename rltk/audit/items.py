@@ -66,7 +66,7 @@ def judge_file(file: ItemsFile, kind: Kind | None) -> list[Judged]:
 def kind_of(task: str, rows: Sequence[Row]) -> Kind:
     """As the task is read where it has a name; else number where every gold answer is one."""
     if task in SOURCES:
-        return SOURCES[task].kind
+        return SOURCES[task].answer_kind
     return "number" if all(_NUMBER.fullmatch(row["gold"]) for row in rows) else "math"
 
 

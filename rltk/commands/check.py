@@ -1,4 +1,7 @@
-"""`rltk check`: what a recipe comes to on this machine, or what is wrong with it, in well under a second."""
+"""`rltk check`: what a recipe comes to on this machine, or what is wrong with it, in well under a second.
+
+With --data it also looks at the data, the chat template and the disk, which takes as long as loading the data does.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from rltk.compare.arms import arm_recipes
 from rltk.errors import RecipeError
 from rltk.recipe import Loaded, load_recipe, recipe_hash, resolved
 from rltk.recipe.fields import Section
@@ -21,14 +25,20 @@ class Change(NamedTuple):
     """Empty where there is none."""
 
 
-def check(args: argparse.Namespace) -> None:
+def check(args: argparse.Namespace) -> int:
     try:
         loaded = load_recipe(args.recipe, args.overrides, args.profile)
+        arm_recipes(loaded.recipe)  # what `rltk compare` would make of it
     except RecipeError as error:
         if args.json:
             print(json.dumps({"ok": False, "errors": error.sentences}, indent=2))
         raise
+    if args.data:
+        from rltk.commands.preflight import preflight
+
+        return preflight(loaded, for_programs(loaded) if args.json else None)
     print(json.dumps(for_programs(loaded), indent=2) if args.json else for_people(loaded))
+    return 0
 
 
 def for_programs(loaded: Loaded) -> dict[str, Any]:
@@ -59,8 +69,12 @@ def changes(section: Section, prefix: str = "") -> Iterator[Change]:
     fields = type(section).model_fields
     for key in sorted(fields, key=lambda key: key != "type"):  # a section's type says how to read the rest
         value, field = getattr(section, key), fields[key]
+        key = field.alias or key
         if isinstance(value, Section):
             yield from changes(value, f"{prefix}{key}.")
+        elif isinstance(value, dict):  # sections by name
+            for name, named in value.items():
+                yield from changes(named, f"{prefix}{key}.{name}.")
         elif key == "type" or field.is_required():
             yield Change(prefix + key, as_json(value), "")
         elif value != field.default:

@@ -40,7 +40,8 @@ def file_schema() -> dict[str, Any]:
 def require_types(properties: dict[str, Any], definitions: dict[str, Any]) -> None:
     """pydantic gives `type` a default in Python, but a recipe must write it, and without it both forms would match."""
     for section in properties.values():
-        for form in section.get("oneOf", ()):
+        by_name = section.get("additionalProperties")
+        for form in (by_name if isinstance(by_name, dict) else section).get("oneOf", ()):
             definitions[form["$ref"].rpartition("/")[2]]["required"] = ["type"]
 
 

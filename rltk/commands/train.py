@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rltk.errors import UserError
-from rltk.recipe.schema import DPO, GRPO, RLOO, SFT, RewardModel
+from rltk.recipe.schema import DPO, GRPO, PPO, RLOO, SFT, RewardModel
 from rltk.run.lock import locked
 from rltk.run.plan import Plan, new_run, resumed_recipe, resumed_run
 
@@ -22,9 +22,12 @@ def train(args: Namespace) -> int:
             print(note, file=sys.stderr, flush=True)
     # Only now: a bad recipe is answered in a fraction of the time that torch takes to import.
     from rltk.models.quiet import quiet_libraries
+    from rltk.preflight.look import refuse_unready
     from rltk.run.session import Session
 
     quiet_libraries()
+    if not plan.is_resuming:
+        refuse_unready(plan.recipe, plan.path, is_quiet=args.quiet)
     with locked(plan.path, is_new=not plan.is_resuming):
         return Session(plan, begin, is_quiet=args.quiet, is_json=args.json).run()
 
@@ -32,7 +35,7 @@ def train(args: Namespace) -> int:
 def begin(plan: Plan) -> "Work":
     """The kind of training that the recipe's algo names; each imports what it needs, and no more."""
     match plan.recipe.algo:
-        case GRPO() | RLOO():
+        case GRPO() | RLOO() | PPO():
             from rltk.onpolicy.session import OnPolicyWork
 
             return OnPolicyWork(plan)
@@ -47,6 +50,8 @@ def begin(plan: Plan) -> "Work":
 
 
 def make_plan(args: Namespace) -> Plan:
+    if args.stop_on_overoptimisation:
+        args.overrides = [*args.overrides, "eval.stop_on_overoptimisation=true"]
     if not os.path.isdir(args.recipe):
         start = resumed_recipe if args.resume else new_run
         return start(args.recipe, args.overrides, args.profile, args.run)

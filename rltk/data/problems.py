@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 from rltk_eval.answers import Kind, gold_answer
 
 from rltk.data.rows import Row, described, is_file, read_rows
+from rltk.data.transcripts import Messages
 from rltk.embedded.equations import equations
 from rltk.embedded.word_problems import word_problems
 from rltk.errors import UserError
@@ -26,11 +27,13 @@ class Problem(NamedTuple):
     id: str
     question: str
     answer: str
-    """The gold answer as the answer reader canonically writes it: `1000`, not `$1,000`."""
+    """The gold answer as the answer reader canonically writes it: `1000`, not `$1,000`; empty for a conversation."""
     level: str | None = None
     kind: Kind = "number"
     """How an answer to it is read."""
     subject: str | None = None
+    messages: Messages = ()
+    """The whole conversation where the prompt is more than a question; it has no answer, only rewards."""
 
 
 class Solved(NamedTuple):
@@ -50,7 +53,11 @@ def load_solved(data: Data, split: str) -> list[Solved]:
         return embedded_problems(data, split)
     if split == "test":
         return read_split(data, data.test)
-    problems = read_split(data, data.train)
+    return of_training_split(data, read_split(data, data.train), split)
+
+
+def of_training_split(data: Data, problems: list[T], split: str) -> list[T]:
+    """What of it is held out, for `validation`, or the first of the rest."""
     held_out, rest = hold_out(problems, data.validation)
     if split == "validation":
         if not held_out:
@@ -128,6 +135,8 @@ def fingerprint(problems: Sequence[Problem]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for problem in problems:
         digest.update(repr((problem.id, problem.question, problem.answer, problem.kind)).encode())
+        if problem.messages:
+            digest.update(repr(problem.messages).encode())
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from rltk.data.preference_text import Plain, prompt_text
 from rltk.data.problems import Problem
 from rltk.data.transcripts import Message, Messages
 from rltk.errors import UserError
@@ -18,15 +19,10 @@ class PromptRenderer:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, data: Data) -> None:
         self.tokenizer, self.template, self.system = tokenizer, data.prompt, data.system
 
-    def messages(self, problem: Problem) -> Messages:
-        """What is asked, before any chat template."""
-        question = Message("user", self.template.replace("{question}", problem.question))
-        return (question,) if self.system is None else (Message("system", self.system), question)
-
     def text(self, problem: Problem) -> str:
         messages = self.messages(problem)
-        if not self.tokenizer.chat_template:
-            return "\n\n".join(message.content for message in messages)
+        if not self.tokenizer.chat_template or problem.messages:
+            return prompt_text(messages, self.tokenizer, plain=self.plain(problem))
         rows = [message._asdict() for message in messages]
         try:
             rendered = self.tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=True)
@@ -34,6 +30,15 @@ class PromptRenderer:
             raise UserError(f"the model's chat template refuses the prompt ({error}); see data.system.") from error
         assert isinstance(rendered, str)
         return rendered
+
+    def messages(self, problem: Problem) -> Messages:
+        """The conversation that the completion goes on with."""
+        asked = problem.messages or (Message("user", self.template.replace("{question}", problem.question)),)
+        return asked if self.system is None else (Message("system", self.system), *asked)
+
+    def plain(self, problem: Problem) -> Plain:
+        """How it is written for a model without a chat template."""
+        return "transcript" if problem.messages else "question"
 
     def tokens(self, problem: Problem) -> list[int]:
         """A chat template writes its own special tokens, so the tokenizer must not add a second beginning-of-text."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rltk.data.problems import Problem, load_problems
+from rltk.data.asked import load_asked
+from rltk.data.problems import Problem
 from rltk.data.rows import is_file
 from rltk.data.templates import Template, find_template, recipe_template
 from rltk.errors import UserError
@@ -66,7 +67,7 @@ def load_tasks(
     columns, which kind of answer; a path is otherwise read as the recipe's data is.
     """
     tasks = [
-        Task(task_name(name, data), ask(data, template), load_problems(data, split)[:limit], template)
+        Task(task_name(name, data), ask(data, template), load_asked(data, split)[:limit], template)
         for name, data, template in resolve_tasks(names, recipe_data, split, root, reading, prompt)
     ]
     for task in tasks:
@@ -94,10 +95,6 @@ def resolve_tasks(
     resolved: list[Resolved] = []
     for name in names:
         data = rooted(task_data(name, recipe_data, reading or {}), root)
-        if data.kind == "preferences":
-            raise UserError(
-                f"{data.path} has preferences, which have no answers to grade; name problems, such as --task gsm8k."
-            )
         if name == HELDOUT and split == "test" and is_file(data):
             raise UserError(
                 f"{data.path} is one file, so nothing in it is held out: set data.validation to how many problems to "

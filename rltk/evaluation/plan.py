@@ -138,6 +138,12 @@ def tasks_of(targets: Sequence[Target], args: Namespace) -> list[list[Task]]:
         reading=reading,
         prompt=args.prompt,
     )
+    for task in tasks:
+        if task.data.kind == "preferences":
+            raise UserError(
+                f"{task.data.path} has preferences, which have no answers to grade; name problems, such as --task "
+                "gsm8k. The rewards of a run's completions are in its scores.json."
+            )
     return [[asked_by(target, task, args.prompt) for task in tasks] for target in targets]
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rltk.errors import UserError, suggestion
 from rltk.recipe.locate import near_file
@@ -60,11 +60,7 @@ def run_target(path: Path) -> Target:
 
 def adapter_base(path: Path) -> Model:
     """The model that an adapter belongs to, by what PEFT wrote beside its weights."""
-    file = path / "adapter_config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file} is damaged ({error}).") from error
+    file, config = path / "adapter_config.json", read_adapter_config(path)
     base = config.get("base_model_name_or_path")
     if not base:
         raise UserError(f"{file} names no base_model_name_or_path.")
@@ -72,3 +68,17 @@ def adapter_base(path: Path) -> Model:
         raise UserError(f"{path} holds no {ADAPTER_WEIGHTS}.")
     is_embedded = Path(base).parts[-3:] == EMBEDDED_POLICY  # wherever rltk was installed when it was saved
     return Model(path="embedded/policy" if is_embedded else base, revision=config.get("revision"))
+
+
+def read_adapter_config(path: Path) -> dict[str, Any]:
+    """What PEFT wrote beside an adapter's weights."""
+    file = path / "adapter_config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}).") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{file} is damaged (it holds no object).")
+    return config

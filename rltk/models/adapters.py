@@ -8,7 +8,7 @@ architectures it reads our targets as the names of transformers 4, and drops sha
 
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import filterfalse
 from typing import NamedTuple
 
@@ -53,12 +53,17 @@ class Coverage(NamedTuple):
 
 
 def add_lora(model: PreTrainedModel, tune: LoRA) -> PeftModel:
-    """Wraps the model with a fresh adapter. B starts at zero, so the wrapped model computes what the base computes."""
+    """Wraps the model with a fresh adapter, so that it computes what the base computes: B starts at zero.
+
+    With PiSSA it does so up to rounding: the adapter starts as a part of the weight, which the base no longer has.
+    """
     targets = lora_targets(model, tune)
     if tune.targets == "all-linear":
         refuse_gaps(model, targets)
     if targets.experts and tune.dropout:
         raise UserError("tune.dropout must be 0 for experts: their weights, not their inputs, get the adapter.")
+    if targets.experts and (tune.use_dora or tune.init != "zero"):
+        raise UserError("tune.use_dora and tune.init are for linear layers only, and this model has experts.")
     chosen = {id(weight): name for name, weight in targets.weights(model)}
     scorer = scoring_head(model)
     config = LoraConfig(
@@ -68,6 +73,9 @@ def add_lora(model: PreTrainedModel, tune: LoRA) -> PeftModel:
         target_modules=list(targets.modules),
         target_parameters=list(targets.experts) or None,
         rank_pattern=expert_ranks(model, tune, targets),
+        use_dora=tune.use_dora,
+        use_rslora=tune.use_rslora,
+        init_lora_weights="pissa" if tune.init == "pissa" else True,
         task_type="CAUSAL_LM" if scorer is None else "SEQ_CLS",
         modules_to_save=None if scorer is None else [scorer],
     )
@@ -204,9 +212,9 @@ def coverage(model: PeftModel) -> Coverage:
 
 def adapted_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
     """The frozen weights that an adapter sits beside, by their names in `model.named_parameters()`."""
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     adapted = {
-        id(layer.get_param() if isinstance(layer, ParamWrapper) else layer.get_base_layer().weight) for layer in layers
+        id(layer.get_param() if isinstance(layer, ParamWrapper) else layer.get_base_layer().weight)
+        for layer in lora_layers(model)
     }
     return {name: weight for name, weight in model.named_parameters() if id(weight) in adapted}
 
@@ -232,15 +240,48 @@ def shrink_frozen(model: nn.Module) -> int:
     return saved
 
 
-def adapter_off(model: nn.Module) -> AbstractContextManager[None]:
-    """Within it a LoRA model computes what its base computes; this is the reference policy of a LoRA run."""
-    return model.disable_adapter() if isinstance(model, PeftModel) else nullcontext()
+@contextmanager
+def adapter_off(model: nn.Module) -> Iterator[None]:
+    """Within it a LoRA model computes what its base computes; this is the reference policy of a LoRA run.
+
+    PEFT's own switch makes every adapter but the active one stop training.
+    """
+    layers = lora_layers(model)
+    before = [layer._disable_adapters for layer in layers]
+    try:
+        for layer in layers:
+            layer._disable_adapters = True
+        yield
+    finally:
+        for layer, value in zip(layers, before, strict=True):
+            layer._disable_adapters = value
+
+
+@contextmanager
+def adapter_chosen(model: nn.Module, name: str) -> Iterator[None]:
+    """Within it the base computes with the adapter of this name; which weights train stays as it is.
+
+    Only the layers that have such an adapter get one: the others compute what the base computes, which PEFT sees to.
+    """
+    layers = lora_layers(model)
+    before = [layer._active_adapter for layer in layers]
+    try:
+        for layer in layers:
+            layer._active_adapter = [name]
+        yield
+    finally:
+        for layer, value in zip(layers, before, strict=True):
+            layer._active_adapter = value
+
+
+def lora_layers(model: nn.Module) -> list[LoraLayer]:
+    return [module for module in model.modules() if isinstance(module, LoraLayer)]
 
 
 @contextmanager
 def adapter_scaled(model: nn.Module, factor: float) -> Iterator[None]:
     """Within it the adapter adds `factor` times what it adds otherwise."""
-    scalings = [module.scaling for module in model.modules() if isinstance(module, LoraLayer)]
+    scalings = [layer.scaling for layer in lora_layers(model)]
     before = [dict(scaling) for scaling in scalings]
     try:
         for scaling in scalings:

@@ -8,6 +8,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from rltk.models.roles import POLICY
 from rltk.run.atomic import new_folder
 
 
@@ -21,7 +22,7 @@ def write_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Pa
     assert isinstance(model, (PeftModel, PreTrainedModel))
     if isinstance(model, PeftModel):
         # Or PEFT asks the hub whether the embeddings have grown; they are never adapted here.
-        model.save_pretrained(str(folder), save_embedding_layers=False)
+        model.save_pretrained(str(folder), save_embedding_layers=False, selected_adapters=[POLICY])
     else:
         if model.can_generate():
             model.generation_config = savable(model.generation_config or GenerationConfig())

@@ -26,6 +26,8 @@ class Scores(NamedTuple):
     """Zero where there is no token."""
     entropy_BT: Tensor
     """In nats, without gradient."""
+    values_BT: Tensor | None = None
+    """Of the state before each token, where a value head was given."""
 
 
 class Rows(NamedTuple):
@@ -53,24 +55,57 @@ def make_rows(prompts: Sequence[Sequence[int]], completions: Sequence[Tensor]) -
     return Rows(ids_BL, scored_BL, mask_BT)
 
 
-def score(model: nn.Module, rows: Rows, temperature: float, chunk: int = CHUNK) -> Scores:
+def score(
+    model: nn.Module, rows: Rows, temperature: float, chunk: int = CHUNK, value_head: nn.Linear | None = None
+) -> Scores:
     """Log-probabilities under softmax(logits / temperature), which is what was sampled from."""
-    hidden_NH = last_hidden(model, rows.ids_BL)[rows.scored_BL]
+    hidden_NH = predicting(model, rows)
     targets_N = rows.ids_BL.roll(-1, dims=1)[rows.scored_BL]
     logprobs_N, entropy_N = chunked_logprobs(Head(model), hidden_NH, targets_N, temperature, chunk)
+    values_BT = None if value_head is None else padded(values_of(value_head, hidden_NH), rows.mask_BT)
     # One row's scored tokens are consecutive in both masks, so the flat order is the same.
-    return Scores(padded(logprobs_N, rows.mask_BT), padded(entropy_N, rows.mask_BT))
+    return Scores(padded(logprobs_N, rows.mask_BT), padded(entropy_N, rows.mask_BT), values_BT)
 
 
-def score_packed(model: nn.Module, layout: Layout, temperature: float) -> Scores:
+def score_packed(model: nn.Module, layout: Layout, temperature: float, value_head: nn.Linear | None = None) -> Scores:
     """The same for groups that share their prompts; `packed(model, layout)` must be in force."""
+    hidden_SH, is_token_BT = predicting_packed(model, layout), rows_of(layout)
+    logprobs_S, entropy_S = chunked_logprobs(Head(model), hidden_SH, layout.target_S, temperature, CHUNK)
+    values_BT = None if value_head is None else padded(values_of(value_head, hidden_SH), is_token_BT)
+    return Scores(padded(logprobs_S, is_token_BT), padded(entropy_S, is_token_BT), values_BT)
+
+
+def evaluate_states(model: nn.Module, rows: Rows, value_head: nn.Linear) -> Tensor:
+    """[B, T], the value of the state before each completion token, from the trunk that `model` computes now."""
+    return padded(values_of(value_head, predicting(model, rows)), rows.mask_BT)
+
+
+def evaluate_states_packed(model: nn.Module, layout: Layout, value_head: nn.Linear) -> Tensor:
+    """The same for groups that share their prompts; `packed(model, layout)` must be in force."""
+    return padded(values_of(value_head, predicting_packed(model, layout)), rows_of(layout))
+
+
+def values_of(value_head: nn.Linear, hidden_NH: Tensor) -> Tensor:
+    """In float32: a value is regressed on, and bfloat16 has steps of 1/128 around 1."""
+    with torch.autocast(hidden_NH.device.type, enabled=False):
+        return value_head(hidden_NH.to(value_head.weight.dtype))[:, 0]
+
+
+def predicting(model: nn.Module, rows: Rows) -> Tensor:
+    """[N, H], what the model hands to its head at the positions that predict completion tokens."""
+    return last_hidden(model, rows.ids_BL)[rows.scored_BL]
+
+
+def predicting_packed(model: nn.Module, layout: Layout) -> Tensor:
     # Without an attention mask transformers would take the positions for those of a packing of its own.
     inputs = {"position_ids": layout.positions_1N, "attention_mask": torch.ones_like(layout.ids_1N)}
-    hidden_NH = last_hidden(model, layout.ids_1N, **inputs)[0, layout.predictor_S]
-    logprobs_S, entropy_S = chunked_logprobs(Head(model), hidden_NH, layout.target_S, temperature, CHUNK)
+    return last_hidden(model, layout.ids_1N, **inputs)[0, layout.predictor_S]
+
+
+def rows_of(layout: Layout) -> Tensor:
+    """[B, T], True where a completion has a token."""
     is_token_BT = layout.is_completion_PGT.flatten(0, 1)
-    is_token_BT = is_token_BT[is_token_BT[:, 0]]  # groups smaller than the largest leave rows empty
-    return Scores(padded(logprobs_S, is_token_BT), padded(entropy_S, is_token_BT))
+    return is_token_BT[is_token_BT[:, 0]]  # groups smaller than the largest leave rows empty
 
 
 def padded(values_N: Tensor, is_value_BT: Tensor) -> Tensor:

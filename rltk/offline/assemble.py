@@ -32,7 +32,8 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     engine = choose_engine(recipe.rollout.engine, base)  # tried on the base, so that both arms sample in the same way
     model, statement = tuned(base, recipe)
     pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
-    lr = peak_learning_rate(recipe, inputs.config.get_text_config().hidden_size)
+    text = inputs.config.get_text_config()
+    lr = peak_learning_rate(recipe, text.hidden_size, text.model_type)
     evaluator = Evaluator(
         make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.eval.batch, dtype=dtype),
         inputs.tokenizer,

@@ -66,7 +66,8 @@ class RewardWork:
         recipe, tokenizer = self.recipe, self.inputs.tokenizer
         base = load_reward_weights(recipe.model, tokenizer, device, seed=recipe.seed)
         self.model, self.statement = tuned(base, recipe)
-        self.lr = peak_learning_rate(recipe, self.inputs.config.get_text_config().hidden_size)
+        text = self.inputs.config.get_text_config()
+        self.lr = peak_learning_rate(recipe, text.hidden_size, text.model_type)
         self.optimizer = make_optimizer(recipe, self.model, self.lr)
         self.referee = Referee(recipe, self.model, tokenizer, self.inputs.reader.plain)
 

@@ -21,7 +21,7 @@ from rltk.offline.sft import train_sft
 from rltk.offline.steps import Stage
 from rltk.recipe.schema import SFT
 from rltk.rollout.describe import describe
-from rltk.rollout.scores import curve_accuracy, score_tasks
+from rltk.rollout.scores import curve, score_tasks
 from rltk.run.checkpoint import Progress, load_checkpoint
 from rltk.run.manifest import Read
 from rltk.run.plan import Plan
@@ -114,7 +114,7 @@ class OfflineWork:
     def curve(self, step: int, desk: Desk) -> float:
         if self.ranking is not None:
             return self.ranking.accuracy(step, desk)
-        return curve_accuracy(self.parts.evaluator, self.inputs.tasks[0], self.recipe, step, desk)
+        return curve(self.parts.evaluator, self.inputs.tasks[0], self.recipe, step, desk)["accuracy"]
 
     def save(self, path: Path) -> None:
         save_model(self.parts.model, self.inputs.tokenizer, path)

@@ -28,7 +28,7 @@ from rltk.run.folder import Metrics
 from rltk.run.session import Desk
 from rltk.seeds import derive
 
-SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
+OVERWRITTEN = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")
 GIVE_UP_AFTER = 3
 """Steps in a row whose gradient is not finite."""
 
@@ -80,13 +80,13 @@ def run_steps(trainer: Trainer, stage: Stage, named: Callable[[dict[str, float]]
 def lent(model: nn.Module) -> Iterator[str]:
     """Within it TRL builds and runs a trainer on the model, in the folder that it wants, which is yielded.
 
-    Trainers write the tokenizer's special tokens into the model's configurations, and say so; a model that names more
-    tokens that end a text than its tokenizer knows, as chat models do, is given back as it was.
+    Trainers turn the cache off and write the tokenizer's special tokens into the model's configurations, and say so; a
+    model that names more tokens that end a text than its tokenizer knows, as chat models do, is given back as it was.
     """
     configs: list[Any] = [model.config.get_text_config()]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
     if hasattr(model, "generation_config"):  # a reward model generates nothing
         configs.append(model.generation_config)
-    before = [{key: getattr(config, key) for key in SPECIAL_TOKENS if hasattr(config, key)} for config in configs]
+    before = [{key: getattr(config, key) for key in OVERWRITTEN if hasattr(config, key)} for config in configs]
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

@@ -1,12 +1,14 @@
 """Puts a trainer together from a recipe: what can fail cheaply comes first, the weights last."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+from rltk.data.asked import load_asked
 from rltk.data.fit import Kept, keep_fitting
-from rltk.data.problems import Order, Problem, fingerprint, load_problems
+from rltk.data.problems import Order, Problem, fingerprint
 from rltk.data.prompt import PromptRenderer, misfit, render_all
 from rltk.data.tasks import Task, load_tasks
 from rltk.errors import UserError
@@ -21,10 +23,14 @@ from rltk.models.load import (
 )
 from rltk.models.scoring import packs_faithfully
 from rltk.models.tune import tuned
+from rltk.onpolicy.critic import make_critic
 from rltk.onpolicy.learner import Learner
 from rltk.onpolicy.loop import Trainer
-from rltk.plan.learning_rate import peak_learning_rate
-from rltk.recipe.schema import OnPolicy, Recipe
+from rltk.plan.learning_rate import critic_learning_rate, peak_learning_rate
+from rltk.recipe.schema import PPO, ModelReward, OnPolicy, Recipe
+from rltk.rewards.folder import reward_folder
+from rltk.rewards.judge import Judge
+from rltk.rewards.scorers import make_scorers
 from rltk.rollout.engines import choose_engine, make_sampler
 from rltk.rollout.evaluate import Evaluator
 
@@ -39,6 +45,8 @@ class Inputs:
     tasks: list[Task]
     left_out: dict[str, str]
     """Training problems that cannot be asked, by id: the end of a sentence that says why."""
+    not_evaluated: dict[str, str]
+    """Conversations held out that cannot be asked, likewise; problems are refused instead."""
 
     @property
     def data_hash(self) -> str:
@@ -55,15 +63,44 @@ class Assembled:
 
 def load_inputs(recipe: Recipe) -> Inputs:
     """Every problem is read, its gold answer checked and its prompt measured here, before any weights load."""
+    refuse_absent_rewards(recipe)
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
     context = context_length(config)
-    kept = askable(recipe, load_problems(recipe.data, "train"), tokenizer, context)
+    kept = askable(recipe, load_asked(recipe.data, "train"), tokenizer, context)
     options = recipe.eval
     tasks = load_tasks(options.tasks, recipe.data, split=options.split, limit=options.limit, root=options.data_root)
-    for task in tasks:
-        renderer = PromptRenderer(tokenizer, task.data)
-        render_all(renderer, task.problems, max_new_tokens=recipe.rollout.max_new_tokens, context=context)
-    return Inputs(tokenizer, config, kept.rows, tasks, kept.left_out)
+    not_evaluated: dict[str, str] = {}
+    for index, task in enumerate(tasks):
+        renderer, limit = PromptRenderer(tokenizer, task.data), recipe.rollout.max_new_tokens
+        if task.data.kind == "preferences":
+            tasks[index], reasons = fitting(task, renderer, max_new_tokens=limit, context=context)
+            not_evaluated |= reasons
+        else:
+            render_all(renderer, task.problems, max_new_tokens=limit, context=context)
+    return Inputs(tokenizer, config, kept.rows, tasks, kept.left_out, not_evaluated)
+
+
+def refuse_absent_rewards(recipe: Recipe) -> None:
+    for name, reward in recipe.rewards.items():
+        if isinstance(reward, ModelReward):
+            reward_folder(reward.path, f"rewards.{name}.path")
+    if isinstance(recipe.algo, PPO) and recipe.algo.critic.from_ is not None:
+        reward_folder(recipe.algo.critic.from_, "algo.critic.from")
+
+
+def fitting(
+    task: Task, renderer: PromptRenderer, *, max_new_tokens: int, context: int | None
+) -> tuple[Task, dict[str, str]]:
+    """The task without the conversations that the model has no room for, of which real data always has some."""
+    found = {
+        problem.id: misfit(renderer.tokens(problem), max_new_tokens=max_new_tokens, context=context)
+        for problem in task.problems
+    }
+    reasons = {id: reason for id, reason in found.items() if reason is not None}
+    if len(reasons) == len(task.problems):
+        first = next(iter(reasons.values()), "there is none.")
+        raise UserError(f"no conversation of {task.name} can be asked: the first {first}")
+    return task._replace(problems=[problem for problem in task.problems if problem.id not in reasons]), reasons
 
 
 def askable(
@@ -88,20 +125,30 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     """Loads the weights, adds the adapter, and connects sampler, learner and evaluator to the one model."""
     base = load_weights(recipe.model, device)
     stops = stop_tokens(base, inputs.tokenizer)
+    pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
     # Tried on the base, so that both arms train and sample in the same way.
     engine, can_pack = choose_engine(recipe.rollout.engine, base), device.type == "cpu" and packs_faithfully(base)
     model, statement = tuned(base, recipe)
+    critic = None
+    if isinstance(recipe.algo, PPO):
+        hidden_size = inputs.config.get_text_config().hidden_size
+        critic = make_critic(recipe, model, lr=critic_learning_rate(recipe, hidden_size))
+        statement += f"; {critic}"
     if engine != "native":
         statement += f"; completions come from {engine}"
-    pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
     context = context_length(inputs.config)
+    judge = Judge(recipe, make_scorers(recipe, model, inputs.tokenizer, dtype))
+    learner = Learner(recipe, model, lr=learning_rate(recipe, inputs.config), can_pack=can_pack, critic=critic)
+    if critic is not None:
+        statement += f"; {memory_statement(learner)}"
     trainer = Trainer(
         recipe=recipe,
-        learner=Learner(recipe, model, lr=learning_rate(recipe, inputs.config), can_pack=can_pack),
+        learner=learner,
         sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype),
         order=Order(inputs.problems, seed=recipe.seed),
         renderer=PromptRenderer(inputs.tokenizer, recipe.data),
         tokenizer=inputs.tokenizer,
+        judge=judge,
         context=context,
     )
     evaluator = Evaluator(
@@ -109,9 +156,28 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
         inputs.tokenizer,
         max_new_tokens=recipe.rollout.max_new_tokens,
         context=context,
+        judge=judge,
     )
     return Assembled(trainer, evaluator, statement)
 
 
+def memory_statement(learner: Learner) -> str:
+    """What the roles of PPO hold, and what LoRA spares: every weight counted once, however many share it."""
+    assert learner.critic is not None
+    roles = {"policy": learner.model, "critic": learner.critic.model}
+    roles |= {"reference": learner.reference} if learner.kl > 0 else {}
+    held = {weight.data_ptr(): weight for role in roles.values() for weight in role.parameters()}
+    total, one = (mebibytes(weights) for weights in (held.values(), learner.model.parameters()))
+    names = " and ".join(filter(None, [", ".join(list(roles)[:-1]), list(roles)[-1]]))
+    if learner.has_adapter:
+        return f"one copy of the base serves {names}: {total:,.1f} MiB of weights"
+    return f"{names} take {total:,.1f} MiB of weights, {total - one:,.1f} MiB more than the policy alone"
+
+
+def mebibytes(weights: Iterable[torch.Tensor]) -> float:
+    return sum(weight.numel() * weight.element_size() for weight in weights) / 2**20
+
+
 def learning_rate(recipe: Recipe, config: PretrainedConfig) -> float:
-    return peak_learning_rate(recipe, config.get_text_config().hidden_size)
+    text = config.get_text_config()
+    return peak_learning_rate(recipe, text.hidden_size, text.model_type)

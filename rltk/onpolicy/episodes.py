@@ -13,6 +13,15 @@ from rltk.models.packing import Group
 from rltk.rollout.sampler import Rollout
 
 
+class Critique(NamedTuple):
+    """What the critic made of a completion before the first optimizer step, token by token."""
+
+    values_T: Tensor
+    """Of the state before each token."""
+    advantages_T: Tensor
+    returns_T: Tensor
+
+
 class Episode(NamedTuple):
     """One completion with what it taught."""
 
@@ -20,11 +29,13 @@ class Episode(NamedTuple):
     rollout: Rollout
     reward: float
     advantage: float
+    """The same for all its tokens; 0 where a critic gives each its own."""
     is_masked: bool
     """Truncated, and the recipe says not to learn from those."""
     old_logprobs_T: Tensor | None = None
     """The policy's before the first of several optimizer steps; with a single one the policy is still the old one."""
     reference_logprobs_T: Tensor | None = None
+    critique: Critique | None = None
 
     @property
     def tokens_T(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""The on-policy loop: problems -> rollouts -> grades -> advantages -> optimizer steps -> metrics.
+"""The on-policy loop: problems -> rollouts -> rewards -> advantages -> optimizer steps -> metrics.
 
 Shapes: P problems, G completions a problem.
 """
@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from rltk_eval.answers import Grade
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from rltk.data.problems import Order, Problem
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
-from rltk.errors import UserError
+from rltk.errors import RewardGoneError, UserError
+from rltk.models import diagnostics
+from rltk.models.capacity import outcome_bits
 from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.identity import check_sampler
 from rltk.onpolicy.learner import Learner, Tally
-from rltk.recipe.schema import GRPO, RLOO, Recipe
-from rltk.rewards.verifiable import grade, reward, unusable
+from rltk.recipe.schema import GRPO, PPO, RLOO, Recipe
+from rltk.rewards.judge import Judge, Sample
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
 from rltk.run.checkpoint import Progress, save_checkpoint
 from rltk.run.folder import Metrics, RunFolder
@@ -42,6 +43,7 @@ class Trainer:
     order: Order
     renderer: PromptRenderer
     tokenizer: PreTrainedTokenizerBase
+    judge: Judge
     context: int | None
     """The longest sequence the model takes."""
 
@@ -51,41 +53,47 @@ def train(
     run: RunFolder,
     progress: Progress,
     *,
-    accuracy: Callable[[int], float],
+    evaluate: Callable[[int], Metrics],
     watch: Callable[[Metrics], None],
     is_stopping: Callable[[], bool],
 ) -> Progress:
     """Trains from `progress` to the last step, or until `is_stopping`; the run folder has what is needed to go on.
 
-    `accuracy` evaluates the policy after a step, `watch` shows a step's metrics.
+    `evaluate` gives metrics of the policy after a step, and among them `overoptimised` where training should end;
+    `watch` shows a step's metrics.
     """
-    recipe = trainer.recipe
+    recipe, learner = trainer.recipe, trainer.learner
+    learner.kl = learner.kl if progress.kl is None else progress.kl
     unusable = 0
     for step in range(progress.step, recipe.optim.steps):
-        metrics = train_step(trainer, step)
+        try:
+            metrics = train_step(trainer, step)
+        except RewardGoneError:  # before anything was learned from this step: none that was made is lost
+            save_checkpoint(run.checkpoints, learner.trains_in, learner.optimizer, progress, keep=recipe.run.keep)
+            raise
+        metrics |= diagnostics.step_metrics(learner.model, metrics["outcome_bits"], run.metrics)
         done = step + 1
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
-            metrics["accuracy"] = accuracy(done)
-        progress = Progress(done, progress.tokens + metrics["sampled_tokens"])
+            metrics |= evaluate(done)
+        progress = Progress(done, progress.tokens + metrics["sampled_tokens"], learner.kl)
         run.log({"step": done} | metrics)
         watch(run.metrics[-1])
         unusable = unusable + 1 if metrics["skipped_updates"] else 0
         if unusable == GIVE_UP_AFTER:
             raise UserError(
                 f"the gradient was not finite in {GIVE_UP_AFTER} steps in a row, the last of them step {done}; "
-                f"lower optim.lr (now {trainer.learner.lr:g})."
+                f"lower optim.lr (now {learner.lr:g})."
             )
-        is_last = done == recipe.optim.steps or is_stopping()
+        is_last = done == recipe.optim.steps or is_stopping() or "overoptimised" in metrics
         if is_last or done % recipe.run.checkpoint_every == 0:
-            learner = trainer.learner
-            save_checkpoint(run.checkpoints, learner.model, learner.optimizer, progress, keep=recipe.run.keep)
+            save_checkpoint(run.checkpoints, learner.trains_in, learner.optimizer, progress, keep=recipe.run.keep)
         if is_last:
             break
     return progress
 
 
 def train_step(trainer: Trainer, step: int) -> Metrics:
-    """One step, counted from 0: sample, grade, learn. Every random draw is a function of the seed and the step."""
+    """One step, counted from 0: sample, judge, learn. Every random draw is a function of the seed and the step."""
     recipe, algo, rollout = trainer.recipe, trainer.learner.algo, trainer.recipe.rollout
     torch.manual_seed(derive(recipe.seed, "dropout", step))
     started = time.monotonic()
@@ -94,8 +102,8 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
     sampling = Sampling(rollout.max_new_tokens, rollout.temperature, rollout.top_k, rollout.top_p, rollout.min_p)
     groups = trainer.sampler.sample(prompts, algo.group, sampling, seed=derive(recipe.seed, "rollout", step))
     sampled = time.monotonic()
-    grades = grade_groups(trainer.tokenizer, problems, groups)
-    rewards_PG = torch.tensor([reward(verdict) for verdict in grades]).view(len(groups), -1)
+    judgement = trainer.judge.judge(samples(trainer.tokenizer, problems, prompts, groups))
+    rewards_PG = torch.tensor(judgement.totals).view(len(groups), -1)
     advantages_PG = advantages(algo, rewards_PG)
     broken = broken_problems(problems, groups, step + 1)
     episodes = [
@@ -112,7 +120,7 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
     check = partial(check_sampler, trainer.learner, episodes, step + 1)
     tally = trainer.learner.learn(episodes, step, check)
     seconds = (sampled - started, time.monotonic() - sampled)
-    metrics = step_metrics(trainer.learner, episodes, rewards_PG, tally, *seconds) | unusable(grades)
+    metrics = step_metrics(trainer.learner, episodes, rewards_PG, tally, *seconds) | judgement.metrics()
     return metrics | ({"broken_problems": broken} if broken else {})
 
 
@@ -131,21 +139,29 @@ def broken_problems(problems: Sequence[Problem], groups: Sequence[Sequence[Rollo
     return broken
 
 
-def grade_groups(
-    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], groups: Sequence[Sequence[Rollout]]
-) -> list[Grade]:
-    """The grades of all completions, group after group."""
-    rows = [(problem, rollout) for problem, group in zip(problems, groups, strict=True) for rollout in group]
-    texts = [completion_text(tokenizer, rollout.tokens_T) for _, rollout in rows]
-    return grade([problem for problem, _ in rows], texts)
+def samples(
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    prompts: Sequence[Sequence[int]],
+    groups: Sequence[Sequence[Rollout]],
+) -> list[Sample]:
+    """All completions, group after group."""
+    return [
+        Sample(problem, prompt, rollout, completion_text(tokenizer, rollout.tokens_T))
+        for problem, prompt, group in zip(problems, prompts, groups, strict=True)
+        for rollout in group
+    ]
 
 
-def advantages(algo: GRPO | RLOO, rewards_PG: Tensor) -> Tensor:
+def advantages(algo: GRPO | RLOO | PPO, rewards_PG: Tensor) -> Tensor:
+    """How much better than its group each completion is; of PPO, whose critic judges every token, nothing yet."""
     match algo:
         case GRPO(scale=scale):
             return grpo_advantages(rewards_PG, scale)
         case RLOO():
             return rloo_advantages(rewards_PG)
+        case PPO():
+            return torch.zeros_like(rewards_PG)
 
 
 def step_metrics(
@@ -168,12 +184,28 @@ def step_metrics(
         "clipped": tally.mean(tally.clipped),
         "completion_tokens": tokens / len(episodes),
         "truncated": sum(episode.rollout.is_truncated for episode in episodes) / len(episodes),
-        "zero_variance_groups": int(zero_variance(rewards_PG).sum()),
+        "zero_variance_groups": int(zero_variance(rewards_PG).sum()) if learner.critic is None else math.nan,
+        "outcome_bits": outcome_bits(rewards_PG),
         "rollout_mismatch_kl": tally.mean(tally.mismatch),
         "largest_logprob_difference": tally.largest_mismatch,
         "skipped_updates": tally.skipped,
+        **(critic_metrics(learner, tally) if learner.critic is not None else {}),
         "sampled_tokens": tokens,
         "rollout_seconds": rollout_seconds,
         "train_seconds": train_seconds,
         "sampled_tokens_per_second": tokens / rollout_seconds,
+    }
+
+
+def critic_metrics(learner: Learner, tally: Tally) -> Metrics:
+    """What PPO has beside; losses are means over the step's updates."""
+    updates = max(1, tally.updates)
+    return {
+        "value_loss": tally.value_loss / updates,
+        "values_clipped": tally.mean(tally.values_clipped),
+        **tally.critic,
+        "critic_lr": learner.optimizer.param_groups[-1]["lr"],
+        "policy_moved_kl": tally.mean(tally.moved),
+        "updates": tally.updates,
+        "kl_coefficient": tally.kl_coefficient,
     }

@@ -48,7 +48,7 @@ def policy_objective(
     *,
     logprobs_BT: Tensor,
     old_logprobs_BT: Tensor,
-    advantages_B: Tensor,
+    advantages_BT: Tensor,
     importance_BT: Tensor,
     reference_logprobs_BT: Tensor | None,
     weights_BT: Tensor,
@@ -58,14 +58,14 @@ def policy_objective(
 ) -> Objective:
     """PPO's clipped surrogate (arXiv 1707.06347 equation 7), weighted token by token, plus `kl` times the KL penalty.
 
-    `old_logprobs_BT` are the policy's when the step began; `importance_BT` corrects for what the sampler computed
-    differently then (`truncated_importance`). The KL term is k3 (Schulman, joschu.net/blog/kl-approx.html) times the
-    ratio, without which its gradient is biased once the policy has moved (arXiv 2512.02556 section 3.1).
+    `advantages_BT` may be [B, 1], the same for all tokens of a completion. `old_logprobs_BT` are the policy's when the
+    step began; `importance_BT` corrects for what the sampler computed differently then (`truncated_importance`). The KL
+    term is k3 (Schulman, joschu.net/blog/kl-approx.html) times the ratio, without which its gradient is biased once the
+    policy has moved (arXiv 2512.02556 section 3.1).
     """
     ratio_BT = (logprobs_BT - old_logprobs_BT).exp()
     clipped_BT = ratio_BT.clamp(1 - clip_low, 1 + clip_high)
-    advantages_B1 = advantages_B.unsqueeze(1)
-    surrogate_BT = torch.minimum(ratio_BT * advantages_B1, clipped_BT * advantages_B1)
+    surrogate_BT = torch.minimum(ratio_BT * advantages_BT, clipped_BT * advantages_BT)
     loss_BT = -surrogate_BT * importance_BT
     is_trained_BT = weights_BT > 0
     kl_sum = logprobs_BT.new_zeros(())
@@ -73,7 +73,7 @@ def policy_objective(
         k3_BT = k3(reference_logprobs_BT - logprobs_BT)
         loss_BT = loss_BT + kl * k3_BT * ratio_BT
         kl_sum = k3_BT.detach()[is_trained_BT].sum()
-    is_clipped_BT = (clipped_BT * advantages_B1 < ratio_BT * advantages_B1) & is_trained_BT
+    is_clipped_BT = (clipped_BT * advantages_BT < ratio_BT * advantages_BT) & is_trained_BT
     return Objective((loss_BT * weights_BT).sum(), kl_sum, is_clipped_BT.sum())
 
 

@@ -1,17 +1,23 @@
-"""What a session does for GRPO and RLOO: problems in, the on-policy loop, accuracy before and after."""
+"""What a session does for GRPO, RLOO and PPO: prompts in, the on-policy loop, scores before and after."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
 
 from rltk.data.problems import fingerprint
+from rltk.models.diagnostics import describe_adapter, describe_full
+from rltk.models.load import load_weights
 from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
+from rltk.onpolicy.critic import save_critic
 from rltk.onpolicy.loop import train
+from rltk.onpolicy.overoptimisation import has_turned
 from rltk.rollout.describe import describe
-from rltk.rollout.scores import curve_accuracy, score_tasks
+from rltk.rollout.scores import curve, score_tasks
 from rltk.run.checkpoint import Progress, load_checkpoint
 from rltk.run.folder import Metrics
 from rltk.run.manifest import Read, Source
@@ -42,35 +48,56 @@ class OnPolicyWork:
         return self.parts.trainer.learner.lr
 
     def notes(self) -> Sequence[str]:
-        left_out = self.inputs.left_out
-        if not left_out:
-            return ()
-        first, reason = next(iter(left_out.items()))
-        return (f"left out of training: {len(left_out)} problems; the first, {first}, {reason}",)
+        inputs = self.inputs
+        kinds = (("training", "problems", inputs.left_out), ("evaluation", "conversations", inputs.not_evaluated))
+        return [
+            f"left out of {where}: {len(found)} {what}; the first, {', '.join(next(iter(found.items())))}"
+            for where, what, found in kinds
+            if found
+        ]
 
     def assemble(self, device: torch.device) -> None:
         self.parts = assemble(self.recipe, self.inputs, device)
 
     def resume(self, checkpoint: Path) -> Progress:
         learner = self.parts.trainer.learner
-        return load_checkpoint(checkpoint, learner.model, learner.optimizer)
+        return load_checkpoint(checkpoint, learner.trains_in, learner.optimizer)
 
     def score(self, when: str, desk: Desk) -> Scores:
         return score_tasks(self.parts.evaluator, self.inputs.tasks, self.recipe, when, desk)
 
     def train(self, progress: Progress, desk: Desk) -> None:
         evaluator, task = self.parts.evaluator, self.inputs.tasks[0]
-        train(
-            self.parts.trainer,
-            desk.folder,
-            progress,
-            accuracy=lambda step: curve_accuracy(evaluator, task, self.recipe, step, desk),
-            watch=lambda metrics: show(metrics, desk),
-            is_stopping=desk.is_stopping,
-        )
+        if not has_turned(desk.folder):
+            train(
+                self.parts.trainer,
+                desk.folder,
+                progress,
+                evaluate=lambda step: curve(evaluator, task, self.recipe, step, desk),
+                watch=lambda metrics: show(metrics, desk),
+                is_stopping=desk.is_stopping,
+            )
+        if has_turned(desk.folder):
+            stopped = {key: desk.folder.metrics[-1][key] for key in ("step", "overoptimised")}
+            desk.folder.update_manifest(stopped=stopped)
+            desk.watch.say(f"stopped after step {stopped['step']}: {stopped['overoptimised']}")
+        if not desk.is_stopping():
+            desk.folder.write_update(self.update(desk.folder.metrics[-1]["bits_offered"]))
+
+    def update(self, bits: float) -> dict[str, Any]:
+        """What training added to the weights; full fine-tuning compares them with the base, read once more."""
+        model = self.parts.trainer.learner.model
+        if isinstance(model, PeftModel):
+            return describe_adapter(model, bits)
+        assert isinstance(model, PreTrainedModel)
+        return describe_full(model, load_weights(self.recipe.model, torch.device("cpu")), bits)
 
     def save(self, path: Path) -> None:
-        save_model(self.parts.trainer.learner.model, self.inputs.tokenizer, path)
+        """The policy, and PPO's critic beside it."""
+        learner = self.parts.trainer.learner
+        save_model(learner.model, self.inputs.tokenizer, path)
+        if learner.critic is not None:
+            save_critic(learner.critic, self.inputs.tokenizer, path.with_name("critic"))
 
     def describe(self, score: dict[str, Any]) -> str:
         return describe(score)
@@ -81,3 +108,5 @@ def show(metrics: Metrics, desk: Desk) -> None:
     if "broken_problems" in metrics:
         broken = ", ".join(metrics["broken_problems"])
         desk.watch.say(f"step {metrics['step']}: the model's logits are not numbers on {broken}; left out")
+    if "saturated" in metrics:
+        desk.watch.say(f"step {metrics['step']}: the adapter is saturated: {metrics['saturated']}; raise tune.rank")

@@ -13,7 +13,7 @@ from rltk.errors import RecipeError, nearest, suggestion
 from rltk.recipe.fields import RULE
 from rltk.recipe.schema import Recipe
 from rltk.recipe.tree import Node, Where, from_plain, shortened, to_plain, walk
-from rltk.recipe.words import Shape, choices, either, in_words, recipe_shape, takes_text, variants
+from rltk.recipe.words import Shape, choices, either, in_words, is_named, recipe_shape, takes_text, variants
 
 MOST_SHOWN = 5
 
@@ -72,10 +72,15 @@ def follow(loc: Sequence[str | int]) -> Followed:
     path: tuple[str, ...] = ()
     shape = section = recipe_shape()
     for part in map(str, loc):
-        if forms := variants(shape):
+        if part in (forms := variants(shape)):
             shape = section = forms[part]
+        elif forms:  # a path as it is written: of the forms, the first that has the key
+            section = next((form for form in forms.values() if part in form["properties"]), {"properties": {}})
+            path, shape = (*path, part), section["properties"].get(part, {})
         elif "properties" in shape:
             path, section, shape = (*path, part), shape, shape["properties"].get(part, {})
+        elif is_named(shape):
+            path, shape = (*path, part), shape["additionalProperties"]
         else:
             break  # inside a list or among alternatives: the field is shown and explained as a whole
     return Followed(path, shape, section)

@@ -13,7 +13,8 @@ EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # A key that is a word of Python's, such as `from`, is the alias of its field.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, serialize_by_alias=True)
 
 
 def broken_rule(must: str, *keys: str) -> PydanticCustomError:
@@ -40,3 +41,4 @@ NonNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0), Be
 Fraction = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, lt=1), BeforeValidator(read_exponent)]
 Share = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=1), BeforeValidator(read_exponent)]
 AtLeastOne = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=1), BeforeValidator(read_exponent)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False), BeforeValidator(read_exponent)]

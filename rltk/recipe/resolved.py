@@ -21,8 +21,12 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """12 hex digits, equal for recipes that differ at most in `run`, which changes no result."""
-    values = {key: value for key, value in resolved(recipe).items() if key != "run"}
+    """12 hex digits, equal for recipes that differ at most in `run` and `compare`, which change no result."""
+    return digest({key: value for key, value in resolved(recipe).items() if key not in ("run", "compare")})
+
+
+def digest(values: Any) -> str:
+    """12 hex digits of what JSON holds; the order of keys does not matter."""
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()
 

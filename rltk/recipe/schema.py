@@ -17,6 +17,7 @@ from rltk.recipe.fields import (
     Flag,
     Fraction,
     NonNegative,
+    Number,
     Positive,
     Section,
     Share,
@@ -35,6 +36,8 @@ EMBEDDED_KINDS: dict[str, DataKind] = {
 }
 EMBEDDED_DATA = tuple(EMBEDDED_KINDS)
 EVAL_TASKS = ("heldout", "gsm8k", "math", "math500", "word-problems", "equations")
+HELDOUT_LIKE = ("heldout", "word-problems", "equations")
+"""Tasks that may have a validation split beside the test split."""
 PREFERENCE_TASKS = ("hh-rlhf", "dialogues")
 """Preference pairs that reward models are evaluated on; heldout is the data of the recipe there too."""
 EVAL_BLOCK = 256
@@ -75,6 +78,7 @@ DPOLoss = Literal[
 ]
 """TRL's losses that are a sum over pairs; those that sort or remember a batch would depend on how it is cut."""
 NAME_IN_WORDS = "letters, digits, '.', '_' and '-' that begin with a letter or a digit"
+REWARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 class Model(Section):
@@ -236,6 +240,120 @@ class RLOO(OnPolicy):
     type: Literal["rloo"] = "rloo"
 
 
+class Critic(Section):
+    """What tells PPO how much reward is still to come: a scalar head, which starts at zero, on a trunk."""
+
+    type: Literal["auto", "head", "adapter", "model"] = "auto"
+    """Trunk: the policy's own (head), an adapter of its own on the policy's base (adapter, LoRA only), a whole model of
+    its own (model, full fine-tuning only); auto is adapter with LoRA and model with full fine-tuning."""
+    from_: Annotated[Text | None, Field(alias="from")] = None
+    """Run or folder of a reward model that the critic starts from; null starts it from the policy's own start."""
+    lr: Literal["auto"] | Positive = "auto"
+    """Peak learning rate of the critic; auto picks one as optim.lr does. A shared trunk learns at optim.lr."""
+
+    @model_validator(mode="after")
+    def _has_own_trunk(self) -> Critic:
+        if self.from_ is not None and self.type == "head":
+            raise broken_rule("would share the policy's trunk, and critic.from starts one of its own", "type", "from")
+        return self
+
+
+class PPO(OnPolicy):
+    """Proximal policy optimization: a critic says, token by token, how good it already looked."""
+
+    type: Literal["ppo"] = "ppo"
+    group: Count = 1
+    """Completions a problem; the critic is the baseline, so 1 will do."""
+    epochs: Count = 2
+    """Passes over a step's completions: more learns more from each, from a policy that is no longer the one trained."""
+    loss: Literal["grpo", "dr_grpo", "dapo"] = "dapo"
+    """Average over tokens, of the critic's loss too: within each completion, by a constant, over all tokens at once."""
+    mask_truncated: Flag = False
+    """Learn nothing from a completion that was cut off at rollout.max_new_tokens."""
+    gamma: Share = 1.0
+    """Discount of a reward that comes a token later."""
+    lam: Annotated[Share, Field(alias="lambda")] = 1.0
+    """Lambda of the advantage estimate: 1 takes what was earned and lets the critic be a baseline only, unbiased while
+    it still knows nothing; 0.95 trusts the critic's word on what comes more than some 20 tokens later."""
+    clip_value: Positive | None = 0.2
+    """How far a value may move from what it was when the step began before it stops learning; null: no bound."""
+    value_coef: Positive = 0.5
+    """Weight of the critic's loss; it matters where the trunk is shared."""
+    kl_in: Literal["reward", "loss"] = "reward"
+    """Where algo.kl acts: in the reward of every token, where the critic sees it, or in the loss."""
+    kl_target: Positive | None = None
+    """KL divergence to the starting model, in nats a completion, that algo.kl is steered to from where it starts; null
+    keeps it."""
+    stop_kl: Positive | None = None
+    """KL divergence, in nats a token, from the policy that sampled beyond which a step makes no more updates."""
+    whiten_advantages: Flag = True
+    """Bring a step's advantages to mean 0 and standard deviation 1."""
+    whiten_rewards: Flag = False
+    """Bring a step's token rewards to standard deviation 1, and keep their mean."""
+    reward_clip: Positive | None = None
+    """Bound of a completion's reward, above and below zero, before the KL penalty; null: none."""
+    missing_stop_penalty: NonNegative = 0.0
+    """Taken off the reward of a completion that was cut off."""
+    critic: Critic = Critic()
+
+    @model_validator(mode="after")
+    def _can_act(self) -> PPO:
+        if self.kl_target is not None and not self.kl:
+            raise broken_rule("steers algo.kl, which is 0; start it above", "kl_target", "kl")
+        if self.missing_stop_penalty and self.mask_truncated:
+            raise broken_rule(
+                "has no effect where completions that were cut off are masked; set algo.mask_truncated=false",
+                "missing_stop_penalty",
+                "mask_truncated",
+            )
+        return self
+
+
+class AnswerReward(Section):
+    """1 for the right answer to a problem, 0 otherwise."""
+
+    type: Literal["answer"] = "answer"
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
+class ModelReward(Section):
+    """The score of a reward model, loaded here: as an adapter on the policy's base where it is one of it."""
+
+    type: Literal["model"] = "model"
+    path: Text
+    """A run that trained a reward model, or the folder of a reward model or adapter."""
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
+class ServerReward(Section):
+    """The score of a reward model behind a scoring server."""
+
+    type: Literal["server"] = "server"
+    url: Text
+    """Where it answers, such as http://127.0.0.1:8100."""
+    token_file: Text | None = None
+    """File that holds the server's token; null where it asks for none."""
+    send: Literal["messages", "text"] = "messages"
+    """Messages, which the server renders by its model's chat template; or text as the policy's template has it, with
+    its end-of-text token, which is what a reward model of the policy's own tokenizer was trained on."""
+    in_flight: Count = 4
+    """Requests at once."""
+    patience: Positive = 60.0
+    """Seconds that a server may be away before the run ends, to be resumed."""
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
+class GoldReward(Section):
+    """The true reward of embedded/dialogues, which no learned reward knows."""
+
+    type: Literal["gold"] = "gold"
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
 class Offline(Section):
     """What SFT, reward models and DPO share: they learn from data that is there before the first step."""
 
@@ -299,6 +417,12 @@ class LoRA(Section):
     dropout: Fraction = 0.0
     targets: Literal["all-linear", "attention", "mlp"] | Annotated[tuple[Text, ...], Field(min_length=1)] = "all-linear"
     """Layers that get an adapter: a kind, or a list of module names."""
+    use_dora: Flag = False
+    """Learn the length of each weight's rows apart from their direction (DoRA, arXiv 2402.09353); slower."""
+    use_rslora: Flag = False
+    """Scale by alpha / sqrt(rank), which keeps the size of updates at high ranks (rsLoRA, arXiv 2312.03732)."""
+    init: Literal["zero", "pissa"] = "zero"
+    """What an adapter begins as: nothing, or the weight's leading singular directions (PiSSA, arXiv 2404.02948)."""
     expert_rank: Literal["same", "divided"] = "same"
     """Rank in each expert of a mixture: the same, or rank / active experts (at least 1), for the same active size."""
 
@@ -377,6 +501,9 @@ class Eval(Section):
     """Evaluate the starting model too, so that there is something to compare with."""
     batch: Annotated[int, Field(strict=True, ge=1, le=EVAL_BLOCK)] = EVAL_BLOCK
     """Completions at once: less saves memory."""
+    stop_on_overoptimisation: Flag = False
+    """End training when the gold reward of held-out prompts has turned down while the reward that is trained on still
+    rises; for embedded/dialogues, where gold is known, with eval.every."""
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Eval:
@@ -398,7 +525,105 @@ class Run(Section):
     """Where metrics go beside the run folder."""
 
 
-Algo = Annotated[GRPO | RLOO | SFT | RewardModel | DPO, Field(discriminator="type")]
+class LearningRates(Section):
+    """The learning rates that every arm is swept over, half a decade apart; all arms are given equally many."""
+
+    centre: Literal["auto"] | Positive = "auto"
+    """The middle of full fine-tuning's rates; LoRA's is ten times that. auto: optim.lr, or what it stands for."""
+    points: Count = 5
+    """Learning rates an arm to begin with."""
+    most: Count = 9
+    """Learning rates an arm at most: while the best of an arm is its lowest or highest, every arm gets another."""
+    halvings: Annotated[int, Field(strict=True, ge=0, le=4)] = 0
+    """Successive halving: so many times the better half goes on at twice the steps; 0 runs all of them in full."""
+
+    @model_validator(mode="after")
+    def _room(self) -> LearningRates:
+        if self.most < self.points:
+            raise broken_rule(f"must be at least compare.rates.points ({self.points})", "most", "points")
+        return self
+
+
+class MarginRule(Section):
+    """The largest loss that does not matter, in accuracy: a share of full fine-tuning's gain in the sweep."""
+
+    value: Positive | None = None
+    """The margin itself, 0.02 for two points; null takes the share below."""
+    share: Annotated[Share, Field(lt=1)] = 0.1
+    """0.1 asks that nine tenths of the gain are kept."""
+    at_least: Positive = 0.01
+    at_most: Positive = 0.03
+
+    @model_validator(mode="after")
+    def _in_order(self) -> MarginRule:
+        if self.at_most < self.at_least:
+            raise broken_rule(f"must be at least compare.margin.at_least ({self.at_least})", "at_most", "at_least")
+        return self
+
+    @property
+    def largest(self) -> float:
+        return self.value or self.at_most
+
+
+class Control(Section):
+    """The negative control: an arm that must come out inferior, or nothing shows that a loss would have been seen."""
+
+    arm: Text | None = None
+    """The arm that is repeated at a rate far too low; null is the first one that is not the reference."""
+    divisor: Annotated[AtLeastOne, Field(gt=1)] = 30.0
+    """Its best learning rate is divided by this."""
+
+
+Overlay = dict[str, Any]
+ArmName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", json_schema_extra={"patternErrorMessage": NAME_IN_WORDS})
+]
+
+
+class Compare(Section):
+    """How `rltk compare` finds out what an arm costs against full fine-tuning."""
+
+    arms: Annotated[tuple[Text, ...], Field(min_length=2)] | dict[ArmName, Text | Overlay] = (
+        "lora-1",
+        "lora-4",
+        "lora-8",
+        "full",
+    )
+    """Presets (full, lora-8, dora-8, rslora-8, pissa-8, attention-8, mlp-8, or without a rank that of the recipe), or a
+    name for each arm with a preset or the keys in which it differs: {tune: {type: lora, rank: 2}}."""
+    reference: Text = "full"
+    """The arm that the others are held against."""
+    base: Overlay = Field({})
+    """Laid over the recipe in every arm, such as fewer steps: {optim: {steps: 30}}."""
+    metric: Literal["greedy", "sampled"] = "greedy"
+    """Accuracy on the first of eval.tasks: of one greedy completion, or of eval.samples sampled ones."""
+    tuning_seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 2
+    """Seeds that learning rates are chosen on, with the validation split: seed, seed + 1, ..."""
+    confirmation_seeds: Annotated[int, Field(strict=True, ge=2)] = 8
+    """Fresh seeds that the verdict rests on, with the test split: seed + 100, seed + 101, ..."""
+    rates: LearningRates = LearningRates()
+    margin: MarginRule = MarginRule()
+    control: Control = Control()
+    minimum_gain: Positive = 0.1
+    """What full fine-tuning must be shown to gain over the start, or there was nothing to lose."""
+    alpha: Annotated[Positive, Field(lt=0.5)] = 0.05
+    """Level of every test."""
+    looks: Count = 1
+    """How often the verdict may be asked for as confirmation_seeds grows; each look takes its share of alpha."""
+    keep_models: Flag = True
+    """Keep what each run trained; checkpoints go once a run is finished either way."""
+
+    @model_validator(mode="after")
+    def _gain_beyond_margin(self) -> Compare:
+        if self.minimum_gain <= self.margin.largest:
+            key = "margin.at_most" if self.margin.value is None else "margin.value"
+            must = f"must exceed the margin (up to {self.margin.largest:g}), or the start itself could pass"
+            raise broken_rule(must, "minimum_gain", key)
+        return self
+
+
+Algo = Annotated[GRPO | RLOO | PPO | SFT | RewardModel | DPO, Field(discriminator="type")]
+Reward = Annotated[AnswerReward | ModelReward | ServerReward | GoldReward, Field(discriminator="type")]
 Tune = Annotated[LoRA | Full, Field(discriminator="type")]
 
 
@@ -415,10 +640,20 @@ class Recipe(Section):
     data: Data
     algo: Algo
     tune: Tune
+    rewards: dict[str, Reward] = Field(default_factory=dict)
+    """What a completion is worth: the weighted sum of these, by names of your own; none means the answer's."""
     optim: Optim = Optim()
     rollout: Rollout = Rollout()
     eval: Eval = Eval()
     run: Run = Run()
+    compare: Compare = Compare()
+
+    @model_validator(mode="after")
+    def _reference_is_the_base(self) -> Recipe:
+        starts_elsewhere = isinstance(self.tune, LoRA) and self.tune.init == "pissa"
+        if starts_elsewhere and isinstance(self.algo, OnPolicy) and self.algo.kl:
+            raise broken_rule("moves the base, which algo.kl > 0 compares with; set one of them back", "tune.init")
+        return self
 
     @model_validator(mode="after")
     def _validation_exists(self) -> Recipe:
@@ -428,8 +663,50 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _critic_suits_what_trains(self) -> Recipe:
+        own = {"lora": "adapter", "full": "model"}[self.tune.type]
+        if isinstance(self.algo, PPO) and self.algo.critic.type not in ("auto", "head", own):
+            must = f"does not go with tune.type = {self.tune.type}; use {own} or head"
+            raise broken_rule(must, "algo.critic.type", "tune.type")
+        return self
+
+    @model_validator(mode="after")
+    def _rewards_are_known(self) -> Recipe:
+        if not isinstance(self.algo, OnPolicy):
+            if self.rewards:
+                raise broken_rule(f"has no meaning with algo.type {self.algo.type}; remove it", "rewards", "algo.type")
+            return self
+        if self.data.kind == "preferences" and not self.rewards:
+            must = "has prompts without an answer to check: name at least one in rewards, of type model, server or gold"
+            raise broken_rule(must, "data.path", "rewards")
+        for name, reward in self.rewards.items():
+            if not REWARD_NAME.fullmatch(name):
+                raise broken_rule(f"has a name, {name!r}, that is more than letters, digits, '_' and '-'", "rewards")
+            if reward.type == "answer" and self.data.kind == "preferences":
+                must = "needs problems with answers, and data.kind is preferences; use model, server or gold"
+                raise broken_rule(must, f"rewards.{name}.type", "data.kind")
+            if reward.type == "gold" and not self.knows_gold:
+                must = "is known for embedded/dialogues alone; use model or server"
+                raise broken_rule(must, f"rewards.{name}.type", "data.path")
+        return self
+
+    @model_validator(mode="after")
+    def _watches_gold(self) -> Recipe:
+        if self.eval.stop_on_overoptimisation and not self.knows_gold:
+            must = "needs a gold reward, which embedded/dialogues alone has"
+            raise broken_rule(must, "eval.stop_on_overoptimisation", "data.path")
+        if self.eval.stop_on_overoptimisation and not self.eval.every:
+            must = "looks at the evaluations while training; set eval.every"
+            raise broken_rule(must, "eval.stop_on_overoptimisation", "eval.every")
+        return self
+
+    @property
+    def knows_gold(self) -> bool:
+        """Whether the true reward of any completion is known."""
+        return self.data.path == "embedded/dialogues"
+
+    @model_validator(mode="after")
     def _data_suits_the_algorithm(self) -> Recipe:
-        refuse_ungradable(self)
         for key, because in unused_keys(self):
             section, name = key.split(".")
             value, default = (
@@ -442,13 +719,6 @@ class Recipe(Section):
                     f"has no meaning with {because}; set it back to {shown}", key, "data.kind", "algo.type"
                 )
         return self
-
-
-def refuse_ungradable(recipe: Recipe) -> None:
-    """Completions are graded by an answer, and preferences have none."""
-    if isinstance(recipe.algo, OnPolicy) and recipe.data.kind == "preferences":
-        must = f"has no answers by which {recipe.algo.type} could grade completions; take problems, or dpo"
-        raise broken_rule(must, "data.kind", "data.path", "algo.type")
 
 
 def unused_keys(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -60,9 +60,17 @@ def alternatives(shape: Shape) -> list[str]:
             return [shape.get("patternErrorMessage") or ("non-empty text" if shape.get("minLength") else "text")]
         case "array":
             return [a_list(shape)]
+        case "object" if is_named(shape):
+            return ["sections by names of your own"]
         case "object":
-            return [f"a section with the keys {', '.join(shape['properties'])}"]
+            has_keys = "properties" in shape
+            return [f"a section with the keys {', '.join(shape['properties'])}" if has_keys else "a mapping of keys"]
     return ["true or false" if shape["type"] == "boolean" else "null"]
+
+
+def is_named(shape: Shape) -> bool:
+    """Whether its keys are names that the user makes up."""
+    return isinstance(shape.get("additionalProperties"), dict)
 
 
 def choices(shape: Shape) -> list[str]:
@@ -84,7 +92,8 @@ def bounds(shape: Shape) -> str:
 def a_list(shape: Shape) -> str:
     if "prefixItems" in shape:
         return f"a list of {len(shape['prefixItems'])}, each {in_words(shape['prefixItems'][0])}"
-    size = "a non-empty list" if shape.get("minItems") else "a list"
+    least = shape.get("minItems", 0)
+    size = f"a list of at least {least}" if least > 1 else "a non-empty list" if least else "a list"
     return f"{size}, each item {in_words(shape['items'])}"
 
 

@@ -1,4 +1,4 @@
-"""Accuracy of a policy on problems: greedy, and sampled as often as asked."""
+"""Accuracy of a policy on problems, or its rewards on prompts without answers; greedy, and sampled as asked."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +11,8 @@ from rltk.data.tasks import Task
 from rltk.data.templates import Template
 from rltk.evaluation.blocks import Block, count_whole, ends, make_blocks
 from rltk.evaluation.items import Items, Row, score_rows
+from rltk.rewards.judge import Judge
+from rltk.rollout.rewarded import rewarded_rows, score_rewarded
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
 
 Report = Callable[[int, int], None]
@@ -32,8 +34,10 @@ class Evaluator:
         *,
         max_new_tokens: int,
         context: int | None,
+        judge: Judge | None = None,
     ) -> None:
-        self.sampler, self.tokenizer = sampler, tokenizer
+        """Without a judge only problems that have answers can be evaluated."""
+        self.sampler, self.tokenizer, self.judge = sampler, tokenizer, judge
         self.max_new_tokens, self.context = max_new_tokens, context
 
     def evaluate(
@@ -47,7 +51,7 @@ class Evaluator:
         k: Sequence[int] = (),
         items: Items | None = None,
     ) -> Evaluation:
-        """Greedy accuracy, with that of `samples` sampled completions a problem under `sampled` where asked for.
+        """Greedy accuracy, or mean reward; that of `samples` sampled completions a problem stands under `sampled`.
 
         Whole blocks that `items` holds already are not made again; it gets each further block as soon as it is graded.
         """
@@ -60,12 +64,18 @@ class Evaluator:
                 items.add(self.complete(task, block))
             done += len(block.problems)
             report(done, total)
+        if task.data.kind == "preferences":
+            return Evaluation(score_rewarded(items.rows, temperature=temperature), items.rows)
         return Evaluation(score_rows(items.rows, task.prompt.to_json(), temperature=temperature, k=k), items.rows)
 
     def complete(self, task: Task, block: Block) -> list[Row]:
         renderer, sampling = PromptRenderer(self.tokenizer, task.data), Sampling(self.max_new_tokens, block.temperature)
         prompts = render_all(renderer, block.problems, max_new_tokens=self.max_new_tokens, context=self.context)
         groups = self.sampler.sample(prompts, block.samples, sampling, seed=block.seed)
+        if task.data.kind == "preferences":
+            assert self.judge is not None
+            texts = [renderer.text(problem) for problem in block.problems]
+            return rewarded_rows(self.judge, self.tokenizer, block, prompts, texts, groups)
         items = [
             Item(problem.id, renderer.text(problem), problem.answer, problem.level, problem.kind, problem.subject)
             for problem in block.problems

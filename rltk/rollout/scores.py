@@ -3,9 +3,11 @@
 from typing import Any
 
 from rltk.data.tasks import Task
+from rltk.onpolicy.overoptimisation import look_name, turn_at
 from rltk.recipe.schema import Recipe
 from rltk.rollout.describe import describe
 from rltk.rollout.evaluate import Evaluator
+from rltk.run.folder import Metrics
 from rltk.run.session import Desk, Scores
 
 
@@ -27,8 +29,8 @@ def score_tasks(evaluator: Evaluator, tasks: list[Task], recipe: Recipe, when: s
     return scores
 
 
-def curve_accuracy(evaluator: Evaluator, task: Task, recipe: Recipe, step: int, desk: Desk) -> float:
-    """Greedy accuracy on one task, for the curve."""
+def curve(evaluator: Evaluator, task: Task, recipe: Recipe, step: int, desk: Desk) -> Metrics:
+    """Greedy accuracy, or rewards, on one task, for the curve; and whether they show that training is to end."""
     evaluation = evaluator.evaluate(
         task,
         samples=0,
@@ -36,4 +38,12 @@ def curve_accuracy(evaluator: Evaluator, task: Task, recipe: Recipe, step: int, 
         seed=recipe.seed,
         report=lambda done, total: desk.watch.evaluating(f"{task.name} at step {step}", done, total),
     )
-    return evaluation.score["accuracy"]
+    if "accuracy" in evaluation.score:
+        return {"accuracy": evaluation.score["accuracy"]}
+    desk.folder.write_items(look_name(step, task.name), evaluation.rows)
+    found = {"heldout_reward": evaluation.score["reward"]}
+    if "gold_reward" not in evaluation.score:
+        return found
+    found["heldout_gold_reward"] = evaluation.score["gold_reward"]["reward"]
+    turn = turn_at(desk.folder, task.name, step) if recipe.eval.stop_on_overoptimisation else None
+    return found if turn is None else found | {"overoptimised": str(turn)}

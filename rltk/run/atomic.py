@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 SUFFIX = ".writing"
+DISK_IS_FULL = ("No space left on device", "Disk quota exceeded")
+"""What the system says then; libraries wrap it in errors of their own."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -32,12 +34,16 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill; it takes its name only when the block ends without an error."""
+    """A folder to fill; it takes its name only when the block ends without an error, and is removed otherwise."""
     beside = place_beside(path)
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    yield beside
-    settle(beside)
+    try:
+        yield beside
+        settle(beside)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     shutil.rmtree(path, ignore_errors=True)
     beside.replace(path)
 

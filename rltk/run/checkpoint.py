@@ -23,6 +23,8 @@ class Progress(NamedTuple):
     """Steps done."""
     tokens: int
     """Completion tokens sampled so far."""
+    kl: float | None = None
+    """Weight of the KL divergence by now, which PPO's controller moves; None before the first step."""
 
 
 class Checkpoint(NamedTuple):

@@ -49,6 +49,10 @@ class RunFolder:
     def add_scores(self, when: str, scores: dict[str, Any]) -> None:
         write_json(self.path / "scores.json", self.scores() | {when: scores})
 
+    def write_update(self, described: dict[str, Any]) -> None:
+        """What training added to each weight matrix, in the full arm too."""
+        write_json(self.path / "adapter.json", described)
+
     def write_items(self, name: str, rows: list[dict[str, Any]]) -> None:
         write_jsonl(self.path / "items" / f"{name}.jsonl", rows)
 

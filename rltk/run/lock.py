@@ -17,6 +17,20 @@ def is_taken(path: Path) -> bool:
     return path.exists() and (not path.is_dir() or any(entry.name != LOCK for entry in path.iterdir()))
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process is at work in the folder."""
+    try:
+        file = (path / LOCK).open("r")
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 @contextmanager
 def locked(path: Path, *, is_new: bool) -> Iterator[None]:
     """The folder is this process's alone within; the lock goes with the process, however it ends."""

@@ -75,7 +75,8 @@ def note_resumption(folder: RunFolder, device: torch.device) -> str | None:
     """
     manifest, made = folder.manifest(), made_with(device)
     changed = [key for key, value in made.items() if manifest.get(key) != value]
-    folder.update_manifest(status="running", resumed=[*manifest.get("resumed", []), {"at": now(), **made}])
+    resumed = [*manifest.get("resumed", []), {"at": now(), **made}]
+    folder.update_manifest(status="running", failure=None, resumed=resumed)
     return f"not the {' and '.join(changed)} that the run began with: its numbers may differ" if changed else None
 
 

@@ -48,6 +48,8 @@ class Watch:
         self.accuracy = metrics.get("accuracy", self.accuracy)
         shown = "reward" if "reward" in metrics else "loss"
         parts = [f"{shown} {metrics[shown]:.3f}"]
+        if "gold_reward" in metrics and metrics["gold_reward"] != metrics["reward"]:
+            parts.append(f"gold {metrics['gold_reward']:.3f}")
         if self.accuracy is not None:
             parts.append(f"accuracy {self.accuracy:.1%}")
         parts += [f"{pace(metrics):,.0f} tokens/s", f"{duration(self.left(metrics['step']))} left"]

@@ -45,6 +45,19 @@ def hardware(device: torch.device) -> dict[str, Any]:
     }
 
 
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes this process has held, of the accelerator's memory where it uses one; None where no one counts."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    # Not ru_maxrss, which begins at the parent's.
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return sizes[0] * 1024 if sizes else None
+
+
 def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

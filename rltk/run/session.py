@@ -16,20 +16,21 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError
 
-from rltk.errors import UserError
+from rltk.errors import RewardGoneError, UserError, tell
 from rltk.recipe.resolved import resolved
-from rltk.run.atomic import remove_leftovers
+from rltk.rollout.describe import change
+from rltk.run.atomic import DISK_IS_FULL, remove_leftovers
 from rltk.run.checkpoint import Progress, list_checkpoints
 from rltk.run.folder import Metrics, RunFolder, resume_command
 from rltk.run.interrupt import Stop
 from rltk.run.manifest import Read, note_resumption, now, refuse_other_data, write_manifest
 from rltk.run.plan import Plan
 from rltk.run.progress import Watch, duration
+from rltk.run.provenance import peak_memory
 from rltk.run.trackers import Trackers, refuse_absent
 
 INTERRUPTED = 130
 """Exit status, as a shell has it after Ctrl-C."""
-DISK_IS_FULL = ("No space left on device", "Disk quota exceeded")
 Scores = dict[str, Any]
 """A score a task, as scores.json has it."""
 
@@ -107,11 +108,11 @@ class Session:
         self.work = begin(plan)
         if plan.is_resuming:
             refuse_other_data(self.work.read, self.folder)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.work.assemble(device)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.work.assemble(self.device)
         self.progress = self.reached()
         # Nothing has been written until here, so that what is refused leaves no run behind.
-        self.write_manifest(device)
+        self.write_manifest()
         trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
         self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say))
 
@@ -123,6 +124,12 @@ class Session:
                 status = "finished" if self.train_and_evaluate() else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
+        except RewardGoneError as error:
+            command = resume_command(self.plan.path)
+            raise RewardGoneError(f"{error} Once it is back, go on with: {command}") from error
+        except UserError as error:
+            self.folder.update_manifest(failure=str(error))  # it would end so again
+            raise
         except (OSError, SafetensorError) as error:  # the latter wraps what the system said
             if not any(reason in str(error) for reason in DISK_IS_FULL):
                 raise
@@ -134,7 +141,7 @@ class Session:
 
     def end(self, status: str) -> None:
         self.desk.trackers.close()
-        finished = {"finished": now()} if status == "finished" else {}
+        finished = {"finished": now(), "peak_memory_bytes": peak_memory(self.device)} if status == "finished" else {}
         # On a full disk the manifest may have to go on saying "running": such a run resumes too.
         with suppress(OSError) if status == "failed" else nullcontext():
             self.folder.update_manifest(status=status, **finished)
@@ -164,10 +171,10 @@ class Session:
             return Progress(0, 0)
         return self.work.resume(checkpoints[-1])
 
-    def write_manifest(self, device: torch.device) -> None:
+    def write_manifest(self) -> None:
         if not self.plan.is_resuming:
-            write_manifest(self.folder, self.plan, self.work.read, lr=self.work.lr, device=device)
-        elif warning := note_resumption(self.folder, device):
+            write_manifest(self.folder, self.plan, self.work.read, lr=self.work.lr, device=self.device)
+        elif warning := note_resumption(self.folder, self.device):
             self.watch.say(warning)
 
     def introduce(self) -> None:
@@ -201,9 +208,18 @@ class Session:
         else:
             for name, after in scores["after"].items():
                 before = scores.get("before", {}).get(name)
-                change = "" if before is None else f", {100 * (after['accuracy'] - before['accuracy']):+.1f} points"
-                print(f"{name}: {self.work.describe(after)}{change}")
+                print(f"{name}: {self.work.describe(after)}{'' if before is None else f', {change(before, after)}'}")
+        self.write_report()
         took = duration(time.monotonic() - self.started)
         again = f"; evaluate it again with: rltk eval {quote(str(self.plan.path))}"
         self.watch.say(f"done in {took}{again if self.recipe.data.kind != 'preferences' else ''}")
         return 0
+
+    def write_report(self) -> None:
+        """A page to look at. A run is finished without it, so a failure to write it is said and fails nothing."""
+        from rltk.report.page import report_run  # only now: templates are not needed to train
+
+        try:
+            self.watch.say(f"look at it: {report_run(self.plan.path)}")
+        except (OSError, UserError) as error:
+            tell(f"no report was written ({error}); try again with: rltk report {quote(str(self.plan.path))}")

@@ -4,18 +4,17 @@ A linear layer of m outputs and n inputs costs, in multiply-adds a token, 3mn wh
 a LoRA of rank r. Shapes: V vocabulary.
 """
 
-from collections.abc import Sequence
 from itertools import product
 from typing import Any
-from weakref import finalize
 
 import pytest
 import torch
 from peft.tuners.lora import Linear
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from rltk.compare.experiments.allocated import Allocated
+from rltk.compare.experiments.flops import flops_of_addmm
 from rltk.models.adapters import add_lora
 from rltk.models.scoring import CHUNK
 from rltk.onpolicy.episodes import Episode
@@ -40,11 +39,6 @@ def learner(arm: str, *, can_pack: bool, tokens: int = 512, dtype: str = "float3
         tune=tune, model={"dtype": dtype}, rollout={"max_new_tokens": tokens}, optim={"micro_tokens": 2**20}
     )
     return Learner(chosen, policy, lr=1e-3, can_pack=can_pack)
-
-
-def flops_of_addmm(_: Sequence[int], left: Sequence[int], right: Sequence[int], **__: Any) -> int:
-    """Of [a, b] times [b, c]; the sum itself is not counted, as PyTorch does not."""
-    return 2 * left[0] * left[1] * right[1]
 
 
 def matmul_flops(arm: str, can_pack: bool) -> tuple[Learner, int]:
@@ -91,33 +85,6 @@ def test_lora_costs_two_products_and_full_fine_tuning_three(can_pack: bool) -> N
     by_lora = sum(2 * m * n + 3 * RANK * (m + n) for m, n in shapes.values())
     formula = by_lora / sum(3 * m * n for m, n in shapes.values())
     assert measured == pytest.approx(formula, rel=0.03) and formula < 0.7
-
-
-class Allocated(TorchDispatchMode):
-    """Bytes of the tensors made within that are alive, and the most there were."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.known, self.now, self.peak = set[int](), 0, 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = function(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, (tuple, list)) else [made]:
-            if isinstance(tensor, Tensor):
-                self.add(tensor.untyped_storage())
-        return made
-
-    def add(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self.known:
-            self.known.add(key)
-            self.now += size
-            self.peak = max(self.peak, self.now)
-            finalize(storage, self.free, key, size)
-
-    def free(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.now -= size
 
 
 def test_the_count_of_bytes_is_right() -> None:

@@ -78,7 +78,7 @@ def loss_by_hand(learner: Learner, old: Learner, batch: Sequence[Episode]) -> tu
         objective = policy_objective(
             logprobs_BT=score(learner.model, rows, 1.0).logprobs_BT,
             old_logprobs_BT=score(old.model, rows, 1.0).logprobs_BT,
-            advantages_B=torch.tensor([episode.advantage for episode in batch]),
+            advantages_BT=torch.tensor([[episode.advantage] for episode in batch]),
             importance_BT=torch.ones(rows.mask_BT.shape),
             reference_logprobs_BT=None,
             weights_BT=token_weights(rows.mask_BT.float(), "dr_grpo", Batch(len(batch), 0, 12)),

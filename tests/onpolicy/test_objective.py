@@ -27,7 +27,7 @@ def one_token(
     objective = policy_objective(
         logprobs_BT=logprobs_BT,
         old_logprobs_BT=torch.tensor([[-1.0 - math.log(ratio)]], dtype=torch.float64),
-        advantages_B=torch.tensor([advantage], dtype=torch.float64),
+        advantages_BT=torch.tensor([[advantage]], dtype=torch.float64),
         importance_BT=torch.tensor([[importance]], dtype=torch.float64),
         reference_logprobs_BT=None if reference is None else torch.tensor([[reference]], dtype=torch.float64),
         weights_BT=torch.tensor([[weight]], dtype=torch.float64),
@@ -107,7 +107,7 @@ def test_the_gradient_of_the_kl_term_is_that_of_the_divergence() -> None:
     penalty = policy_objective(
         logprobs_BT=logprobs_V[None],
         old_logprobs_BT=logprobs_V.detach()[None],
-        advantages_B=torch.zeros(1, dtype=torch.float64),
+        advantages_BT=torch.zeros(1, 1, dtype=torch.float64),
         importance_BT=torch.ones(1, 4, dtype=torch.float64),
         reference_logprobs_BT=reference_V[None],
         weights_BT=logprobs_V.detach().exp()[None],
@@ -125,7 +125,7 @@ def test_tokens_without_weight_count_nowhere() -> None:
     objective = policy_objective(
         logprobs_BT=torch.tensor([[-1.0, -1.0]]),
         old_logprobs_BT=torch.tensor([[-1.0, -9.0]]),
-        advantages_B=torch.tensor([1.0]),
+        advantages_BT=torch.tensor([[1.0]]),
         importance_BT=torch.ones(1, 2),
         reference_logprobs_BT=torch.tensor([[-1.0, -7.0]]),
         weights_BT=torch.tensor([[0.5, 0.0]]),

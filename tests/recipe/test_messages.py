@@ -41,7 +41,7 @@ UNKNOWN_KEYS = [
     (
         {"yes": "1"},
         "x.yaml:6: yes = 1 is not a key of a recipe; its keys are name, seed, model, data, algo, tune, "
-        "optim, rollout, eval, run.",
+        "rewards, optim, rollout, eval, run, compare.",
     ),
 ]
 
@@ -74,7 +74,7 @@ WRONG_TYPES = [
     ({"run": ""}, "x.yaml:6: run = null must be a section with the keys dir, checkpoint_every, keep, trackers."),
     (
         {"algo": "grpo"},
-        'x.yaml:4: algo = grpo must be a section with a type of "grpo", "rloo", "sft", "reward_model" or "dpo".',
+        'x.yaml:4: algo = grpo must be a section with a type of "grpo", "rloo", "ppo", "sft", "reward_model" or "dpo".',
     ),
     (
         {"tune": "{type: lora, targets: 3}"},
@@ -130,9 +130,27 @@ OUT_OF_RANGE = [
 WRONG_CHOICES = [
     (
         {"algo": "{type: gpro}"},
-        'x.yaml:4: algo.type = gpro must be "grpo", "rloo", "sft", "reward_model" or "dpo"; did you mean grpo?',
+        'x.yaml:4: algo.type = gpro must be "grpo", "rloo", "ppo", "sft", "reward_model" or "dpo"; did you mean grpo?',
     ),
-    ({"algo": "{type: }"}, 'x.yaml:4: algo.type = null must be "grpo", "rloo", "sft", "reward_model" or "dpo".'),
+    ({"algo": "{type: }"}, 'x.yaml:4: algo.type = null must be "grpo", "rloo", "ppo", "sft", "reward_model" or "dpo".'),
+    ({"algo": "{type: ppo, group: 0}"}, "x.yaml:4: algo.group = 0 must be a whole number of at least 1."),
+    (
+        {"algo": "{type: ppo, critic: {typ: head}}"},
+        "x.yaml:4: algo.critic.typ = head is not a key of algo.critic; did you mean type?",
+    ),
+    (
+        {"algo": "{type: ppo, critic: {type: head, from: a}}"},
+        "x.yaml:4: algo.critic.type = head would share the policy's trunk, and critic.from starts one of its own.",
+    ),
+    (
+        {"algo": "{type: ppo, kl_target: 6}"},
+        "x.yaml:4: algo.kl_target = 6 steers algo.kl, which is 0; start it above.",
+    ),
+    (
+        {"algo": "{type: ppo, missing_stop_penalty: 1, mask_truncated: true}"},
+        "x.yaml:4: algo.missing_stop_penalty = 1 has no effect where completions that were cut off are masked; set "
+        "algo.mask_truncated=false.",
+    ),
     (
         {"algo": "{type: rloo, loss: dr_gpro}"},
         'x.yaml:4: algo.loss = dr_gpro must be "grpo", "dr_grpo" or "dapo"; did you mean dr_grpo?',
@@ -149,7 +167,8 @@ MISSING = [
     ({"model": "{dtype: float32}"}, "x.yaml:2: model.path is missing; it must be non-empty text."),
     (
         {"algo": None},
-        'x.yaml: algo is missing; it must be a section with a type of "grpo", "rloo", "sft", "reward_model" or "dpo".',
+        'x.yaml: algo is missing; it must be a section with a type of "grpo", "rloo", "ppo", "sft", "reward_model" or '
+        '"dpo".',
     ),
     ({"tune": "{rank: 4}"}, 'x.yaml:5: tune.type is missing; it must be "lora" or "full".'),
 ]

@@ -57,6 +57,9 @@ def test_what_is_kept_names_every_default() -> None:
         "dropout": 0.0,
         "targets": "all-linear",
         "expert_rank": "same",
+        "use_dora": False,
+        "use_rslora": False,
+        "init": "zero",
     }
     assert "levels" not in kept["data"]
 
@@ -96,7 +99,7 @@ def test_a_profile_may_leave_out_any_key() -> None:
     schema = file_schema()
     overlay = schema["$defs"]["PartialRecipe"]
     assert schema["properties"]["profiles"]["additionalProperties"] == {"$ref": "#/$defs/PartialRecipe"}
-    forms = ("GRPO", "RLOO", "SFT", "RewardModel", "DPO")
+    forms = ("GRPO", "RLOO", "PPO", "SFT", "RewardModel", "DPO")
     assert overlay["properties"]["algo"]["anyOf"] == [{"$ref": f"#/$defs/Partial{form}"} for form in forms]
     assert not [name for name, shape in schema["$defs"].items() if name.startswith("Partial") and "required" in shape]
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 import torch
+from rltk_reward_models.address import check_token, is_loopback
 from rltk_reward_models.protocol import Limits
 from rltk_reward_models.scorer import Scorer
 from rltk_reward_models.serve import main
-from rltk_reward_models.server import ScoringServer, check_token, is_loopback
+from rltk_reward_models.server import ScoringServer
 
 from tests.reward_models.processes import Server, Servers
 from tests.reward_models.test_scorer import talks

@@ -1,0 +1,111 @@
+"""`rltk plan`: memory, time, cost, learning rate and risk of a recipe, from its model's config alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from rltk.errors import UserError
+from rltk.plan.advice import advice_for
+from rltk.plan.arms import Arm, Subject, arm_json, arms
+from rltk.plan.config import find_shape
+from rltk.plan.learning_rate import warning
+from rltk.plan.memory import Layout
+from rltk.plan.workload import Assumed, workload_of
+from rltk.recipe import load_recipe
+from rltk.recipe.accelerator import is_accelerator_visible
+from rltk.recipe.load import NONE, Loaded
+from rltk.recipe.locate import shown
+from rltk.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from rltk.plan.time import StepSeconds
+
+ASSUMED_PROMPT = 128
+"""Tokens of a prompt where nothing else is said."""
+
+
+def plan(args: argparse.Namespace) -> None:
+    refuse_without_effect(args)
+    loaded = load_recipe(args.recipe, args.overrides, args.profile)
+    recipe = loaded.recipe
+    work = workload_of(recipe, Assumed(args.prompt_tokens or ASSUMED_PROMPT, args.completion_tokens))
+    where = args.on or default_device(loaded, args.profile)
+    layout = Layout(args.gpus or 1, args.zero or 0, args.offload, "cpu" if where == "cpu" else "cuda")
+    if args.prompt_tokens is None:
+        said = (
+            f"prompts are taken to have {work.lengths.prompt} tokens (`rltk check --data` counts them; --prompt-tokens)"
+        )
+        loaded = loaded._replace(notes=(*loaded.notes, said))
+    subject = Subject(recipe, find_shape(recipe.model), work, layout, args.price)
+    planned = list(arms(subject))
+    measured = measure(subject) if args.measure else None
+    warnings = list(filter(None, [rate_warning(recipe, planned[0]), context_warning(subject)]))
+    if args.json:
+        print(json.dumps(for_programs(loaded, subject, planned, measured, warnings), indent=2))
+        return
+    from rltk.plan.tables import show_plan
+
+    show_plan(shown(loaded.source), loaded.notes, subject, planned, measured, warnings)
+
+
+def refuse_without_effect(args: argparse.Namespace) -> None:
+    if (args.gpus or 1) == 1 and args.zero:
+        raise UserError(f"--zero {args.zero} spreads a model over GPUs, and --gpus is 1; say how many there are.")
+    if args.offload and not args.zero:
+        raise UserError("--offload goes with --zero 1, 2 or 3; add one of them.")
+
+
+def default_device(loaded: Loaded, profile: str) -> str:
+    """Where the recipe would run here; a recipe taken as written is meant for GPUs."""
+    return "gpu" if is_accelerator_visible() or (profile == NONE and loaded.profile is None) else "cpu"
+
+
+def measure(subject: Subject) -> dict[str, StepSeconds]:
+    from rltk.models.quiet import quiet_libraries
+    from rltk.models.timing import measured_step
+
+    quiet_libraries()
+    return {subject.recipe.tune.type: measured_step(subject)}
+
+
+def rate_warning(recipe: Recipe, own: Arm) -> str | None:
+    return warning(own.lr, own.prior, recipe.tune.type, recipe.optim.steps)
+
+
+def context_warning(subject: Subject) -> str | None:
+    limit, needed = subject.shape.context, subject.work.lengths.total
+    if limit is None or needed <= limit:
+        return None
+    return (
+        f"prompts of {subject.work.lengths.prompt} and completions of {subject.work.lengths.completion} tokens exceed "
+        f"the model's context of {limit}."
+    )
+
+
+def for_programs(
+    loaded: Loaded, subject: Subject, planned: list[Arm], measured: dict[str, StepSeconds] | None, warnings: list[str]
+) -> dict[str, object]:
+    recipe, shape, work = subject.recipe, subject.shape, subject.work
+    own = planned[0]
+    return {
+        "source": shown(loaded.source),
+        "profile": loaded.profile,
+        "notes": [*loaded.notes],
+        "warnings": warnings,
+        "model": {
+            "path": recipe.model.path,
+            "type": shape.model_type,
+            "parameters": shape.parameters,
+            "active_parameters": shape.active_parameters,
+        },
+        "planned_for": {
+            **{key: getattr(subject.layout, key) for key in ("device", "gpus", "zero", "offload")},
+            "prompt_tokens": work.lengths.prompt,
+            "completion_tokens": work.lengths.completion,
+            "gradient_checkpointing": work.has_checkpointing,
+        },
+        "arms": [arm_json(arm, (measured or {}).get(arm.tune.type) if arm.is_recipes else None) for arm in planned],
+        "advice": [advice._asdict() for advice in advice_for(recipe.algo.type, own.tune.type)],
+    }

@@ -1,0 +1,44 @@
+"""`rltk report`: a page that shows a run, several runs over each other, or a comparison.
+
+What the run folders of a comparison say is computed anew from nothing but these folders.
+"""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from rltk.commands.compare import show
+from rltk.compare.plan import PLAN, read_plan
+from rltk.errors import UserError, tell
+from rltk.report.figures import write_figures
+from rltk.report.page import report_comparison, report_run, report_runs
+from rltk.report.read import is_comparison
+
+
+def report(args: Namespace) -> None:
+    paths = [Path(path) for path in args.paths]
+    planned = [path for path in paths if (path / PLAN).is_file()]
+    if planned == paths and len(paths) == 1:
+        show(read_plan(paths[0]), is_json=args.json)
+    page = make_page(paths, None if args.out is None else Path(args.out))
+    figures = write_figures(paths, Path(args.figures)) if args.figures else []
+    if planned:  # stdout has what the comparison says
+        tell(f"look at it: {page}")
+    elif args.json:
+        print(json.dumps({"report": str(page), "figures": [str(path) for path in figures]}))
+    else:
+        print(page)
+
+
+def make_page(paths: list[Path], out: Path | None) -> Path:
+    if out is not None and out.is_dir():
+        raise UserError(f"--out {out} is a folder; name a file, such as {out / 'report.html'}.")
+    if len(paths) == 1:
+        make = report_comparison if is_comparison(paths[0]) else report_run
+        return make(paths[0], out)
+    comparisons = [path for path in paths if is_comparison(path) or (path / PLAN).is_file()]
+    if comparisons:
+        raise UserError(f"{comparisons[0]} is a comparison, which has a page of its own; name it alone.")
+    if out is None:
+        raise UserError("a page of several runs belongs into none of their folders; add --out FILE.")
+    return report_runs(paths, out)

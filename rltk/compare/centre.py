@@ -1,0 +1,55 @@
+"""The learning rate that full fine-tuning's sweep is centred on, and the rates around it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rltk.errors import UserError
+from rltk.plan.learning_rate import LORA_OVER_FULL, peak_learning_rate
+from rltk.recipe.schema import EMBEDDED, Model, Recipe
+
+DIGITS = 3
+"""Significant digits of a learning rate, so that one is spelled alike on every machine."""
+EMBEDDED_POLICY = Path(__file__).resolve().parents[1] / "embedded" / "policy"
+
+
+def full_centre(recipe: Recipe) -> float:
+    """What `compare.rates.centre` says; or `optim.lr`, which a LoRA recipe sets ten times higher; or the prior."""
+    if recipe.compare.rates.centre != "auto":
+        return recipe.compare.rates.centre
+    peak = peak_learning_rate(recipe, hidden_size(recipe.model) if recipe.optim.lr == "auto" else 0)
+    return peak if recipe.tune.type == "full" else peak / LORA_OVER_FULL
+
+
+def learning_rate(centre: float, tune: str, place: int) -> float:
+    """The rate `place` half-decades from an arm's centre, which is ten times higher for LoRA than for `full`."""
+    exact = centre * (1 if tune == "full" else LORA_OVER_FULL) * 10 ** (place / 2)
+    return float(f"{exact:.{DIGITS}g}")
+
+
+def hidden_size(model: Model) -> int:
+    """The model's width by its config.json, without loading anything else."""
+    config = read_config(model)
+    size = config.get("text_config", config).get("hidden_size")
+    if not isinstance(size, int):
+        raise UserError(f"model.path = {model.path}: its config.json has no hidden_size; set compare.rates.centre.")
+    return size
+
+
+def read_config(model: Model) -> dict[str, Any]:
+    folder = EMBEDDED_POLICY if model.path.startswith(EMBEDDED) else Path(model.path).expanduser()
+    try:
+        file = folder / "config.json" if folder.is_dir() else hub_config(model)
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"model.path = {model.path}: its config.json could not be read ({first_line}); "
+            "set compare.rates.centre to full fine-tuning's likely learning rate."
+        ) from error
+
+
+def hub_config(model: Model) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(model.path, "config.json", revision=model.revision))

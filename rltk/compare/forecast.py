@@ -1,0 +1,47 @@
+"""`rltk compare --dry-run`: the runs there will be, and how long they will take."""
+
+from __future__ import annotations
+
+import json
+
+from rltk.compare.estimate import Pace, known_pace, measured_pace
+from rltk.compare.plan import CONTROL, Comparison, Planned
+from rltk.compare.survey import Survey, survey
+from rltk.compare.tables import show_plan
+from rltk.compare.watch import Board
+
+
+def forecast(comparison: Comparison, *, jobs: int, is_json: bool, is_quiet: bool) -> None:
+    """Prints it. Where no run is finished yet, one of two steps is made elsewhere to measure the pace."""
+    found = survey(comparison)
+    rows = [(run, found.outcomes[run.id].status) for run in found.runs]
+    later = [] if found.fixed is not None else confirmation_to_come(comparison)
+    pace = pace_for(comparison, found, is_quiet=is_quiet)
+    left = [run for run, status in rows if status in ("absent", "unfinished")]
+    seconds = sum(map(pace.seconds, [*left, *later])) / jobs
+    if not is_json:
+        show_plan(rows, later, pace, jobs, seconds)
+        return
+    runs = [
+        {"phase": run.phase, "arm": run.arm, "lr": run.lr, "seed": run.seed, "id": run.id, "status": status}
+        for run, status in rows
+    ]
+    answer = {"comparison": str(comparison.path), "runs": runs, "later": len(later), "jobs": jobs, "seconds": seconds}
+    print(json.dumps(answer | {"pace": pace._asdict()}))
+
+
+def confirmation_to_come(comparison: Comparison) -> list[Planned]:
+    """As many confirmation runs as there will be; the learning rates stand for those that the sweep has yet to find."""
+    seeds = comparison.confirmation_seeds(comparison.recipe.compare.confirmation_seeds)
+    arms = {arm: comparison.rate(arm, 0) for arm in comparison.arms}
+    arms[CONTROL] = arms[comparison.control] / comparison.recipe.compare.control.divisor
+    return [comparison.confirmation_run(arm, lr, seed) for seed in seeds for arm, lr in arms.items()]
+
+
+def pace_for(comparison: Comparison, found: Survey, *, is_quiet: bool) -> Pace:
+    known = known_pace(comparison, found.runs)
+    if known is not None:
+        return known
+    board = Board(comparison, is_quiet=is_quiet)
+    board.say("measuring a run of two steps")
+    return measured_pace(comparison, found.runs[0])

@@ -1,0 +1,170 @@
+"""Phase 2: the margin and every arm's learning rate, fixed in margin.json before the first confirmation run begins."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from rltk_eval.equivalence.assay import Margin, margin_of_gain
+
+from rltk.compare.outcomes import item_scores
+from rltk.compare.plan import CONTROL, Comparison
+from rltk.compare.tuning import Tuning
+from rltk.errors import UserError
+from rltk.recipe.resolved import digest
+from rltk.run.atomic import write_json
+
+MARGIN, LOOKS = "margin.json", "looks.json"
+
+
+class Fixed(NamedTuple):
+    """What margin.json says."""
+
+    fixed: str
+    """When, in UTC."""
+    margin: Margin
+    rates: dict[str, float]
+    """The learning rate of every arm, the negative control included."""
+
+
+def fix(comparison: Comparison, tuning: Tuning) -> Fixed:
+    """Writes margin.json from the sweep; refused once there are confirmation runs, which one could have looked at."""
+    refuse_late(comparison)
+    values = sweep_says(comparison, tuning) | {"fixed": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+    write_json(comparison.path / LOOKS, [comparison.recipe.compare.confirmation_seeds])
+    write_once(comparison.path / MARGIN, values | {"hash": digest(values)})
+    fixed = read_fixed(comparison, tuning)
+    assert fixed is not None
+    return fixed
+
+
+def write_once(file: Path, values: dict[str, Any]) -> None:
+    """Unlike a renamed file, one that is linked replaces none: of two processes at work the first one fixes it."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    write_json(beside, values)
+    with suppress(FileExistsError):
+        os.link(beside, file)
+    beside.unlink()
+
+
+def read_fixed(comparison: Comparison, tuning: Tuning) -> Fixed | None:
+    """What was fixed, None where nothing is yet; refused where the file, or the runs it rests on, have changed."""
+    file = comparison.path / MARGIN
+    if not file.exists():
+        return None
+    try:
+        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        when, hash = values["fixed"], values.pop("hash")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged ({error}); put it back as it was fixed.") from error
+    if hash != digest(values):
+        raise UserError(f"{file} has been edited after it was fixed on {when}; put it back as it was.")
+    if tuning.is_complete and sweep_says(comparison, tuning) != {k: v for k, v in values.items() if k != "fixed"}:
+        raise UserError(
+            f"the tuning runs in {comparison.path} are not those from which {file} was fixed on {when}; "
+            "put them back, or start the comparison anew."
+        )
+    return Fixed(when, Margin(values["margin"], values["margin_rule"]), values["rates"])
+
+
+def sweep_says(comparison: Comparison, tuning: Tuning) -> dict[str, Any]:
+    """The margin and the learning rates that a complete sweep comes to, and what they rest on."""
+    compare = comparison.recipe.compare
+    rates = {arm: chosen(arm, sweep.lr) for arm, sweep in tuning.sweeps.items()}
+    gain = reference_gain(comparison, tuning)
+    margin = the_margin(comparison, gain)
+    return {
+        "comparison": comparison.hash,
+        "margin": margin.value,
+        "margin_rule": margin.rule,
+        "reference_gain": gain,
+        "minimum_gain": compare.minimum_gain,
+        "metric": compare.metric,
+        "alpha": compare.alpha,
+        "looks": compare.looks,
+        "rates": rates | {CONTROL: float(f"{rates[comparison.control] / compare.control.divisor:.3g}")},
+        "tuning": {run.id: score._asdict() for sweep in tuning.sweeps.values() for run, score, _ in sweep.tried},
+    }
+
+
+def chosen(arm: str, lr: float | None) -> float:
+    if lr is None:
+        raise UserError(f"arm {arm}: its runs failed at every learning rate; lower compare.rates.centre.")
+    return lr
+
+
+def reference_gain(comparison: Comparison, tuning: Tuning) -> float:
+    """What the reference gained over the start at its best learning rate, on the validation split."""
+    sweep = tuning.sweeps[comparison.reference]
+    starts = [tried.run for tried in sweep.tried if tried.run.recipe.eval.before and tried.score.accuracy is not None]
+    if not starts:
+        raise UserError("the reference failed at the middle of its learning rates; lower compare.rates.centre.")
+    start = fmean(fmean(item_scores(comparison, run, "before").values()) for run in starts)
+    longest = max(tried.steps for tried in sweep.tried)
+    after = [t.score.accuracy for t in sweep.tried if t.run.lr == sweep.lr and t.steps == longest]
+    return fmean(score for score in after if score is not None) - start
+
+
+def the_margin(comparison: Comparison, gain: float) -> Margin:
+    rule = comparison.recipe.compare.margin
+    if rule.value is not None:
+        return Margin(rule.value, "as the recipe says")
+    if gain <= 0:
+        raise UserError(
+            f"{comparison.reference} did not gain in the sweep ({gain:+.3f} on the validation split), so there is "
+            "nothing that could be lost: train longer (compare.base), or set compare.margin.value."
+        )
+    return margin_of_gain(gain, share=rule.share, at_least=rule.at_least, at_most=rule.at_most)
+
+
+def refuse_late(comparison: Comparison) -> None:
+    folder = comparison.path / "confirmation"
+    runs = sorted(folder.glob("*/manifest.json")) if folder.is_dir() else []
+    if runs:
+        raise UserError(
+            f"{runs[0].parent} was made before a margin was fixed, and a margin set after looking shows nothing; "
+            f"put {MARGIN} back, or move the confirmation runs away and make new ones with another seed."
+        )
+
+
+def refuse_early(fixed: Fixed, manifests: dict[str, dict[str, Any]]) -> None:
+    """Confirmation runs begin after the margin was fixed."""
+    for name, manifest in manifests.items():
+        started = str(manifest.get("started"))
+        if datetime.fromisoformat(started) < datetime.fromisoformat(fixed.fixed):
+            raise UserError(
+                f"confirmation run {name} began on {started}, before the margin was fixed on {fixed.fixed}; a margin "
+                "set after looking shows nothing. Move the run away and make it anew."
+            )
+
+
+def seed_count(comparison: Comparison) -> int:
+    """How many confirmation seeds the verdict rests on at the latest look."""
+    file = comparison.path / LOOKS
+    try:
+        looks = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({error}); it says how many seeds the verdict rests on.") from error
+    return looks[-1]
+
+
+def look_again(comparison: Comparison, fixed: Fixed, wanted: int) -> None:
+    """Takes another look with more seeds, where looks are left; fewer are refused."""
+    file = comparison.path / LOOKS
+    looks: list[int] = json.loads(file.read_text(encoding="utf-8"))
+    if wanted == looks[-1]:
+        return
+    if wanted < looks[-1]:
+        raise UserError(f"compare.confirmation_seeds = {wanted}: {looks[-1]} were fixed, and none may be left out.")
+    if len(looks) >= comparison.recipe.compare.looks:
+        raise UserError(
+            f"compare.confirmation_seeds = {wanted}: no looks are left, since compare.looks = "
+            f"{comparison.recipe.compare.looks} and the verdict with {looks[-1]} seeds was fixed on {fixed.fixed}; "
+            "a new comparison (--out) may be given more looks."
+        )
+    write_json(file, [*looks, wanted])

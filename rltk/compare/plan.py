@@ -1,0 +1,213 @@
+"""A comparison: its folder, its runs, and what it was begun with, which does not change."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from rltk.compare.arms import arm_recipes, overlaid
+from rltk.compare.centre import full_centre, learning_rate
+from rltk.errors import UserError
+from rltk.recipe.resolved import digest, recipe_from_resolved, recipe_hash, resolved
+from rltk.recipe.schema import HELDOUT_LIKE, Recipe, RewardModel
+from rltk.run.atomic import write_json
+
+Phase = Literal["tuning", "confirmation"]
+PLAN = "plan.json"
+RECIPES = "recipes"
+CONTROL = "control"
+CONFIRMATION_OFFSET = 100
+"""Confirmation seeds begin so far above the recipe's, where tuning seeds, at most so many, end."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run of a comparison; `arm` is `control` for the negative control."""
+
+    phase: Phase
+    arm: str
+    lr: float
+    seed: int
+    recipe: Recipe
+
+    @cached_property
+    def hash(self) -> str:
+        return recipe_hash(self.recipe)
+
+    @property
+    def id(self) -> str:
+        return f"{self.arm}-lr{self.lr:g}-seed{self.seed}-{self.hash}"
+
+    def __str__(self) -> str:
+        """What a message calls it."""
+        return f"{self.phase} run of arm {self.arm}, learning rate {self.lr:g}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    path: Path
+    recipe: Recipe
+    """With its `compare` section, as the comparison was begun."""
+
+    @cached_property
+    def arms(self) -> dict[str, Recipe]:
+        return arm_recipes(self.recipe)
+
+    @cached_property
+    def centre(self) -> float:
+        return full_centre(self.recipe.model_copy(update={"model": self.arms[self.reference].model}))
+
+    @property
+    def reference(self) -> str:
+        return self.recipe.compare.reference
+
+    @property
+    def others(self) -> list[str]:
+        """The arms that are held against the reference."""
+        return [name for name in self.arms if name != self.reference]
+
+    @property
+    def control(self) -> str:
+        """The arm that the negative control is of."""
+        return self.recipe.compare.control.arm or self.others[0]
+
+    @cached_property
+    def hash(self) -> str:
+        return digest(kept(self.recipe))
+
+    def tuning_seeds(self) -> list[int]:
+        return [self.recipe.seed + k for k in range(self.recipe.compare.tuning_seeds)]
+
+    def confirmation_seeds(self, count: int) -> list[int]:
+        return [self.recipe.seed + CONFIRMATION_OFFSET + k for k in range(count)]
+
+    def rate(self, arm: str, place: int) -> float:
+        """The learning rate `place` half-decades from the arm's centre."""
+        return learning_rate(self.centre, self.arms[arm].tune.type, place)
+
+    def folder(self, run: Planned) -> Path:
+        return self.path / run.phase / run.id
+
+    def tuning_run(self, arm: str, place: int, seed: int, steps: int) -> Planned:
+        """The start is evaluated in one run a seed, the reference's at its centre: it is the same in all."""
+        options = {
+            "split": "validation",
+            "tasks": self.arms[arm].eval.tasks[:1],
+            "before": arm == self.reference and place == 0 and steps == self.steps(arm, 0),
+        }
+        return self.make(("tuning", arm, self.rate(arm, place), seed), arm, options, {"steps": steps})
+
+    def confirmation_run(self, arm: str, lr: float, seed: int) -> Planned:
+        of = self.control if arm == CONTROL else arm
+        options = {"split": "test", "before": arm == self.reference}
+        return self.make(("confirmation", arm, lr, seed), of, options, {})
+
+    def steps(self, arm: str, halving: int) -> int:
+        """Steps of the runs that are left after `halving` halvings."""
+        return max(1, self.arms[arm].optim.steps >> (self.recipe.compare.rates.halvings - halving))
+
+    def make(
+        self, what: tuple[Phase, str, float, int], of: str, options: dict[str, Any], optim: dict[str, Any]
+    ) -> Planned:
+        phase, arm, lr, seed = what
+        if self.recipe.compare.metric == "greedy":  # sampled completions would be paid for and not used
+            options = options | {"samples": 0, "k": ()}
+        overlay = {"seed": seed, "optim": {"lr": lr, **optim}, "eval": options}
+        return Planned(phase, arm, lr, seed, overlaid(self.arms[of], overlay, f"{phase} run of arm {arm}"))
+
+    def write_recipe(self, run: Planned) -> Path:
+        """The run's own recipe, which `rltk train` takes."""
+        path = self.path / RECIPES / f"{run.id}.json"
+        values = {key: value for key, value in resolved(run.recipe).items() if key != "compare"}
+        if not path.exists():
+            write_json(path, values)
+        return path
+
+
+def default_folder(recipe: Recipe) -> Path:
+    return Path(recipe.run.dir) / "compare" / recipe.name
+
+
+def check_comparable(comparison: Comparison) -> None:
+    """Refuses, before anything runs, a recipe whose arms could not be evaluated."""
+    first = comparison.arms[comparison.reference]
+    if first.data.kind == "preferences" or isinstance(first.algo, RewardModel):
+        raise UserError(
+            f"algo.type {first.algo.type} on data.kind {first.data.kind} is not scored by accuracy on problems, "
+            "which is what rltk compare judges by; take a recipe that trains on problems and evaluates on them."
+        )
+    task = first.eval.tasks[0]
+    if task not in HELDOUT_LIKE:
+        raise UserError(
+            f"eval.tasks begins with {task}, which has no validation split to choose learning rates on; "
+            f"let it begin with one of {', '.join(HELDOUT_LIKE)}."
+        )
+    if task == "heldout" and not first.data.is_embedded and not first.data.validation:
+        raise UserError(
+            "data.validation is 0, and learning rates are chosen on validation problems; "
+            "set it, such as compare.base={data: {validation: 500}}."
+        )
+    if comparison.recipe.compare.metric == "sampled" and not first.eval.samples:
+        raise UserError("compare.metric is sampled and eval.samples is 0; set it to at least 1.")
+    if CONTROL in comparison.arms:
+        raise UserError(f"compare.arms: {CONTROL} is what the negative control is called; name the arm otherwise.")
+
+
+def begin(comparison: Comparison) -> None:
+    """Writes what the comparison is begun with; refused where it was begun with something else."""
+    file = comparison.path / PLAN
+    if not file.exists():
+        write_json(file, {"recipe": resolved(comparison.recipe), "hash": comparison.hash})
+        return
+    refuse_change(read_plan(comparison.path), comparison)
+
+
+def read_plan(path: Path) -> Comparison:
+    """The comparison in a folder, as it was begun."""
+    file = path / PLAN
+    try:
+        plan = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{path} is not a comparison: it has no {PLAN}.") from error
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}); start the comparison anew.") from error
+    if not isinstance(plan, dict) or not isinstance(plan.get("recipe"), dict):
+        raise UserError(f"{file} is damaged (it holds no recipe); start the comparison anew.")
+    comparison = Comparison(path, recipe_from_resolved(plan["recipe"], str(file)))
+    if comparison.hash != plan.get("hash"):
+        raise UserError(f"{file} has been edited since the comparison began; put it back, or start anew.")
+    return comparison
+
+
+def refuse_change(begun: Comparison, comparison: Comparison) -> None:
+    """A comparison keeps what it was begun with; more confirmation seeds are another matter, see margin.py."""
+    if begun.hash == comparison.hash:
+        return
+    key, was, is_now = first_difference(kept(begun.recipe), kept(comparison.recipe))
+    fixed = begun.path / "margin.json"
+    when = f" and fixed its margin on {json.loads(fixed.read_text())['fixed']}" if fixed.exists() else ""
+    raise UserError(
+        f"{begun.path} was begun with {key} = {was}{when}, and the recipe now says {is_now}; "
+        "go on with what it was, or name another folder with --out."
+    )
+
+
+def kept(recipe: Recipe) -> dict[str, Any]:
+    """What a comparison is begun with: all but where runs are kept, and how many confirmation seeds there are."""
+    values = resolved(recipe)
+    compare = {
+        key: value for key, value in values["compare"].items() if key not in ("confirmation_seeds", "keep_models")
+    }
+    return {key: value for key, value in values.items() if key != "run"} | {"compare": compare}
+
+
+def first_difference(a: Any, b: Any, path: str = "") -> tuple[str, str, str]:
+    """The first key, in order, at which two JSON values differ, and what stands there in each."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in sorted({*a, *b}):
+            if a.get(key) != b.get(key):
+                return first_difference(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))
+    return path, json.dumps(a), json.dumps(b)

@@ -1,0 +1,89 @@
+"""A comparison on the terminal: the verdict in a sentence, then the arms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from rltk.compare.estimate import Pace
+from rltk.compare.plan import CONTROL, Planned
+from rltk.evaluation.tables import say, show
+from rltk.run.progress import duration
+
+Conclusion = dict[str, Any]
+COLUMNS = ("lr", "accuracy", "difference", "interval", "verdict", "best lr", "ratio", "seconds", "memory")
+
+
+def show_conclusion(found: Conclusion, spent: dict[str, dict[str, Any]]) -> None:
+    say(found["sentence"])
+    say("")
+    show(arm_table(found, spent))
+    say("")
+    for verdict in found["verdicts"].values():
+        say(verdict["sentence"])
+    for note in found["notes"]:
+        say(f"note: {note}")
+
+
+def arm_table(found: Conclusion, spent: dict[str, dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("arm")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "verdict" else "right")
+    start = list(found["start"].values())
+    table.add_row("start", "", percent(sum(start) / len(start)))
+    for arm, row in found["arms"].items():
+        name = f"{CONTROL}: {row['of']}, lr too low" if arm == CONTROL else arm
+        against = verdict_cells(found["verdicts"].get(arm))
+        cells = [*optimum_cells(found["optima"].get(arm)), *cost_cells(spent.get(arm))]
+        table.add_row(name, f"{row['lr']:g}", percent(row["accuracy"]), *against, *cells)
+    return table
+
+
+def verdict_cells(verdict: dict[str, Any] | None) -> list[str]:
+    if verdict is None:
+        return ["", "", ""]
+    low, high = verdict["interval"]
+    interval = "-" if low is None else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+    return [f"{100 * verdict['difference']:+.1f}", interval, verdict["verdict"].replace("_", " ")]
+
+
+def optimum_cells(optimum: dict[str, Any] | None) -> list[str]:
+    if optimum is None or optimum["optimum"] is None:
+        return ["-", "-"]
+    ratio = optimum["ratio_to_reference"]
+    return [f"{optimum['optimum']:.2g}{within(optimum['interval'])}", "-" if ratio is None else f"{ratio:.2g}x"]
+
+
+def within(interval: list[float | None]) -> str:
+    low, high = interval
+    return "" if low is None or high is None else f" [{low:.1g}, {high:.1g}]"
+
+
+def cost_cells(spent: dict[str, Any] | None) -> list[str]:
+    if spent is None:
+        return ["-", "-"]
+    memory = spent["peak_memory_bytes"]
+    return [f"{spent['seconds']:.1f}", "-" if memory is None else f"{memory / 2**30:.2f} GiB"]
+
+
+def percent(share: float) -> str:
+    return f"{share:.1%}"
+
+
+def show_plan(rows: list[tuple[Planned, str]], later: list[Planned], pace: Pace, jobs: int, seconds: float) -> None:
+    """The runs that are known by now, what became of them, and how long it will take to make what is left."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in ("phase", "arm", "lr", "seed", "steps", "status"):
+        table.add_column(column, justify="right" if column in ("lr", "seed", "steps") else "left")
+    for run, status in rows:
+        table.add_row(run.phase, run.arm, f"{run.lr:g}", str(run.seed), str(run.recipe.optim.steps), status)
+    show(table)
+    if later:
+        say(f"then {len(later)} confirmation runs at the best learning rates, the margin fixed before the first")
+    left = len(later) + sum(status in ("absent", "unfinished") for _, status in rows)
+    say(
+        f"{left} runs to make, {jobs} at a time: about {duration(seconds)} "
+        f"({pace.overhead:.1f} s a run and {pace.step:.2f} s a step), and more where the sweep has to be extended"
+    )

@@ -1,0 +1,1 @@
+"""What a run trained, in the form in which everyone else's programs load it."""

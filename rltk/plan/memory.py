@@ -1,0 +1,175 @@
+"""Peak memory of a step, part by part: of sampling, which holds a cache, and of training, which holds activations.
+
+The peak is that of the phase that needs more. Weights that train are float32 with float32 gradients and Adam's two
+moments, 16 bytes a parameter, and 2 more for the copies that bfloat16 arithmetic makes of them: the 18 bytes of
+transformers' "Model training anatomy". Frozen matrices are held in bfloat16 where the recipe computes in it.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import NamedTuple
+
+from rltk.plan.activations import FLOAT, activations, logits_bytes
+from rltk.plan.count import adapter_parameters, trainable_parameters
+from rltk.plan.shape import Shape
+from rltk.plan.workload import Tune, Workload
+from rltk.recipe.schema import Full
+
+FIRST_COLUMNS = 32
+"""`rltk.rollout.cache.FIRST_COLUMNS`; a test holds the two together."""
+SMALL_MATRIX = 2**20
+"""`rltk.rollout.lean.SMALL`, likewise."""
+SIBLINGS = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
+"""Matrices that lean sampling joins where they are small."""
+ARRAYS_DRAWN = 4
+"""Arrays of the vocabulary's size that a token is drawn with: logits, log-probabilities, and two of what follows."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a model's state is spread over GPUs: DeepSpeed's ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054)."""
+
+    gpus: int = 1
+    zero: int = 0
+    """1 shards the optimizer's state, 2 the gradients too, 3 the weights too."""
+    offload: bool = False
+    """Optimizer state, and with stage 3 the weights, in the host's memory."""
+    device: str = "cuda"
+
+    @property
+    def is_cpu(self) -> bool:
+        return self.device == "cpu"
+
+
+class Parts(NamedTuple):
+    """Bytes on one GPU, or in the process."""
+
+    weights: float
+    gradients: float = 0.0
+    optimizer: float = 0.0
+    activations: float = 0.0
+    logits: float = 0.0
+    kv_cache: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return sum(self)
+
+
+class Memory(NamedTuple):
+    sampling: Parts
+    training: Parts
+    roles: dict[str, float]
+    """Weights of each role: policy, and reference where it is a model of its own."""
+
+    @property
+    def peak(self) -> Parts:
+        return max(self.sampling, self.training, key=lambda parts: parts.total)
+
+    @property
+    def phase(self) -> str:
+        """Where the peak is."""
+        return "sampling" if self.peak is self.sampling else "training"
+
+    def to_json(self) -> dict[str, int]:
+        """Each part at its own most; the total is that of the peak, so it may be less than their sum."""
+        most = {name: max(getattr(self.sampling, name), getattr(self.training, name)) for name in Parts._fields}
+        return {name: round(value) for name, value in most.items()} | {"total": round(self.peak.total)}
+
+
+class State(NamedTuple):
+    """Bytes of what lasts from step to step, as it is spread over the GPUs."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+
+
+def plan_memory(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> Memory:
+    roles = role_weights(shape, tune, work)
+    state = lasting(shape, tune, sum(roles.values()), layout)
+    sampling = sampling_parts(shape, tune, work, layout, state) if work.is_sampled else Parts(weights=0.0)
+    return Memory(sampling, training_parts(shape, tune, work, layout, state), roles)
+
+
+def lasting(shape: Shape, tune: Tune, held: float, layout: Layout) -> State:
+    trained, gpus = FLOAT * trainable_parameters(shape, tune), layout.gpus
+    weights = held / gpus if layout.zero >= 3 else held
+    return State(
+        weights=0.0 if layout.offload and layout.zero >= 3 else weights,
+        gradients=trained / gpus if layout.zero >= 2 else trained,
+        optimizer=0.0 if layout.offload else 2 * trained / (gpus if layout.zero >= 1 else 1),
+    )
+
+
+def sampling_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, state: State) -> Parts:
+    """Gradients of the step before are still there: they are overwritten, not freed."""
+    return Parts(
+        weights=state.weights + rollout_copies(shape, tune, work, layout),
+        gradients=state.gradients,
+        optimizer=state.optimizer,
+        logits=work.at_once * shape.vocabulary * FLOAT * ARRAYS_DRAWN,
+        kv_cache=cache_bytes(shape, work, layout),
+    )
+
+
+def training_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, state: State) -> Parts:
+    """What a layer's backward pass needs beside what is kept comes after the head's, so only the larger counts."""
+    batch = work.micro_batch(shape.heads, can_pack=layout.is_cpu)
+    found = activations(shape, tune, batch, work.number_size, checkpointing=work.has_checkpointing)
+    logits = logits_bytes(shape, batch.scored)
+    return Parts(
+        weights=state.weights + training_copies(shape, tune, work) + stale_copies(shape, tune),
+        gradients=state.gradients,
+        optimizer=state.optimizer,
+        activations=found.kept + max(0.0, found.working - logits),
+        logits=logits,
+    )
+
+
+def role_weights(shape: Shape, tune: Tune, work: Workload) -> dict[str, float]:
+    """Bytes of each role. With LoRA the reference is the policy with its adapter off."""
+    if isinstance(tune, Full):
+        policy = float(FLOAT * shape.parameters)
+        return {"policy": policy} | ({"reference": policy} if work.has_reference else {})
+    frozen = shape.linear - sum(m.size * m.count for m in shape.matrices if m.place == "router")
+    frozen += 0 if shape.is_tied else shape.embedding
+    base = FLOAT * (shape.parameters - frozen) + work.number_size * frozen
+    return {"policy": float(base + FLOAT * adapter_parameters(shape, tune))}
+
+
+def stale_copies(shape: Shape, tune: Tune) -> float:
+    """The adapter before this step and before the last one, by which a stale sampler is recognized."""
+    return 0.0 if isinstance(tune, Full) else 2.0 * FLOAT * adapter_parameters(shape, tune)
+
+
+def training_copies(shape: Shape, tune: Tune, work: Workload) -> float:
+    """What autocast keeps of float32 weights from the forward to the backward pass."""
+    if not work.is_bfloat16:
+        return 0.0
+    if isinstance(tune, Full):
+        return 2.0 * (shape.linear + shape.embedding)
+    return 2.0 * shape.embedding if shape.is_tied else 0.0
+
+
+def rollout_copies(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> float:
+    """Weights cast once a rollout; on CPUs small matrices that read one input are also joined."""
+    copies = training_copies(shape, tune, work)
+    if not isinstance(tune, Full):
+        copies += FLOAT * adapter_parameters(shape, tune) / 2  # the scaled half
+    if layout.is_cpu and (not isinstance(tune, Full) or not work.is_bfloat16):
+        joined = [m for m in shape.matrices if m.name in SIBLINGS and m.size <= SMALL_MATRIX]
+        copies += work.number_size * sum(m.size * m.count for m in joined)
+    return copies
+
+
+def cache_bytes(shape: Shape, work: Workload, layout: Layout) -> float:
+    """Keys and values of the prompts, once for each group, and of the completions, whose room doubles as it fills."""
+    size = FLOAT if layout.is_cpu else work.number_size
+    a_token = 2 * shape.layers * shape.key_heads * shape.head_size * size
+    columns = FIRST_COLUMNS
+    while columns < work.lengths.completion:
+        columns *= 2
+    prompts = ceil(work.at_once / work.group)
+    growing = work.at_once * columns * a_token / shape.layers  # one layer's old beside its new
+    return a_token * (prompts * work.lengths.prompt + work.at_once * columns) + growing

@@ -1,0 +1,143 @@
+"""What a recipe asks of a machine: tokens, sequences and passes of one step, before anything is known of the data."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, NamedTuple
+
+from rltk.recipe.schema import DPO, Full, LoRA, OnPolicy, Paired, Recipe
+
+Tune = LoRA | Full
+
+MOST_PACKED_SCORES = 2**24
+"""`rltk.onpolicy.learner.MOST_SCORES`, which stands in a module that imports torch; a test holds the two together."""
+
+
+class Lengths(NamedTuple):
+    """Tokens of a prompt and of a completion. Memory is planned for completions that reach their limit."""
+
+    prompt: int
+    completion: int
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
+
+class MicroBatch(NamedTuple):
+    """What goes through the model in one forward and backward pass."""
+
+    groups: int
+    sequences: int
+    lengths: Lengths
+    is_packed: bool
+    """All in one row, each prompt once for its group; otherwise in rows, padded on the right."""
+
+    @property
+    def tokens(self) -> int:
+        if self.is_packed:
+            return self.groups * self.lengths.prompt + self.sequences * self.lengths.completion
+        return self.sequences * self.lengths.total
+
+    @property
+    def scored(self) -> int:
+        return self.sequences * self.lengths.completion
+
+    @property
+    def pairs(self) -> int:
+        """Of a query and a key, for which a score of a head is computed."""
+        prompt, completion = self.lengths
+        if self.is_packed:
+            return self.groups * prompt**2 + self.sequences * completion * (prompt + completion)
+        return self.sequences * self.lengths.total**2
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One step of the loop. What learns from data that is there samples nothing; a pair is a group of two."""
+
+    lengths: Lengths
+    prompts: int
+    group: int
+    updates: int
+    epochs: int
+    micro_tokens: int
+    is_sampled: bool
+    rollout_batch: int | None
+    scores_before: int
+    """Forward passes over all completions without gradient: for fixed and for reference log-probabilities."""
+    has_reference: bool
+    is_bfloat16: bool
+    has_checkpointing: bool
+    steps: int
+
+    @property
+    def sequences(self) -> int:
+        return self.prompts * self.group
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes over each sequence."""
+        return self.epochs
+
+    @property
+    def number_size(self) -> int:
+        """Bytes of a number in the arithmetic."""
+        return 2 if self.is_bfloat16 else 4
+
+    @property
+    def at_once(self) -> int:
+        """Completions sampled at once."""
+        return min(self.sequences, self.rollout_batch or self.sequences) if self.is_sampled else 0
+
+    def micro_batch(self, heads: int, *, can_pack: bool) -> MicroBatch:
+        """The largest of a step."""
+        count = min(max(1, self.micro_tokens // self.lengths.total), self.sequences // self.updates)
+        packed = MicroBatch(ceil(count / self.group), count, self.lengths, True)
+        fits = packed.pairs * heads < MOST_PACKED_SCORES
+        return packed._replace(is_packed=can_pack and self.is_sampled and fits)
+
+
+class Assumed(NamedTuple):
+    """Lengths that are planned with; None is what the recipe allows."""
+
+    prompt: int
+    completion: int | None = None
+
+
+def workload_of(recipe: Recipe, assumed: Assumed) -> Workload:
+    algo = recipe.algo
+    if isinstance(algo, OnPolicy):
+        return Workload(
+            lengths=Lengths(assumed.prompt, assumed.completion or recipe.rollout.max_new_tokens),
+            prompts=algo.prompts,
+            group=algo.group,
+            updates=algo.updates,
+            epochs=algo.epochs,
+            is_sampled=True,
+            rollout_batch=recipe.rollout.batch,
+            scores_before=(algo.updates * algo.epochs > 1) + (algo.kl > 0),
+            has_reference=algo.kl > 0,
+            **shared(recipe),
+        )
+    completion = assumed.completion or max(1, algo.max_length - assumed.prompt)
+    return Workload(
+        lengths=Lengths(min(assumed.prompt, algo.max_length - 1), completion),
+        prompts=algo.batch,
+        group=2 if isinstance(algo, Paired) else 1,
+        updates=1,
+        epochs=1,
+        is_sampled=False,
+        rollout_batch=None,
+        scores_before=1 if isinstance(algo, DPO) else 0,
+        has_reference=isinstance(algo, DPO),
+        **shared(recipe),
+    )
+
+
+def shared(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "micro_tokens": recipe.optim.micro_tokens,
+        "is_bfloat16": recipe.model.dtype == "bfloat16",
+        "has_checkpointing": recipe.model.gradient_checkpointing,
+        "steps": recipe.optim.steps,
+    }

@@ -1,0 +1,48 @@
+"""All that can be looked at before a run: cheaply, as every run does, or with all of its data."""
+
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from rltk.errors import UserError, tell
+from rltk.models.load import context_length, load_config, load_tokenizer
+from rltk.plan.config import find_shape
+from rltk.preflight.disk import check_disk
+from rltk.preflight.found import Found, Looked
+from rltk.preflight.pairs import look_at_pairs
+from rltk.preflight.problems import look_at_problems
+from rltk.preflight.template import check_template, stops_without_weights
+from rltk.recipe.schema import Offline, Recipe
+
+SHOWN = 20
+
+
+def look(recipe: Recipe) -> Looked:
+    """Rows, template and disk."""
+    tokenizer = load_tokenizer(recipe.model)
+    looked = look_at_rows(recipe, tokenizer)
+    return looked._replace(found=[*cheap(recipe, tokenizer), *looked.found])
+
+
+def look_at_rows(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Looked:
+    if recipe.data.kind == "preferences":
+        assert isinstance(recipe.algo, Offline)  # the schema lets no other algorithm have preferences
+        return look_at_pairs(recipe, tokenizer, recipe.algo.max_length, most=SHOWN)
+    return look_at_problems(recipe, tokenizer, context_length(load_config(recipe.model)), most=SHOWN)
+
+
+def cheap(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, folder: Path | None = None) -> list[Found]:
+    """What needs neither weights nor data."""
+    stops = stops_without_weights(recipe.model, load_config(recipe.model), tokenizer)
+    return [*check_template(tokenizer, stops), check_disk(recipe, find_shape(recipe.model), folder)]
+
+
+def refuse_unready(recipe: Recipe, folder: Path, *, is_quiet: bool) -> None:
+    """Raises what would end badly hours later, and says what may."""
+    found = cheap(recipe, load_tokenizer(recipe.model), folder)
+    errors = [one.what for one in found if one.level == "error"]
+    if errors:
+        raise UserError(f"{errors[0]}.")
+    for one in found:
+        if one.level == "warning" and not is_quiet:
+            tell(one.what)

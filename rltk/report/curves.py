@@ -1,0 +1,147 @@
+"""Which metrics of a run become charts, what each is called, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from rltk.report.chart import Chart, Line, Mark
+from rltk.report.read import WHEN, Run
+
+ON_POLICY = ("grpo", "rloo", "ppo")
+MOST_POINTS = 400
+"""Of a line; longer runs are drawn as means over as many stretches of steps."""
+SMOOTHED_FROM = 40
+"""Points from which a moving mean is drawn over the line."""
+
+
+class Metric(NamedTuple):
+    title: str
+    about: str = ""
+    unit: str = ""
+
+
+LEARNING = {
+    "reward": Metric("Reward", "Mean over the completions of a step."),
+    "accuracy": Metric("Accuracy", "", "share"),
+    "loss": Metric("Loss"),
+    "margin": Metric("Margin", "Reward of the chosen reply less that of the rejected one."),
+    "chosen_reward": Metric("Reward of chosen replies"),
+    "rejected_reward": Metric("Reward of rejected replies"),
+}
+HEALTH = {
+    "kl": Metric("KL to the starting model", "Nats a token."),
+    "entropy": Metric("Entropy", "Nats a token; near 0 the policy has stopped exploring."),
+    "completion_tokens": Metric("Completion length", "Mean tokens."),
+    "truncated": Metric("Truncated completions", "Cut off at the longest length allowed.", "share"),
+    "unreadable": Metric("Unreadable answers", "Completions in which no answer could be read.", "share"),
+    "timeout": Metric("Timed-out checks", "Answers whose check ran over its bound.", "share"),
+    "zero_variance_groups": Metric("Groups without contrast", "All completions of the problem got the same reward."),
+    "rollout_mismatch_kl": Metric("Mismatch KL", "Between what sampled and what trains; rounding leaves little."),
+    "clipped": Metric("Clipped tokens", "", "share"),
+    "grad_norm": Metric("Gradient norm", "Before clipping."),
+    "lr": Metric("Learning rate"),
+    "skipped_updates": Metric("Skipped updates", "Steps whose gradient was not finite."),
+}
+COST = {
+    "sampled_tokens_per_second": Metric("Tokens sampled a second"),
+    "rollout_seconds": Metric("Seconds sampling"),
+    "train_seconds": Metric("Seconds training"),
+    "seconds": Metric("Seconds a step"),
+    "tokens": Metric("Tokens a step"),
+}
+SECTIONS = {"Learning": LEARNING, "Health": HEALTH, "Time": COST}
+REST = "Further metrics"
+KNOWN = {key: metric for section in SECTIONS.values() for key, metric in section.items()}
+
+
+def charts(runs: Sequence[Run]) -> dict[str, list[Chart]]:
+    """A chart for each metric that any of the runs has, by section; metrics that are not known here come last."""
+    keys = sorted({key for run in runs for row in run.metrics for key in row if key != "step"})
+    found = {section: [chart(key, KNOWN[key], runs) for key in metrics] for section, metrics in SECTIONS.items()}
+    found[REST] = [chart(key, words(key), runs) for key in keys if key not in KNOWN]
+    with_data = {section: [made for made in many if made is not None] for section, many in found.items()}
+    return {section: many for section, many in with_data.items() if many}
+
+
+def silent(runs: Sequence[Run]) -> list[str]:
+    """What was 0 at every step, in words, and so has no chart."""
+    keys = dict.fromkeys(key for run in runs for row in run.metrics for key in row)
+    zero = [key for key in keys if all(row.get(key, 0) == 0 for run in runs for row in run.metrics)]
+    return [words(key).title for key in zero]
+
+
+def words(key: str) -> Metric:
+    return KNOWN.get(key) or Metric(key.replace("_", " ").capitalize())
+
+
+def chart(key: str, metric: Metric, runs: Sequence[Run]) -> Chart | None:
+    """None where no run has a number of it, or each says 0 all along: no news."""
+    lines = [line for number, run in enumerate(runs) for line in lines_of(key, run, number)]
+    marks = [mark for number, run in enumerate(runs) for mark in evaluations(key, run, number)]
+    if not marks and not any(y for line in lines for _, y in line.points):
+        return None
+    title, about = accuracy_words(runs) if key == "accuracy" else (metric.title, metric.about)
+    return Chart(key, title, lines, marks, unit=metric.unit, about=about)
+
+
+def accuracy_words(runs: Sequence[Run]) -> tuple[str, str]:
+    if all(is_on_policy(run) for run in runs):
+        return "Accuracy, held out", "Greedy; dots are the evaluations before and after, with 95 % intervals."
+    return "Accuracy", "Share of a step's pairs whose chosen reply is preferred."
+
+
+def lines_of(key: str, run: Run, number: int) -> Iterator[Line]:
+    """The line, thinned where it is long; where it is noisy and has many points, faint below its moving mean."""
+    marks = [(mark.x, mark.y) for mark in evaluations(key, run, number)]
+    logged = [(row["step"], row[key]) for row in run.metrics if is_number_or_none(row.get(key, ""))]
+    points = thinned([*marks[:1], *logged, *marks[1:]] if len(marks) == len(WHEN) else logged)
+    defined = [y for _, y in points if y is not None]
+    is_smoothed = len(defined) >= SMOOTHED_FROM and len(defined) == len(points) and key != "lr"
+    if not points:
+        return
+    yield Line(run.name, points, number, is_faint=is_smoothed)
+    if is_smoothed:
+        yield Line(run.name, moving_mean(points, max(5, len(points) // 20)), number)
+
+
+def evaluations(key: str, run: Run, number: int) -> Iterator[Mark]:
+    """The scores before and after, beside the curve of the same task."""
+    if key != "accuracy" or not is_on_policy(run):
+        return
+    last = run.metrics[-1]["step"] if run.metrics else 0
+    for when, step in zip(WHEN, (0, last), strict=True):
+        score = next(iter(run.scores.get(when, {}).values()), {})
+        if score.get("accuracy") is not None:
+            yield Mark(f"{when}, {run.name}", step, score["accuracy"], score.get("ci95", (None, None)), number)
+
+
+def is_on_policy(run: Run) -> bool:
+    return run.manifest["recipe"].get("algo", {}).get("type") in ON_POLICY
+
+
+def is_number_or_none(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def thinned(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
+    """Means over stretches of equal length, where there are too many points to draw."""
+    if len(points) <= MOST_POINTS:
+        return points
+    size = -(-len(points) // MOST_POINTS)
+    parts = [points[start : start + size] for start in range(0, len(points), size)]
+    return [(part[-1][0], mean([y for _, y in part if y is not None])) for part in parts]
+
+
+def moving_mean(points: Sequence[tuple[float, float | None]], window: int) -> list[tuple[float, float | None]]:
+    """Of the `window` points around each, fewer at the ends."""
+    half = window // 2
+    return [
+        (x, mean([y for _, y in points[max(0, at - half) : at + half + 1] if y is not None]))
+        for at, (x, _) in enumerate(points)
+    ]
+
+
+def mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None

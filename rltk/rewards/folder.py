@@ -1,0 +1,19 @@
+"""Where a reward model lies that a recipe names: a run, or the folder of a model or adapter."""
+
+from pathlib import Path
+
+from rltk.errors import UserError
+from rltk.recipe.locate import expanded, near_file
+from rltk.run.folder import resume_command
+
+
+def reward_folder(path: str, key: str) -> Path:
+    """The folder with its weights; `key` is the recipe's, for the error."""
+    place = expanded(path)
+    if not place.is_dir():
+        raise UserError(f"{key} = {path} does not exist{near_file(place)}")
+    if not (place / "manifest.json").is_file():
+        return place
+    if not (place / "model").is_dir():
+        raise UserError(f"{key} = {path} is a run that has no model yet; finish it with: {resume_command(place)}")
+    return place / "model"

@@ -1,0 +1,78 @@
+"""What completions are worth: named rewards, each with a weight, and their sum; and the gold reward where it is known.
+
+A new kind of reward is a section in the recipe's schema and a case in `rltk.rewards.scorers.make_scorers`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from rltk_eval.answers import Grade
+
+from rltk.data.problems import Problem
+from rltk.embedded.gold import gold_reward
+from rltk.recipe.schema import AnswerReward, Recipe, Reward
+from rltk.rewards.verifiable import grade, unusable
+from rltk.rewards.verifiable import reward as reward_of
+from rltk.rollout.sampler import Rollout
+
+DEFAULT: dict[str, Reward] = {"answer": AnswerReward()}
+
+
+class Sample(NamedTuple):
+    """A completion of a problem that was asked."""
+
+    problem: Problem
+    prompt: Sequence[int]
+    rollout: Rollout
+    text: str
+    """The completion without special tokens."""
+
+
+Scorer = Callable[[Sequence[Sample]], list[float]]
+
+
+class Judgement(NamedTuple):
+    """Of samples, in order."""
+
+    totals: list[float]
+    by_name: dict[str, list[float]]
+    """Before their weights."""
+    grades: list[Grade]
+    """None at all where no reward is for the answer."""
+    gold: list[float] | None
+    """None where it is not known."""
+
+    def metrics(self) -> dict[str, float]:
+        """Means, for `metrics.jsonl`; a single reward of weight 1 has its mean under `reward` already."""
+        named = {f"reward/{name}": fmean(values) for name, values in self.by_name.items()}
+        is_told = len(named) == 1 and self.totals == next(iter(self.by_name.values()))
+        gold = {} if self.gold is None else {"gold_reward": fmean(self.gold)}
+        return ({} if is_told else named) | gold | (unusable(self.grades) if self.grades else {})
+
+
+class Judge:
+    """`scorers` has a function for each of the recipe's rewards that is not for the answer."""
+
+    def __init__(self, recipe: Recipe, scorers: Mapping[str, Scorer]) -> None:
+        self.rewards, self.scorers, self.knows_gold = recipe.rewards or DEFAULT, scorers, recipe.knows_gold
+
+    def judge(self, samples: Sequence[Sample]) -> Judgement:
+        """All samples in one call, so that what takes processes, batches or requests is done side by side."""
+        grades: list[Grade] = []
+        if any(reward.type == "answer" for reward in self.rewards.values()):
+            grades = grade([sample.problem for sample in samples], [sample.text for sample in samples])
+        by_name = {
+            name: [reward_of(verdict) for verdict in grades] if reward.type == "answer" else self.scorers[name](samples)
+            for name, reward in self.rewards.items()
+        }
+        weights = [reward.weight for reward in self.rewards.values()]
+        totals = [
+            sum((weight * value for weight, value in zip(weights, values, strict=True)), 0.0)
+            for values in zip(*by_name.values(), strict=True)
+        ]
+        return Judgement(totals, by_name, grades, gold_rewards(samples) if self.knows_gold else None)
+
+
+def gold_rewards(samples: Sequence[Sample]) -> list[float]:
+    return [gold_reward(sample.problem.messages, sample.text) for sample in samples]

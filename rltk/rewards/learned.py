@@ -1,0 +1,81 @@
+"""Rewards of reward models in this process: an adapter on the policy's base, or a model of its own.
+
+Shapes: B completions, T tokens of prompt and completion, H hidden size.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from rltk_reward_models.scorer import Scorer as OwnScorer
+from rltk_reward_models.scorer import length_batches
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from rltk.data.prompt import PromptRenderer
+from rltk.errors import UserError
+from rltk.models.adapters import adapter_chosen
+from rltk.models.lean import Layers, lean_training
+from rltk.models.modes import computing_in, evaluating
+from rltk.models.roles import SavedRole, add_role
+from rltk.models.scoring import last_hidden, values_of
+from rltk.rewards.judge import Sample
+from rltk.rewards.text import scored_text
+
+
+class BaseScorer:
+    """A reward model that shares the policy's base: it reads the very tokens that were sampled."""
+
+    def __init__(self, name: str, policy: nn.Module, saved: SavedRole, dtype: torch.dtype, tokens: int) -> None:
+        assert isinstance(policy, PeftModel)
+        self.name, self.policy, self.dtype, self.tokens = name, policy, dtype, tokens
+        self.role = add_role(policy, f"reward_{name}", saved)
+        self.layers = Layers(policy)
+
+    def __call__(self, samples: Sequence[Sample]) -> list[float]:
+        rows = [torch.cat([torch.tensor(sample.prompt), sample.rollout.tokens_T.cpu()]) for sample in samples]
+        scores = [math.nan] * len(rows)
+        for batch in length_batches([len(row) for row in rows], self.tokens):
+            for index, score in zip(batch, self.score([rows[i] for i in batch]).tolist(), strict=True):
+                scores[index] = score
+        return finite(self.name, scores)
+
+    @torch.no_grad()
+    def score(self, rows: Sequence[Tensor]) -> Tensor:
+        """[B]; rows are padded on the right, where causal attention never looks."""
+        device = self.role.head.weight.device
+        ids_BT = pad_sequence(list(rows), batch_first=True).to(device)
+        last_B = torch.tensor([len(row) - 1 for row in rows], device=device)
+        with (
+            evaluating(self.policy),
+            adapter_chosen(self.policy, self.role.name),
+            lean_training(self.layers, self.dtype),
+            computing_in(self.dtype, device),
+        ):
+            hidden_BTH = last_hidden(self.policy, ids_BT)
+        return values_of(self.role.head, hidden_BTH[torch.arange(len(rows), device=device), last_B])
+
+
+class ModelScorer:
+    """A reward model with weights and tokenizer of its own."""
+
+    def __init__(self, name: str, folder: Path, renderer: PromptRenderer, device: torch.device, tokens: int) -> None:
+        self.name, self.renderer = name, renderer
+        self.scorer = OwnScorer.load(folder, device=str(device), batch_tokens=tokens)
+
+    def __call__(self, samples: Sequence[Sample]) -> list[float]:
+        texts = [scored_text(self.renderer, sample, self.scorer.tokenizer) for sample in samples]
+        try:
+            return [scored.score for scored in self.scorer.scores(texts)]
+        except ValueError as error:
+            raise UserError(f"rewards.{self.name}: {error}.") from error
+
+
+def finite(name: str, scores: list[float]) -> list[float]:
+    if not all(map(math.isfinite, scores)):
+        raise UserError(
+            f"rewards.{name} gave a score that is no number; its model is broken, or model.dtype too narrow."
+        )
+    return scores

@@ -1,0 +1,48 @@
+"""The scorer of each reward that a recipe names, loaded or connected to before training begins."""
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from rltk.data.prompt import PromptRenderer
+from rltk.errors import UserError
+from rltk.models.roles import fits, read_role
+from rltk.recipe.schema import AnswerReward, GoldReward, ModelReward, Recipe, ServerReward
+from rltk.rewards.folder import reward_folder
+from rltk.rewards.judge import Scorer, gold_rewards
+from rltk.rewards.learned import BaseScorer, ModelScorer
+from rltk.rewards.remote import ServerScorer
+
+
+def make_scorers(
+    recipe: Recipe, policy: nn.Module, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype
+) -> dict[str, Scorer]:
+    """By the names of the recipe's rewards; those for the answer are not among them."""
+    renderer = PromptRenderer(tokenizer, recipe.data)
+    scorers: dict[str, Scorer] = {}
+    for name, reward in recipe.rewards.items():
+        match reward:
+            case ModelReward():
+                scorers[name] = model_scorer(name, reward, recipe, policy, renderer, dtype)
+            case ServerReward():
+                scorers[name] = ServerScorer(name, reward, renderer)
+            case GoldReward():
+                scorers[name] = gold_rewards
+            case AnswerReward():
+                pass
+    return scorers
+
+
+def model_scorer(
+    name: str, reward: ModelReward, recipe: Recipe, policy: nn.Module, renderer: PromptRenderer, dtype: torch.dtype
+) -> BaseScorer | ModelScorer:
+    """On the policy's own base where the reward model is an adapter of it, otherwise a model beside it."""
+    key = f"rewards.{name}.path"
+    folder, tokens = reward_folder(reward.path, key), recipe.optim.micro_tokens
+    try:
+        saved = read_role(folder) if fits(policy, folder) else None
+        if saved is not None:
+            return BaseScorer(name, policy, saved, dtype, tokens)
+        return ModelScorer(name, folder, renderer, next(policy.parameters()).device, tokens)
+    except ValueError as error:
+        raise UserError(f"{key}: {error}.") from error

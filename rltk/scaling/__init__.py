@@ -1,0 +1,1 @@
+"""Scaling laws of finished runs: read, fitted by `rltk_eval.scaling`, compared and drawn, without torch."""

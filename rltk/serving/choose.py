@@ -1,0 +1,80 @@
+"""What is served, from what a person names: one base, and adapters of it under names of their own. No torch."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rltk.errors import UserError
+from rltk.evaluation.target import Target, find_target, read_adapter_config
+from rltk.export.source import CLASSIFIER, base_location
+from rltk.recipe.locate import expanded
+from rltk.recipe.schema import Model, Rollout
+
+
+class Served(NamedTuple):
+    base: Model
+    base_name: str
+    adapters: dict[str, Path]
+    """By the names under which they are asked for."""
+    rollout: Rollout
+    """Of the first run: how long its completions were."""
+
+
+def choose(runs: Sequence[str], dtype: str | None = None) -> Served:
+    """`runs` are runs, adapter or model folders, or hub ids, each perhaps with a name before it: NAME=RUN.
+
+    `dtype` is that of the arithmetic; None is that of the first run's recipe.
+    """
+    named = [split_name(run) for run in runs]
+    targets = {run: find_target(run) for _, run in named}
+    first = targets[named[0][1]]
+    adapters: dict[str, Path] = {}
+    name_of_base = public_name(first.model.path)
+    for name, run in named:
+        target = targets[run]
+        refuse_reward_model(run, target)
+        refuse_other_base(run, target, named[0][1], first)
+        if target.adapter is None:
+            name_of_base = name or public_name(run)
+            continue
+        called = name or public_name(run)
+        if called in adapters:
+            raise UserError(f"two adapters would be called {called}; give one another name: NAME={run}")
+        adapters[called] = target.adapter
+    if name_of_base in adapters:
+        raise UserError(f"an adapter would be called {name_of_base}, like its base; give it another name: NAME=RUN")
+    base = first.model if dtype is None else first.model.model_copy(update={"dtype": dtype})
+    return Served(base, name_of_base, adapters, first.rollout)
+
+
+def split_name(text: str) -> tuple[str | None, str]:
+    """The name before `=`, unless the whole is a folder."""
+    name, equals, run = text.partition("=")
+    if not equals or os.path.exists(expanded(text)):
+        return None, text
+    if not name or not run:
+        raise UserError(f"{text} names nothing; write NAME=RUN, or RUN alone.")
+    return name, run
+
+
+def public_name(path: str) -> str:
+    """A hub id or an embedded model as it is; of a folder the last part, since where it lies is nobody's business."""
+    return Path(path).resolve().name if os.path.isdir(expanded(path)) else path
+
+
+def refuse_reward_model(run: str, target: Target) -> None:
+    if target.adapter is not None and read_adapter_config(target.adapter).get("task_type") == CLASSIFIER:
+        raise UserError(f"{run} is a reward model, which writes nothing; serve it with: rltk serve-reward {run}")
+
+
+def refuse_other_base(run: str, target: Target, first_run: str, first: Target) -> None:
+    if not is_same_base(target.model, first.model):
+        raise UserError(
+            f"{run} stands on {target.model.path} and {first_run} on {first.model.path}; one server has one base, so "
+            "serve them by two."
+        )
+
+
+def is_same_base(one: Model, other: Model) -> bool:
+    return (base_location(one.path), one.revision) == (base_location(other.path), other.revision)

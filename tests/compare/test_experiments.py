@@ -1,0 +1,147 @@
+"""Experiments that measure a finding by themselves: the quick tier passes, and each can fail."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+
+from rltk.compare.catalogue import Function, load_catalogue
+from rltk.compare.experiments import finished_runs, flops, step_time, step_zero, tangent_kernels
+from rltk.compare.experiments.allocated import Allocated
+from rltk.compare.experiments.early_curves import Settings as EarlyCurves
+from rltk.compare.experiments.early_curves import measure as measure_early_curves
+from rltk.compare.experiments.small import TINY
+from rltk.compare.measure import measure
+from rltk.errors import UserError
+
+QUICK = [id for id, finding in load_catalogue().items() if finding.tier == 0]
+SLOW = {"LR-3"}
+
+
+@pytest.mark.parametrize("id", [pytest.param(id, marks=pytest.mark.slow) if id in SLOW else id for id in QUICK])
+def test_the_quick_tier_is_reproduced(id: str) -> None:
+    finding = load_catalogue()[id]
+    assert isinstance(finding.experiment, Function)
+    result = measure(finding, "laptop")
+    assert result["verdict"] == "reproduced", result["summary"]
+    assert {"value", "interval", "summary", "details", "date", "commit", "settings", "hardware"} <= result.keys()
+    json.dumps(result)
+
+
+def test_early_curves_part_at_once_where_alpha_follows_the_rank() -> None:
+    settings = EarlyCurves(ranks=(2,), reference=32, seeds=2, steps=14, tokens=32, texts=2)
+    outcome = measure_early_curves(settings)
+    fixed, followed = outcome.details["at_steps"][2], outcome.details["alpha_proportional_to_rank"][2]
+    assert fixed[1] == followed[1] == 0, "before the first step all ranks are the base"
+    assert fixed[10] < 0.005 < followed[10]
+
+
+def test_an_adapter_that_is_not_fresh_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter whose B is not zero, which is what the finding rules out."""
+    fresh = step_zero.with_adapter
+
+    def stirred(*args: Any, **kwargs: Any) -> PeftModel:
+        model = fresh(*args, **kwargs)
+        step_zero.stir(model)
+        return model
+
+    monkeypatch.setattr(step_zero, "with_adapter", stirred)
+    outcome = step_zero.measure(step_zero.Settings(model=TINY, ranks=(2,)))
+    assert outcome.verdict == "not reproduced" and outcome.value is not None and outcome.value > 0
+
+
+def test_the_cost_formula_worked_by_hand() -> None:
+    """A square layer of width N and a rank of N / 6 cost what full fine-tuning costs: 2N^2 + 3 (N / 6) 2N = 3N^2."""
+    assert flops.lora_cost(48, 48, 8) == 3 * 48 * 48
+    (row,) = flops.compare(32, [2], 8)
+    assert row["counted"] == pytest.approx(row["formula"], rel=1e-9) and 0 < row["spared"] < row["counted"]
+
+
+def test_speed_is_of_tokens_and_the_interval_decides() -> None:
+    """LoRA writes twice the tokens in the same time: it is twice as fast."""
+    seconds = {
+        "lora": [{"rollout": 1.0, "train": 1.0, "tokens": 200.0}] * 4,
+        "full": [{"rollout": 1.0, "train": 1.0, "tokens": 100.0}] * 4,
+    }
+    outcome = step_time.judge(seconds, step_time.Settings(between=(1.0, 1.4)))
+    assert (outcome.value, outcome.interval, outcome.verdict) == (2.0, (2.0, 2.0), "not reproduced")
+    assert step_time.judge(seconds, step_time.Settings()).verdict == "reported"
+    assert step_time.verdict((1.1, 1.3), (1.0, 1.4)) == "reproduced"
+    assert step_time.verdict((0.9, 1.3), (1.0, 1.4)) == "inconclusive"
+
+
+def test_a_kernel_is_the_inner_product_of_gradients() -> None:
+    """Two tokens, one position: (g . g') (x . x')."""
+    x_KTI, g_KTO = torch.tensor([[[1.0, 2.0]], [[3.0, 0.0]]]), torch.tensor([[[1.0]], [[2.0]]])
+    assert tangent_kernels.gram(x_KTI, g_KTO).tolist() == [[5.0, 6.0], [6.0, 36.0]]
+
+
+def test_kernels_align_with_themselves_and_not_with_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 30, 5, generator=generator)
+    kernel, other = features @ features.mT
+    assert tangent_kernels.alignments(kernel, torch.stack([3 * kernel]))[0].item() == pytest.approx(1)
+    assert tangent_kernels.alignments(kernel, other[None])[0].item() < 0.5
+
+
+def test_gradients_of_a_layer_are_those_of_autograd() -> None:
+    """The kernel of the layer's weight gradients, taken token by token."""
+    model = tangent_kernels.base_model(TINY, hidden=16).requires_grad_(True)
+    name, layer = next(iter(tangent_kernels.linear_layers(model)))
+    rows = torch.tensor([[5, 6, 7, 8]])
+    gradients = []
+    for t in range(3):
+        logprob = model(input_ids=rows, use_cache=False).logits[0, t].log_softmax(-1)[rows[0, t + 1]]
+        gradients.append(torch.autograd.grad(logprob, layer.get_parameter("weight"))[0].flatten())
+    expected = torch.stack(gradients)
+    found = tangent_kernels.gram(*tangent_kernels.layer_gradients(model, layer, rows))
+    torch.testing.assert_close(found, expected @ expected.mT, rtol=1e-3, atol=1e-6)
+    assert name
+
+
+def test_what_was_there_before_is_not_counted_as_made() -> None:
+    """A view and an in-place change of a million numbers cost nothing; a copy costs four million bytes."""
+    weight = torch.zeros(1_000_000)
+    with Allocated([weight]) as memory:
+        weight.view(1000, 1000).t()
+        weight.add_(1)
+        assert memory.peak == 0
+        copied = weight.clone()
+        assert memory.now == copied.nbytes == 4_000_000
+
+
+def run_folder(path: Path, tune: str, *, intruders: int, norms: tuple[float, float], used: float) -> None:
+    matrix = {
+        "shape": [2, 3],
+        **{"intruders": intruders, "norm_b": norms[0], "norm_a": norms[1]},
+        **{"unchanged": 0.01, "bf16": {"cosine": 0.9, "unchanged": 0.8}},
+    }
+    path.mkdir(parents=True)
+    described = {"tune": tune, "bits_offered": 100.0, "capacity_used": used, "matrices": {"a": matrix, "b": matrix}}
+    (path / "adapter.json").write_text(json.dumps(described))
+    (path / "manifest.json").write_text(json.dumps({"status": "finished"}))
+
+
+def test_finished_runs_are_read_where_they_lie(tmp_path: Path) -> None:
+    for seed in range(4):
+        run_folder(tmp_path / f"lora-{seed}", "lora", intruders=3, norms=(2.0, 1.0), used=0.25)
+    run_folder(tmp_path / "full", "full", intruders=1, norms=(0.0, 0.0), used=0.001)
+    run_folder(tmp_path / "half", "lora", intruders=9, norms=(1.0, 2.0), used=50.0)
+    (tmp_path / "half" / "manifest.json").write_text('{"status": "interrupted"}')
+    settings = finished_runs.Settings(runs=str(tmp_path))
+    norms = finished_runs.factor_norms(settings)
+    assert (norms.value, norms.verdict) == (1.0, "reproduced"), "eight of eight matrices"
+    assert norms.interval == pytest.approx((0.025 ** (1 / 8), 1.0))  # Clopper and Pearson
+    assert finished_runs.intruder_dimensions(settings).verdict == "reproduced"
+    assert finished_runs.outcome_bits(settings).value == pytest.approx(4)
+    unchanged = finished_runs.unchanged_weights(settings)
+    assert unchanged.verdict == "reproduced" and unchanged.value is not None and math.isclose(unchanged.value, 0.8)
+
+
+def test_no_runs_are_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no finished lora run with an adapter\.json lies beneath .*; train one first"):
+        finished_runs.factor_norms(finished_runs.Settings(runs=str(tmp_path)))

@@ -1,0 +1,146 @@
+"""`rltk plan` through the command line: its JSON contract, what follows from what, and that it is light."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rltk.cli import main
+from tests import tiny
+
+CONTRACT = {
+    "trainable_parameters",
+    "trainable_share",
+    "peak_memory_bytes",
+    "training_flops_per_token",
+    "step_seconds",
+    "lr",
+}
+PARTS = {"weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "total"}
+
+
+@pytest.fixture(autouse=True)
+def without_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def plan(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
+    assert main(["plan", "gsm8k_grpo", "--json", *argv]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_contract_holds_for_every_arm(capsys: pytest.CaptureFixture[str]) -> None:
+    found = plan(capsys, "--profile", "none")
+    names = ["LoRA r=8", "LoRA r=1", "LoRA r=4", "LoRA r=64", "full fine-tuning"]
+    assert [arm["name"] for arm in found["arms"]] == names
+    for arm in found["arms"]:
+        assert set(arm) >= CONTRACT and set(arm["peak_memory_bytes"]) == PARTS
+        assert all(value >= 0 for value in arm["peak_memory_bytes"].values())
+        assert arm["peak_memory_bytes"]["total"] <= sum(v for k, v in arm["peak_memory_bytes"].items() if k != "total")
+        assert arm["devices"]["H100"]["step_seconds"] == arm["step_seconds"] > 0
+    lora, full = found["arms"][0], found["arms"][-1]
+    assert lora["trainable_parameters"] == 8 * 630_784 and full["trainable_share"] == 1
+    assert full["peak_memory_bytes"]["optimizer"] == 8 * full["trainable_parameters"]
+    assert full["peak_memory_bytes"]["total"] > lora["peak_memory_bytes"]["total"]
+    assert full["lr"] == pytest.approx(lora["lr"] / 10)
+    assert found["planned_for"]["device"] == "cuda" and found["warnings"] == []
+
+
+def test_without_an_accelerator_the_laptop_profile_is_planned_for_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    found = plan(capsys)
+    assert (found["profile"], found["planned_for"]["device"]) == ("laptop", "cpu")
+    assert found["model"]["path"] == "embedded/policy"
+    assert 1e7 < found["arms"][0]["peak_memory_bytes"]["total"] < 4e9
+
+
+def test_gpus_share_what_zero_spreads(capsys: pytest.CaptureFixture[str]) -> None:
+    """The optimizer's state at stage 1, gradients too at 2, weights too at 3; offload leaves none on the GPU."""
+    parts = {}
+    for stage in (0, 1, 2, 3):
+        found = plan(capsys, "--profile", "none", "tune.type=full", "--gpus", "4", "--zero", str(stage))
+        parts[stage] = found["arms"][0]["peak_memory_bytes"]
+    assert parts[1]["optimizer"] == pytest.approx(parts[0]["optimizer"] / 4)
+    assert parts[1]["gradients"] == parts[0]["gradients"]
+    assert parts[2]["gradients"] == pytest.approx(parts[0]["gradients"] / 4)
+    assert parts[3]["weights"] < parts[2]["weights"] == parts[0]["weights"]
+    off = plan(capsys, "--profile", "none", "tune.type=full", "--gpus", "4", "--zero", "1", "--offload")
+    assert off["arms"][0]["peak_memory_bytes"]["optimizer"] == 0
+
+
+def test_checkpointing_and_shorter_micro_batches_take_less(capsys: pytest.CaptureFixture[str]) -> None:
+    usual, less, shorter = (
+        plan(capsys, "--profile", "none", *more)["arms"][0]
+        for more in ([], ["model.gradient_checkpointing=true"], ["optim.micro_tokens=2048"])
+    )
+    assert less["peak_memory_bytes"]["activations"] == usual["activations_with_the_other_checkpointing"]
+    assert less["activations_with_the_other_checkpointing"] == usual["peak_memory_bytes"]["activations"]
+    assert less["peak_memory_bytes"]["activations"] < shorter["peak_memory_bytes"]["activations"]
+    assert shorter["peak_memory_bytes"]["activations"] < usual["peak_memory_bytes"]["activations"] / 4
+    assert less["training_flops_per_token"] > usual["training_flops_per_token"]
+
+
+def test_full_fine_tuning_keeps_a_reference_and_lora_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    arms = plan(capsys, "--profile", "none", "algo.kl=0.1")["arms"]
+    assert set(arms[0]["memory_by_role"]) == {"policy"}
+    assert arms[-1]["memory_by_role"]["reference"] == 4 * arms[-1]["trainable_parameters"]
+
+
+def test_a_learning_rate_of_full_fine_tuning_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    (said,) = plan(capsys, "--profile", "none", "optim.lr=1e-6")["warnings"]
+    assert "LoRA does not learn" in said
+    assert main(["plan", "gsm8k_grpo", "--profile", "none", "optim.lr=1e-6"]) == 0
+    assert "warning  optim.lr = 1e-06 is below" in capsys.readouterr().out
+
+
+def test_the_table_names_every_arm_and_part(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "gsm8k_grpo", "--profile", "none", "--gpus", "8"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("LoRA r=8 (the recipe)", "full fine-tuning", "optimizer", "kv cache", "H200", "folklore", "3+offload"):
+        assert word in printed
+
+
+def test_offline_algorithms_are_planned_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """DPO's reference is a copy in full fine-tuning; nothing is sampled."""
+    (tmp_path / "dpo.yaml").write_text(
+        "name: x\nmodel: {path: Qwen/Qwen3-0.6B}\ndata: {path: embedded/dialogues}\n"
+        "algo: {type: dpo}\ntune: {type: lora}\n"
+    )
+    assert main(["plan", str(tmp_path / "dpo.yaml"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["arms"][0]["peak_memory_bytes"]["kv_cache"] == 0
+    assert "reference" in found["arms"][-1]["memory_by_role"]
+    assert found["arms"][0]["lr"] == pytest.approx(2e-5)
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--zero", "2"], "--zero 2 spreads a model over GPUs, and --gpus is 1"),
+        (["--offload"], "--offload goes with --zero 1, 2 or 3"),
+        (["model.path=nobody/nothing-of-the-kind"], "its config.json could not be read"),
+    ],
+)
+def test_what_makes_no_sense_gets_one_sentence(
+    argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert main(["plan", "gsm8k_grpo", "--profile", "none", *argv]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_model_that_the_table_does_not_know_is_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny.folder(tmp_path / "model", "qwen3_moe", mlp_only_layers=[0])
+    found = plan(capsys, "--profile", "none", f"model.path={model}")
+    assert found["model"]["parameters"] == tiny.model("qwen3_moe", mlp_only_layers=[0]).num_parameters()
+
+
+def test_planning_imports_neither_torch_nor_transformers() -> None:
+    code = (
+        "import sys; from rltk.cli import main; main(['plan', 'gsm8k_grpo', '--profile', 'none']);"
+        "print('', *sys.modules, sep='\\n', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "transformers", "datasets", "matplotlib"}.intersection(done.stderr.split("\n"))

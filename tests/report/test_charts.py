@@ -1,0 +1,79 @@
+"""Charts: where values lie, what is marked, and what someone hears who does not see them."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from rltk.report.axis import make_axis, ticks, written
+from rltk.report.chart import Chart, Line, Mark, Rule, draw
+from rltk.report.curves import moving_mean, thinned
+from rltk.report.spark import spark
+
+
+def test_an_axis_maps_its_ends_onto_its_ends():
+    axis = make_axis([2.0, 6.0], 100, 300)
+    assert (axis(2.0), axis(4.0), axis(6.0)) == (100, 200, 300)
+    log = make_axis([1e-4, 1e-2], 0, 100, is_log=True)
+    assert log(1e-3) == pytest.approx(50)
+    assert log.low < 1e-4 and log.high > 1e-2
+
+
+def test_an_axis_of_one_value_has_room_around_it():
+    axis = make_axis([4.0, 4.0], 0, 100)
+    assert axis(4.0) == 50
+    assert make_axis([0.0], 0, 100)(0.0) == 50
+
+
+def test_ticks_are_round():
+    assert ticks(make_axis([0.0, 1.0], 0, 1), 5) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert ticks(make_axis([3.0, 17.0], 0, 1), 4) == [5, 10, 15]
+    assert ticks(make_axis([1e-4, 1e-3], 0, 1, is_log=True)) == pytest.approx([1e-4, 3e-4, 1e-3])
+
+
+def test_numbers_as_people_write_them():
+    assert [written(0.934, "share"), written(-0.012, "points"), written(12345.6), written(0.01234), written(None)] == [
+        "93.4%", "-1.2", "12,346", "0.0123", "-"
+    ]  # fmt: skip
+
+
+def test_an_undefined_value_is_a_gap_and_not_a_zero():
+    drawn = draw(
+        Chart("k", "KL", [Line("a", [(1, 1.0), (2, 2.0), (3, None), (4, 2.0), (5, 1.0), (6, None), (7, 2.0)])])
+    )
+    lines = re.findall(r'<polyline [^>]*points="([^"]*)"', drawn)
+    assert [len(line.split()) for line in lines] == [2, 2]
+    assert drawn.count("<circle") == 1  # the last point has no neighbour to be joined to
+
+
+def test_what_a_chart_shows_is_said_in_words():
+    line, mark = Line("a", [(1, 0.2), (2, 0.9), (3, 0.5)]), Mark("after", 3, 0.5, (0.4, 0.6))
+    root = ElementTree.fromstring(draw(Chart("x", "Accuracy", [line], [mark], [Rule("margin", 0.1)], "share")))
+    assert root.attrib["role"] == "img"
+    assert root.attrib["aria-label"] == (
+        "Accuracy over step. a: 20.0% at 1, 50.0% at 3, lowest 20.0%, highest 90.0%; "
+        "after: 50.0% (40.0% to 60.0%); margin at 10.0%."
+    )
+
+
+def test_names_in_a_chart_are_escaped():
+    name = '"><script>alert(1)</script>&'
+    drawn = draw(Chart("x", name, [Line(name, [(1, 1.0), (2, 2.0)])], [Mark(name, 1, 1.0)], [Rule(name, 1.5)]))
+    assert "<script" not in drawn
+    assert name in ElementTree.fromstring(drawn).attrib["aria-label"]
+
+
+def test_a_long_line_is_drawn_as_means_of_stretches():
+    points = thinned([(float(x), float(x)) for x in range(1, 801)])
+    assert points[:2] == [(2.0, 1.5), (4.0, 3.5)] and len(points) == 400
+    assert thinned([(1.0, None), (2.0, 3.0)] * 400)[0] == (2.0, 3.0)
+
+
+def test_a_moving_mean_takes_fewer_at_the_ends():
+    assert moving_mean([(1, 1.0), (2, 2.0), (3, 6.0)], 3) == [(1, 1.5), (2, 3.0), (3, 4.0)]
+
+
+def test_a_sparkline_has_a_character_a_value_and_a_blank_for_none():
+    assert spark([0.0, None, 7.0], 10) == "\u2581 \u2588"
+    assert spark([0, 0, 7, 7], 2) == "\u2581\u2588"
+    assert spark([], 5) == ""
