@@ -15,8 +15,9 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from rltk.cli import main
-from rltk.data.preferences import load_split
+from rltk.data.preference_text import encode, preference_text
 from rltk.models.save import write_model
+from rltk.offline.contests import Contest
 from rltk.offline.reward_model import reward_trainer
 from rltk.offline.reward_session import RewardWork
 from tests import runs
@@ -86,17 +87,16 @@ def test_the_loss_is_bradley_terrys(guesser: Path, tmp_path: Path, centring: flo
     assert ("margin" in batch) == (margin is not None)
 
 
-def test_a_long_pair_is_left_out_of_training_and_scored_all_the_same(guesser: Path, tmp_path: Path) -> None:
-    path = write_recipe(tmp_path, guesser, "reward_model", algo={"max_length": 60})
-    rows = runs.rows(tmp_path / "train.jsonl")
-    long = [row | {"chosen": "word " * 200} for row in rows]
-    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:19] + long[19:]))
-    begun = start(path, tmp_path / "run")
-    heldout = load_split(begun.work.recipe.data, "validation").pairs
-    is_heldout = any(pair.id == "train/19" for pair in heldout)
-    assert list(begun.work.inputs.training.left_out) == ([] if is_heldout else ["train/19"])
-    assert is_heldout or "tokens, and algo.max_length" in begun.work.notes()[1]
-    assert len(scores_of(begun)) == 2 * len(heldout) == 12
+def test_of_a_long_conversation_the_last_tokens_are_read_and_it_is_counted(guesser: Path, tmp_path: Path) -> None:
+    begun = started(tmp_path, guesser, algo={"max_length": 20})
+    assert isinstance(begun.work, RewardWork)
+    tokenizer, pair = begun.work.inputs.tokenizer, begun.work.training[0]
+    text = preference_text(pair, tokenizer)
+    whole = encode(tokenizer, text.prompt + text.chosen)
+    contest = begun.work.contest(pair)
+    assert len(whole) > 20 and contest.chosen == whole[-20:] and contest.is_truncated
+    assert {row.longest for row in begun.stage.course.rows if isinstance(row, Contest)} == {20}
+    assert not begun.work.inputs.training.left_out
 
 
 @pytest.fixture(scope="module", params=["lora", "full"])
