@@ -87,7 +87,7 @@ def checkpoint(path: Path, architecture: str = "qwen3", dtype: torch.dtype = tor
     with torch.no_grad():  # the first channel is the same for all tokens, so that it adds a constant to these logits
         embeddings.weight[:, 0] = 3.0 if architecture == "gemma3" else 12.0
         head.weight[:, 0] = 0.0
-        head.weight[digits, 0] = 1.2
+        head.weight[digits, 0] = 1.0
     model.generation_config.eos_token_id = [tokens.eos_token_id, *digits]
     model.to(dtype).save_pretrained(path)  # pyright: ignore[reportArgumentType]
     tokens.save_pretrained(path)
