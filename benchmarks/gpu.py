@@ -67,7 +67,9 @@ def make_model(folder: Path, shape: str) -> Path:
     torch.manual_seed(0)
     tokenizer = load_tokenizer(Model(path="embedded/policy"))
     end = tokenizer.eos_token_id
-    config = Qwen3Config(**SHAPES[shape], tie_word_embeddings=True, eos_token_id=end, pad_token_id=end)
+    config = Qwen3Config.from_dict(
+        {**SHAPES[shape], "tie_word_embeddings": True, "eos_token_id": end, "pad_token_id": end}
+    )
     Qwen3ForCausalLM(config).to(torch.bfloat16).save_pretrained(str(folder))  # pyright: ignore[reportArgumentType]
     tokenizer.save_pretrained(str(folder))
     return folder

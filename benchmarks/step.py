@@ -32,7 +32,7 @@ from rltk.data.problems import load_problems
 from rltk.models.load import load_config, local_path
 from rltk.onpolicy.assemble import assemble, learning_rate, load_inputs
 from rltk.onpolicy.loop import train_step
-from rltk.recipe.schema import LoRA, Recipe
+from rltk.recipe.schema import LoRA, OnPolicy, Recipe
 
 
 @dataclass
@@ -159,6 +159,12 @@ def recipe(args: argparse.Namespace, **sections: Any) -> Recipe:
     return Recipe.model_validate(values)
 
 
+def on_policy(chosen: Recipe) -> OnPolicy:
+    """The settings of a recipe that samples: prompts, group, loss."""
+    assert isinstance(chosen.algo, OnPolicy)
+    return chosen.algo
+
+
 def measure_rltk(args: argparse.Namespace) -> Measured:
     chosen, measured = recipe(args), Measured()
     inputs = load_inputs(chosen)
@@ -224,7 +230,7 @@ def trl_trainer(chosen: Recipe, rows: Any, seen: list[float], batch: int = 0) ->
     from peft import LoraConfig
     from trl import GRPOConfig, GRPOTrainer
 
-    algo, tune = chosen.algo, chosen.tune
+    algo, tune = on_policy(chosen), chosen.tune
     completions = algo.prompts * algo.group
     options = GRPOConfig(
         output_dir=tempfile.mkdtemp(),

@@ -150,7 +150,7 @@ def test_rltk_and_trl_are_set_up_alike() -> None:
     chosen = step.recipe(asked, seed=3, optim={"steps": 5}, data={"size": 20})
     ours = assemble(chosen, load_inputs(chosen), torch.device("cpu")).trainer
     theirs = step.trl_trainer(chosen, step.trl_rows(chosen), [])
-    args, optim, algo = theirs.args, chosen.optim, chosen.algo
+    args, optim, algo = theirs.args, chosen.optim, step.on_policy(chosen)
     assert args.learning_rate == ours.learner.lr and args.lr_scheduler_type == optim.schedule
     assert ((args.adam_beta1, args.adam_beta2), args.adam_epsilon) == (optim.betas, optim.eps)
     assert (args.weight_decay, args.max_grad_norm) == (optim.weight_decay, optim.max_grad_norm)

@@ -50,7 +50,7 @@ def shape_of_model(model: PreTrainedModel) -> Shape:
         context=getattr(config, "max_position_embeddings", None),
         is_tied=is_tied,
         matrices=tuple(found),
-        vectors=total - tables - sum(matrix.count * matrix.size for matrix in found),
+        vectors=total - tables - sum(matrix.times * matrix.size for matrix in found),
         norms=2,
         has_head_norms=any(name.endswith("q_norm") for name, _ in model.named_modules()),
         experts_a_token=active,
@@ -82,8 +82,8 @@ def router(name: str, module: nn.Module) -> Matrix:
 
 
 def experts(name: str, weight: nn.Parameter, active: int) -> Matrix:
-    count, outputs, inputs = weight.shape
-    return Matrix(name, place_of(name), outputs, inputs, count, active, is_expert=True)
+    times, outputs, inputs = weight.shape
+    return Matrix(name, place_of(name), outputs, inputs, times, active, is_expert=True)
 
 
 def place_of(name: str) -> Place:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from rltk.data.demonstrations import Demonstration
 from rltk.data.preference_text import Plain, encode, preference_tokens, prompt_text, reply_text, reply_tokens
 from rltk.data.preferences import Preference
-from rltk.recipe.schema import Recipe
+from rltk.recipe.schema import Offline, Recipe
 
 IGNORED = -100
 """Label of a token that is not learned."""
@@ -64,7 +64,7 @@ class Reader:
     """Turns examples into ids in the form that the recipe's data asks for."""
 
     def __init__(self, recipe: Recipe, tokenizer: PreTrainedTokenizerBase, context: int | None) -> None:
-        assert recipe.algo.type in ("sft", "dpo", "reward_model")
+        assert isinstance(recipe.algo, Offline)
         self.tokenizer, self.most = tokenizer, min(recipe.algo.max_length, context or recipe.algo.max_length)
         self.plain: Plain = "transcript" if recipe.data.kind == "preferences" else "question"
 

@@ -39,7 +39,7 @@ def is_target(matrix: Matrix, tune: LoRA) -> bool:
 
 def adapter_parameters(shape: Shape, tune: LoRA, *, with_head: bool = False) -> int:
     """`with_head` adds an adapter on the output head, which rltk never does and some published counts do."""
-    inner = sum(matrix.count * rank * (matrix.outputs + matrix.inputs) for matrix, rank in adapted(shape, tune))
+    inner = sum(matrix.times * rank * (matrix.outputs + matrix.inputs) for matrix, rank in adapted(shape, tune))
     return inner + (tune.rank * (shape.vocabulary + shape.hidden) if with_head else 0)
 
 
@@ -60,7 +60,8 @@ def forward_flops(shape: Shape, tokens: Tokens, tune: LoRA | Full | None = None)
     One of a mixture's experts counts as often as tokens are sent to it.
     """
     base = sum(matrix.active * matrix.size for matrix in shape.matrices)
-    low = sum(m.active * rank * (m.outputs + m.inputs) for m, rank in adapted(shape, tune)) if is_lora(tune) else 0
+    adapters = adapted(shape, tune) if isinstance(tune, LoRA) else ()
+    low = sum(m.active * rank * (m.outputs + m.inputs) for m, rank in adapters)
     return 2 * (tokens.through_layers * (base + low) + tokens.scored * shape.embedding)
 
 
@@ -82,7 +83,3 @@ def attention_flops(shape: Shape, pairs: float, *, trains: bool) -> float:
     """Of the two products with `pairs` pairs of query and key a head; the backward pass has four."""
     products = 6 if trains else 2
     return 2 * products * shape.layers * shape.heads * shape.head_size * pairs
-
-
-def is_lora(tune: LoRA | Full | None) -> bool:
-    return isinstance(tune, LoRA)

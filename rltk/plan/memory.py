@@ -132,7 +132,7 @@ def role_weights(shape: Shape, tune: Tune, work: Workload) -> dict[str, float]:
     if isinstance(tune, Full):
         policy = float(FLOAT * shape.parameters)
         return {"policy": policy} | ({"reference": policy} if work.has_reference else {})
-    frozen = shape.linear - sum(m.size * m.count for m in shape.matrices if m.place == "router")
+    frozen = shape.linear - sum(m.size * m.times for m in shape.matrices if m.place == "router")
     frozen += 0 if shape.is_tied else shape.embedding
     base = FLOAT * (shape.parameters - frozen) + work.number_size * frozen
     return {"policy": float(base + FLOAT * adapter_parameters(shape, tune))}
@@ -159,7 +159,7 @@ def rollout_copies(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> 
         copies += FLOAT * adapter_parameters(shape, tune) / 2  # the scaled half
     if layout.is_cpu and (not isinstance(tune, Full) or not work.is_bfloat16):
         joined = [m for m in shape.matrices if m.name in SIBLINGS and m.size <= SMALL_MATRIX]
-        copies += work.number_size * sum(m.size * m.count for m in joined)
+        copies += work.number_size * sum(m.size * m.times for m in joined)
     return copies
 
 

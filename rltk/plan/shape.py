@@ -19,7 +19,7 @@ class Matrix(NamedTuple):
     place: Place
     outputs: int
     inputs: int
-    count: int = 1
+    times: int = 1
     """Over all layers and experts."""
     active: float = 1
     """How many of them one token passes through."""
@@ -63,7 +63,7 @@ class Shape:
     @property
     def linear(self) -> int:
         """Parameters of all matrices but embeddings and head."""
-        return sum(matrix.count * matrix.size for matrix in self.matrices)
+        return sum(matrix.times * matrix.size for matrix in self.matrices)
 
     @property
     def parameters(self) -> int:

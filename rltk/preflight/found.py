@@ -11,18 +11,25 @@ class Found(NamedTuple):
     """A run refuses to start on an error, goes on after a warning, and may be glad of a note."""
     what: str
     """A sentence."""
-    count: int = 0
+    number: int = 0
+    """Rows that it concerns."""
     examples: tuple[str, ...] = ()
     """Ids of rows, the first few."""
     kind: str = ""
     """For programs."""
 
     def to_json(self) -> dict[str, Any]:
-        return self._asdict() | {"examples": list(self.examples)}
+        return {
+            "level": self.level,
+            "what": self.what,
+            "count": self.number,
+            "examples": list(self.examples),
+            "kind": self.kind,
+        }
 
     def __str__(self) -> str:
         named = (
-            f" ({', '.join(self.examples)}{', ...' if self.count > len(self.examples) else ''})"
+            f" ({', '.join(self.examples)}{', ...' if self.number > len(self.examples) else ''})"
             if self.examples
             else ""
         )

@@ -22,7 +22,7 @@ def look_at_pairs(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, max_length
     rows = {pair.id: sides_tokens(pair, tokenizer) for pair in loaded.pairs}
     lengths = {id: max(map(len, sides)) for id, sides in rows.items()}
     shown = [
-        Shown(pair.id, tokenizer.decode(rows[pair.id][0]), lengths[pair.id], f"(rejected) {pair.rejected}")
+        Shown(pair.id, decoded(rows[pair.id][0], tokenizer), lengths[pair.id], f"(rejected) {pair.rejected}")
         for pair in loaded.pairs[:most]
     ]
     long = [id for id, length in lengths.items() if length > max_length]
@@ -40,6 +40,12 @@ def sides_tokens(pair: Preference, tokenizer: PreTrainedTokenizerBase) -> tuple[
     """Prompt and reply of each side."""
     found = preference_tokens(pair, tokenizer)
     return found.prompt + found.chosen, found.prompt + found.rejected
+
+
+def decoded(tokens: list[int], tokenizer: PreTrainedTokenizerBase) -> str:
+    text = tokenizer.decode(tokens)
+    assert isinstance(text, str)
+    return text
 
 
 def texts(pairs: Sequence[Preference]) -> list[tuple[str, str]]:

@@ -74,7 +74,7 @@ def of_answers(data: Data) -> Iterator[Found]:
     yield from of_rows("note", "negative", "gold answers are negative", negative)
     sample = golds[:GRADED]
     written = [as_completion(gold.solution, data.answer_kind) for gold in sample]
-    grades = grade_by_kind(written, [gold.solution for gold in sample], [data.answer_kind] * len(sample))
+    grades = grade_by_kind(written, [gold.solution for gold in sample], [data.answer_kind for _ in sample])
     unrewarded = [gold.id for gold, grade in zip(sample, grades, strict=True) if not grade.correct]
     what = f"of the first {len(sample):,} gold solutions would earn no reward as completions; see `rltk audit gold`"
     yield from of_rows("warning", "unrewarded", what, unrewarded)

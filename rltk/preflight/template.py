@@ -67,11 +67,11 @@ def of_reply(tokenizer: PreTrainedTokenizerBase, asked: list[dict[str, str]], st
 def stops_without_weights(model: Model, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """What `rltk.models.load.stop_tokens` will find once the model is there."""
     try:
-        generation = GenerationConfig.from_pretrained(local_path(model.path), revision=model.revision)
+        generation = GenerationConfig.from_pretrained(local_path(model.path), revision=model.revision or "main")
     except OSError:  # the file is optional
         generation = GenerationConfig()
     found: set[int] = set()
     for ids in (generation.eos_token_id, config.get_text_config().eos_token_id, tokenizer.eos_token_id):
         if ids is not None:
-            found.update([ids] if isinstance(ids, int) else ids)
+            found.update(int(stop) for stop in ([ids] if isinstance(ids, int) else ids))
     return sorted(found)

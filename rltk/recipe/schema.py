@@ -595,7 +595,7 @@ class Compare(Section):
     name for each arm with a preset or the keys in which it differs: {tune: {type: lora, rank: 2}}."""
     reference: Text = "full"
     """The arm that the others are held against."""
-    base: Overlay = Field({})
+    base: Overlay = Field(default={})
     """Laid over the recipe in every arm, such as fewer steps: {optim: {steps: 30}}."""
     metric: Literal["greedy", "sampled"] = "greedy"
     """Accuracy on the first of eval.tasks: of one greedy completion, or of eval.samples sampled ones."""

@@ -88,14 +88,14 @@ def test_the_loss_is_bradley_terrys(guesser: Path, tmp_path: Path, centring: flo
 
 
 def test_of_a_long_conversation_the_last_tokens_are_read_and_it_is_counted(guesser: Path, tmp_path: Path) -> None:
-    begun = started(tmp_path, guesser, algo={"max_length": 20})
+    begun = started(tmp_path, guesser, algo={"max_length": 12})
     assert isinstance(begun.work, RewardWork)
     tokenizer, pair = begun.work.inputs.tokenizer, begun.work.training[0]
     text = preference_text(pair, tokenizer)
     whole = encode(tokenizer, text.prompt + text.chosen)
     contest = begun.work.contest(pair)
-    assert len(whole) > 20 and contest.chosen == whole[-20:] and contest.is_truncated
-    assert {row.longest for row in begun.stage.course.rows if isinstance(row, Contest)} == {20}
+    assert len(whole) > 12 and contest.chosen == whole[-12:] and contest.is_truncated
+    assert {row.longest for row in begun.stage.course.rows if isinstance(row, Contest)} == {12}
     assert not begun.work.inputs.training.left_out
 
 
@@ -160,7 +160,7 @@ def test_pairs_of_problems_are_sampled_once_and_held_out_ones_are_kept(
     guesser: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recipe = write_recipe(
-        tmp_path, guesser, "reward_model", "problems", algo={"samples": 4, "pairs": 2}, optim={"steps": 2}
+        tmp_path, guesser, "reward_model", "problems", algo={"samples": 24, "pairs": 2}, optim={"steps": 2}
     )
     assert main(["train", str(recipe), "--run", str(tmp_path / "run"), "--quiet"]) == 0
     heldout = runs.rows(tmp_path / "run" / "heldout" / "pairs.jsonl")

@@ -49,7 +49,7 @@ def test_the_published_ratio() -> None:
 
     shape = shape_of(KNOWN["meta-llama/Llama-3.1-8B"])
     assert shape is not None
-    lora = sum(m.count * (2 * m.size + 3 * 8 * (m.outputs + m.inputs)) for m in shape.matrices)
+    lora = sum(m.times * (2 * m.size + 3 * 8 * (m.outputs + m.inputs)) for m in shape.matrices)
     assert lora / (3 * shape.linear) == pytest.approx(0.670, abs=5e-4)
     once = Tokens(1, 0)
     first = training_flops(shape, LoRA(rank=8), once) / training_flops(shape, Full(), once)

@@ -159,7 +159,7 @@ def looked(algo: dict[str, Any], **data: Any) -> Looked:
 def test_gsm8k_has_commas_and_negatives(shared_data: Path) -> None:
     """79 and 3 of 7,473 training answers, as counted in the files."""
     found = by_kind(looked(GRPO, path=str(shared_data / "openai" / "gsm8k"), config="main").found)
-    assert (found["comma"].count, found["negative"].count) == (79, 3)
+    assert (found["comma"].number, found["negative"].number) == (79, 3)
     assert "unrewarded" not in found and "leaked" not in found
 
 
@@ -168,7 +168,7 @@ def test_math_has_two_leaked_problems_and_two_odd_levels(shared_data: Path, pati
     folder = str(shared_data / "EleutherAI" / "hendrycks_math")
     columns = {"question": "problem", "answer": "solution", "subject": "type", "kind": "math", "config": MATH_SUBJECTS}
     found = by_kind(looked(GRPO, path=folder, **columns).found)
-    assert (found["leaked_but_space"].count, found["odd_level"].count) == (2, 2)
+    assert (found["leaked_but_space"].number, found["odd_level"].number) == (2, 2)
     assert "leaked" not in found
 
 
@@ -177,4 +177,4 @@ def test_hh_has_equal_and_empty_pairs(shared_data: Path) -> None:
     """36 rows with equal sides and 11 with an empty reply, in the four official test files."""
     folder = str(shared_data / "Anthropic" / "hh-rlhf")
     found = by_kind(looked({"type": "dpo"}, path=folder, kind="preferences", train="test").found)
-    assert (found["equal_sides"].count, found["empty_reply"].count) == (36, 11)
+    assert (found["equal_sides"].number, found["empty_reply"].number) == (36, 11)

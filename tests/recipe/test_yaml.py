@@ -9,6 +9,7 @@ import pytest
 
 from rltk.errors import UserError
 from rltk.recipe import Loaded, load_recipe
+from rltk.recipe.schema import GRPO
 from tests.recipe.texts import recipe_text
 
 Load = Callable[..., Loaded]
@@ -97,7 +98,8 @@ def test_anchors_and_merge_keys_work(load: Load) -> None:
         "  r: *q\n",
         profile="r",
     )
-    assert (loaded.recipe.algo.prompts, loaded.recipe.algo.group) == (4, 3)
+    algo = loaded.recipe.algo
+    assert isinstance(algo, GRPO) and (algo.prompts, algo.group) == (4, 3)
 
 
 def test_a_fault_behind_an_alias_is_placed_where_it_is_written(refused: Refused) -> None:

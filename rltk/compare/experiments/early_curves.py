@@ -18,6 +18,7 @@ from rltk.recipe.schema import LoRA
 
 DRAWS = 2000
 Array = NDArray[np.float64]
+Seeds = NDArray[np.int64]
 
 
 class Settings(Section):
@@ -62,7 +63,7 @@ class Parted:
     def __init__(self, ours_ST: Array, reference_ST: Array) -> None:
         self.ours_ST, self.reference_ST = ours_ST, reference_ST
 
-    def difference_T(self, seeds: Array | None = None) -> Array:
+    def difference_T(self, seeds: Seeds | None = None) -> Array:
         """Of the losses averaged over seeds (all, or these), relative to the reference."""
         chosen = np.arange(len(self.ours_ST)) if seeds is None else seeds
         ours_T, reference_T = self.ours_ST[chosen].mean(0), self.reference_ST[chosen].mean(0)
@@ -87,7 +88,7 @@ def curves_of(settings: Settings, rank: int, alpha: float) -> Array:
 def largest_early(parted: dict[int, Parted], settings: Settings) -> tuple[float, tuple[float, float]]:
     """The largest difference over ranks and early steps, and its 95 % bootstrap interval over seeds."""
 
-    def of(seeds: Array | None) -> float:
+    def of(seeds: Seeds | None) -> float:
         return max(float(part.difference_T(seeds)[: settings.early].max()) for part in parted.values())
 
     rng = np.random.default_rng(0)
@@ -99,7 +100,7 @@ def largest_early(parted: dict[int, Parted], settings: Settings) -> tuple[float,
 def grows(part: Parted, settings: Settings) -> float:
     """Rank correlation of the difference with the step, after the early ones."""
     later_T = part.difference_T()[settings.early :]
-    return float(spearmanr(np.arange(len(later_T)), later_T).statistic)
+    return float(spearmanr(np.arange(len(later_T)), later_T)[0])
 
 
 def at_steps(part: Parted) -> dict[int, float]:
