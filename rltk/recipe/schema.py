@@ -1,81 +1,63 @@
-"""The recipe: every key a person may write, its type, its range and its default, which stands here and nowhere else."""
+"""The recipe: its sections, which stand in `sections/` with their keys and defaults, and the rules between them."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
-from rltk_eval.verdicts import Kind
+from pydantic import Field, model_validator
 
-from rltk.errors import suggestion
-from rltk.recipe.fields import (
-    AtLeastOne,
-    Count,
-    Flag,
-    Fraction,
-    NonNegative,
-    Number,
-    Positive,
-    Section,
-    Share,
-    Text,
-    Whole,
-    broken_rule,
-)
+from rltk.recipe.fields import Name, Section, Whole, broken_rule
+from rltk.recipe.rules import unused_keys
+from rltk.recipe.sections.algo import Algo
+from rltk.recipe.sections.compare import Compare
+from rltk.recipe.sections.data import Data
+from rltk.recipe.sections.embedded import EMBEDDED
+from rltk.recipe.sections.evaluation import EVAL_BLOCK, EVAL_TASKS, HELDOUT_LIKE, PREFERENCE_TASKS, Eval
+from rltk.recipe.sections.model import EMBEDDED_MODELS, Model
+from rltk.recipe.sections.offline import DPO, SFT, Offline, Paired, RewardModel
+from rltk.recipe.sections.onpolicy import GRPO, PPO, RLOO, Critic, OnPolicy
+from rltk.recipe.sections.optim import Optim
+from rltk.recipe.sections.rewards import REWARD_NAME, AnswerReward, GoldReward, ModelReward, Reward, ServerReward
+from rltk.recipe.sections.rollout import Rollout
+from rltk.recipe.sections.run import Run
+from rltk.recipe.sections.tune import Full, LoRA, Tune
 
-DataKind = Literal["number", "math", "preferences"]
-EMBEDDED = "embedded/"
-EMBEDDED_MODELS = ("embedded/policy",)
-EMBEDDED_KINDS: dict[str, DataKind] = {
-    "embedded/word-problems": "number",
-    "embedded/equations": "math",
-    "embedded/dialogues": "preferences",
-}
-EMBEDDED_DATA = tuple(EMBEDDED_KINDS)
-EVAL_TASKS = ("heldout", "gsm8k", "math", "math500", "word-problems", "equations")
-HELDOUT_LIKE = ("heldout", "word-problems", "equations")
-"""Tasks that may have a validation split beside the test split."""
-PREFERENCE_TASKS = ("hh-rlhf", "dialogues")
-"""Preference pairs that reward models are evaluated on; heldout is the data of the recipe there too."""
-EVAL_BLOCK = 256
-"""Completions that an evaluation draws from one seed, and keeps, together."""
-SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "batch")
-"""Keys of `rollout` that evaluations take no notice of."""
-EXTERNAL = (
-    "config",
-    "data_dir",
-    "question",
-    "answer",
-    "subject",
-    "kind",
-    "prompt_column",
-    "chosen",
-    "rejected",
-    "margin",
-    "train",
-    "test",
-    "validation",
-)
-"""Keys of `data` that say how data from outside is read."""
-PROBLEM_KEYS = ("question", "answer", "subject", "levels", "prompt")
-PREFERENCE_KEYS = ("data_dir", "prompt_column", "chosen", "rejected", "margin", "noise")
-"""Keys of `data` that only problems, or only preferences, have a use for."""
-DPOLoss = Literal[
-    "sigmoid",
-    "ipo",
-    "hinge",
-    "robust",
-    "exo_pair",
-    "nca_pair",
-    "sppo_hard",
-    "apo_zero",
-    "apo_down",
-    "discopop",
-    "sigmoid_norm",
+__all__ = [
+    "DPO",
+    "EMBEDDED",
+    "EMBEDDED_MODELS",
+    "EVAL_BLOCK",
+    "EVAL_TASKS",
+    "GRPO",
+    "HELDOUT_LIKE",
+    "PPO",
+    "PREFERENCE_TASKS",
+    "RLOO",
+    "SFT",
+    "Algo",
+    "AnswerReward",
+    "Compare",
+    "Critic",
+    "Data",
+    "Eval",
+    "Full",
+    "GoldReward",
+    "LoRA",
+    "Model",
+    "ModelReward",
+    "Offline",
+    "OnPolicy",
+    "Optim",
+    "Paired",
+    "Recipe",
+    "Reward",
+    "RewardModel",
+    "Rollout",
+    "Run",
+    "ServerReward",
+    "Tune",
 ]
+<<<<<<< HEAD
 """TRL's losses that are a sum over pairs; those that sort or remember a batch would depend on how it is cut."""
 NAME_IN_WORDS = "letters, digits, '.', '_' and '-' that begin with a letter or a digit"
 REWARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -627,15 +609,14 @@ class Compare(Section):
 Algo = Annotated[GRPO | RLOO | PPO | SFT | RewardModel | DPO, Field(discriminator="type")]
 Reward = Annotated[AnswerReward | ModelReward | ServerReward | GoldReward, Field(discriminator="type")]
 Tune = Annotated[LoRA | Full, Field(discriminator="type")]
+=======
+>>>>>>> split
 
 
 class Recipe(Section):
     """One training run."""
 
-    name: Annotated[
-        str,
-        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", json_schema_extra={"patternErrorMessage": NAME_IN_WORDS}),
-    ]
+    name: Name
     """Names the folder of its runs."""
     seed: Whole = 0
     model: Model
@@ -709,7 +690,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _data_suits_the_algorithm(self) -> Recipe:
-        for key, because in unused_keys(self):
+        for key, because in unused_keys(self.algo, is_preferences=self.data.kind == "preferences"):
             section, name = key.split(".")
             value, default = (
                 getattr(getattr(self, section), name),
@@ -721,27 +702,3 @@ class Recipe(Section):
                     f"has no meaning with {because}; set it back to {shown}", key, "data.kind", "algo.type"
                 )
         return self
-
-
-def unused_keys(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Keys that this algorithm ignores on this data, each with what it would be ignored by."""
-    algo, is_preferences = recipe.algo, recipe.data.kind == "preferences"
-    if isinstance(algo, OnPolicy):
-        return
-    if is_preferences:
-        what = f"algo.type {algo.type} on preferences"
-        yield from ((f"rollout.{key}", what) for key in Rollout.model_fields)
-        yield from ((f"eval.{key}", what) for key in ("tasks", "data_root", "samples", "k", "temperature", "batch"))
-        yield from ((f"algo.{key}", what) for key in ("samples", "pairs") if isinstance(algo, Paired))
-    elif isinstance(algo, RewardModel):
-        what = "algo.type reward_model, which is scored on pairs of the data that it holds out"
-        yield from ((f"eval.{key}", what) for key in ("tasks", "samples", "k", "temperature"))
-    elif isinstance(algo, SFT):
-        what = "algo.type sft, which samples for evaluations alone"
-        yield from ((f"rollout.{key}", what) for key in SAMPLING_KEYS)
-
-
-def refuse_unknown_embedded(path: str, known: Sequence[str]) -> None:
-    if path.startswith(EMBEDDED) and path not in known:
-        ending = suggestion(path, known, otherwise="choose")
-        raise broken_rule(f"does not come with rltk; {ending}", "path")
