@@ -146,7 +146,7 @@ def test_what_cannot_be_evaluated_is_refused(
         (guesser, "--task", "./tset.jsonl"): "task ./tset.jsonl does not exist; did you mean test.jsonl?",
         (guesser, "--task", "zzz"): (
             "task zzz is neither a folder, a .jsonl file nor a task; choose one of heldout, gsm8k, math, math500, "
-            "word-problems."
+            "word-problems, equations."
         ),
         (guesser, "--task", ""): "argument --task: an empty text names nothing; see `rltk eval --help`.",
         ("",): "argument RUN_OR_MODEL: an empty text names nothing; see `rltk eval --help`.",

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAVES = ["eval/rltk_eval", "reward_models/rltk_reward_models"]
+LIGHT = ["rltk/arguments", "rltk/recipe", "rltk/plan"]
 
 
 def imported_packages(source: str) -> Iterator[str]:
@@ -26,6 +27,20 @@ def test_leaf_packages_never_import_the_toolkit(leaf: str):
     assert len(files) >= 2
     for file in files:
         assert "rltk" not in set(imported_packages(file.read_text(encoding="utf-8"))), file
+
+
+@pytest.mark.parametrize("package", LIGHT)
+def test_what_answers_at_once_never_imports_torch(package: str):
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert len(files) >= 2
+    for file in files:
+        assert "torch" not in set(imported_packages(file.read_text(encoding="utf-8"))), file
+
+
+def test_the_command_line_needs_only_the_standard_library():
+    for file in [ROOT / "rltk/cli.py", *sorted((ROOT / "rltk/arguments").rglob("*.py"))]:
+        needed = set(imported_packages(file.read_text(encoding="utf-8")))
+        assert needed <= sys.stdlib_module_names | {"rltk"}, file
 
 
 def test_evaluation_imports_only_the_standard_library():

@@ -72,7 +72,7 @@ def changes(section: Section, prefix: str = "") -> Iterator[Change]:
         key = field.alias or key
         if isinstance(value, Section):
             yield from changes(value, f"{prefix}{key}.")
-        elif isinstance(value, dict):  # sections by name
+        elif isinstance(value, dict) and all(isinstance(named, Section) for named in value.values()):
             for name, named in value.items():
                 yield from changes(named, f"{prefix}{key}.{name}.")
         elif key == "type" or field.is_required():

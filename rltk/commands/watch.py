@@ -81,8 +81,8 @@ def table(rows: Sequence[RunRow]) -> Table:
 def metrics_table(run: Run, row: RunRow, width: int) -> Table:
     """Each metric with its course and its last value."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left", title=Text(f"\n{row.path}"))
-    for column, side in (("", "left"), ("", "left"), ("last", "right"), ("lowest", "right"), ("highest", "right")):
-        made.add_column(column, justify=side)
+    for column in ("", "", "last", "lowest", "highest"):
+        made.add_column(column, justify="right" if column else "left")
     for key in (*SHOWN, *SPEED):
         values = [row[key] for row in run.metrics if is_number_or_none(row.get(key, ""))]
         defined = [value for value in values if value is not None]

@@ -36,8 +36,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def computing_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """Products are computed in `dtype` within, whatever the weights are held in; float32 is as is."""
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    """Products are computed in `dtype` within, whatever the weights are held in; types of full precision are as is."""
+    return torch.autocast(device.type, dtype, enabled=dtype.itemsize < 4)
 
 
 IGNORED = frozenset(

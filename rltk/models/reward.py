@@ -11,6 +11,7 @@ from rltk_reward_models.fingerprint import HEADS
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from rltk.errors import UserError
 from rltk.models.adapters import output_head, scoring_head
@@ -27,6 +28,8 @@ def load_reward_weights(
     config = without_noise(load_config(model))
     config.num_labels = 1
     config.get_text_config().pad_token_id = padding(tokenizer)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # it would warn of the missing head, which is looked at here
     try:
         loaded, found = AutoModelForSequenceClassification.from_pretrained(
             local_path(model.path),
@@ -39,6 +42,8 @@ def load_reward_weights(
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise cannot_load(model, "safetensors weights as those of a reward model", error) from error
+    finally:
+        logging.set_verbosity(verbosity)
     missing = sorted(found["missing_keys"])
     if others := [name for name in missing if name.partition(".")[0] not in HEADS]:
         raise UserError(f"model.path = {model.path!r}: its weights lack {others[0]}; download it again.")

@@ -14,6 +14,8 @@ class Contest(NamedTuple):
     rejected: list[int]
     margin: float | None
     """By how much the chosen side should win; None where the data has no margins."""
+    is_truncated: bool
+    """A side was longer; its last tokens are here."""
 
     @property
     def longest(self) -> int:
@@ -33,8 +35,11 @@ class Contest(NamedTuple):
         return row if self.margin is None else row | {"margin": self.margin}
 
 
-def make_contest(pair: Preference, tokenizer: PreTrainedTokenizerBase, *, plain: Plain, has_margins: bool) -> Contest:
-    """Where data has margins, a pair without one has to win by nothing."""
+def make_contest(
+    pair: Preference, tokenizer: PreTrainedTokenizerBase, *, plain: Plain, has_margins: bool, most: int
+) -> Contest:
+    """With the last `most` tokens of each side. Where data has margins, a pair without one has to win by nothing."""
     text = preference_text(pair, tokenizer, plain=plain)
     chosen, rejected = (encode(tokenizer, text.prompt + reply) for reply in (text.chosen, text.rejected))
-    return Contest(chosen, rejected, (pair.margin or 0.0) if has_margins else None)
+    margin = (pair.margin or 0.0) if has_margins else None
+    return Contest(chosen[-most:], rejected[-most:], margin, max(len(chosen), len(rejected)) > most)

@@ -83,7 +83,8 @@ def dpo_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -
         optimizers=(stage.optimizer, stage.scheduler()),
     )
     if isinstance(stage.model, PeftModel):
-        # A copy of the fresh adapter, which TRL adds to be the reference: the same as none, and it would be saved too.
+        # TRL adds a copy of the adapter to be the reference. Of a fresh adapter it is the same as none; in a resumed
+        # run it would be the trained policy; and it would be saved.
         stage.model.delete_adapter("ref")
     else:
         keep_reference(trainer.train_dataset, kept)

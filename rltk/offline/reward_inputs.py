@@ -32,12 +32,14 @@ def load_reward_inputs(recipe: Recipe) -> RewardInputs:
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
     context = context_length(config)
     reader = Reader(recipe, tokenizer, context)
-    training = load_training(recipe, tokenizer, reader, context)
     heldout, asked = None, list[Problem]()
     if recipe.data.kind == "preferences":
+        loaded = load_split(recipe.data, "train")
+        training = Training(loaded.pairs, [], preferences.fingerprint(loaded.pairs), {}, loaded.report.text)
         heldout = load_heldout_task(recipe)
         source = Source(recipe.data.path, preferences.fingerprint(heldout.pairs))
     else:
+        training = load_training(recipe, tokenizer, reader, context)
         asked, _ = askable(
             recipe, load_problems(recipe.data, recipe.eval.split)[: recipe.eval.limit], tokenizer, context
         )

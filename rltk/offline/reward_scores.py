@@ -36,7 +36,8 @@ class Referee:
     """The model as a scorer: in float32 and without dropout, as any process that loads it has it."""
 
     def __init__(self, recipe: Recipe, model: nn.Module, tokenizer: PreTrainedTokenizerBase, plain: Plain) -> None:
-        self.recipe, self.model, self.plain = recipe, model, plain
+        self.recipe, self.model = recipe, model
+        self.plain: Plain = plain
         limit = context_length(model.config)  # pyright: ignore[reportArgumentType]  # nn.Module's attributes are untyped
         identity = Identity(recipe.name, "in training", None, True, limit)
         self.scorer = Scorer(model, tokenizer, identity, None, recipe.optim.micro_tokens)

@@ -10,7 +10,6 @@ from torch import nn
 
 from rltk.data.preferences import Preference
 from rltk.data.tasks import short_name
-from rltk.errors import UserError
 from rltk.evaluation.pairs.rows import summarize_pairs
 from rltk.evaluation.pairs.tasks import PairTask
 from rltk.models.reward import load_reward_weights
@@ -93,12 +92,19 @@ class RewardWork:
     def stage(self, progress: Progress, desk: Desk) -> Stage:
         task = self.task(desk)
         course = make_course(self.recipe, self.training, self.contest)
+        long = sum(row.is_truncated for row in course.rows if isinstance(row, Contest))
+        if long:
+            most = self.inputs.reader.most
+            desk.watch.say(
+                f"{long} of {len(course.rows)} pairs are longer than {most} tokens, of which the last are read"
+            )
         parts = (self.recipe, self.model, self.optimizer, course, progress, desk)
         return Stage(*parts, lambda step: self.accuracy(task, step, desk))
 
     def contest(self, pair: Preference) -> Contest:
         has_margins = self.recipe.data.margin is not None
-        return make_contest(pair, self.inputs.tokenizer, plain=self.inputs.reader.plain, has_margins=has_margins)
+        reader = self.inputs.reader
+        return make_contest(pair, self.inputs.tokenizer, plain=reader.plain, has_margins=has_margins, most=reader.most)
 
     def accuracy(self, task: PairTask, step: int, desk: Desk) -> float:
         """Of held-out pairs, for the curve: in the arithmetic of training, whose forward pass is still in place."""
@@ -111,11 +117,7 @@ class RewardWork:
         if self.heldout is None:
             device = next(self.model.parameters()).device
             training, heldout = sampled_pairs(self.recipe, self.inputs, device, desk)
-            self.training = [pair for pair in training if self.inputs.reader.misfit(pair) is None]
-            if not self.training:
-                raise UserError(f"all {len(training)} pairs that were sampled are too long; raise algo.max_length.")
-            if len(self.training) < len(training):
-                desk.watch.say(f"left out of training: {len(training) - len(self.training)} sampled pairs, too long")
+            self.training = training
             self.heldout = PairTask(short_name(self.recipe.data.path), self.recipe.data.path, list(heldout), ())
         return self.heldout
 

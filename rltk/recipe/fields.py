@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 RULE = "rule"
+NAME_IN_WORDS = "letters, digits, '.', '_' and '-' that begin with a letter or a digit"
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
@@ -42,3 +43,7 @@ Fraction = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, lt=1),
 Share = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=1), BeforeValidator(read_exponent)]
 AtLeastOne = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=1), BeforeValidator(read_exponent)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False), BeforeValidator(read_exponent)]
+Name = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", json_schema_extra={"patternErrorMessage": NAME_IN_WORDS})
+]
+"""What may become the name of a folder."""

@@ -125,8 +125,8 @@ def score_row(label: str, before: Row, after: Row, *, is_part: bool = False) -> 
     values, n = [side.get(key) for side in (before, after)], after.get("n", before.get("n"))
     was, is_now = values
     change = "-" if was is None or is_now is None else gain(is_now - was, key)
-    shown = [with_interval(side, key) for side in (before, after)]
-    return ScoreRow(label, *shown, change, "-" if n is None else f"{n:,}", is_part)
+    was_shown, is_shown = (with_interval(side, key) for side in (before, after))
+    return ScoreRow(label, was_shown, is_shown, change, "-" if n is None else f"{n:,}", is_part)
 
 
 def gain(difference: float, key: str) -> str:

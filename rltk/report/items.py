@@ -12,6 +12,7 @@ PAIRS = "pairs"
 """Beside `greedy` and `sampled`: preferences, in which the model is to score the chosen reply higher."""
 UNREAD = ("unreadable", "timeout")
 CHANGES = ("newly right", "newly wrong", "still right", "still wrong")
+VERDICTS: dict[float | None, str] = {1.0: "right", 0.0: "wrong"}
 Entry = dict[str, Any]
 
 
@@ -73,7 +74,7 @@ def side_of(row: Row | None) -> Row | None:
     if row is None:
         return None
     if kind_of(row) == PAIRS:
-        return {"verdict": {1: "right", 0: "wrong"}.get(worth(row), "tie"), **pair_scores(row)}
+        return {"verdict": VERDICTS.get(worth(row), "tie"), **pair_scores(row)}
     shown = {key: row[key] for key in ("answer", "verdict", "tokens", "truncated", "reward") if key in row}
     return {"text": row["completion"], **shown}
 
@@ -85,7 +86,7 @@ def change(before: Row | None, after: Row | None) -> str:
         return ""
     if was != is_now:
         return "newly right" if is_now > was else "newly wrong"
-    return {1: "still right", 0: "still wrong"}.get(is_now, "")
+    return f"still {VERDICTS[is_now]}" if is_now in VERDICTS else ""
 
 
 def worth(row: Row) -> float | None:

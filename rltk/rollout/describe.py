@@ -1,5 +1,6 @@
 """Scores in words."""
 
+from math import isnan
 from typing import Any
 
 
@@ -23,10 +24,14 @@ def change(before: dict[str, Any], after: dict[str, Any]) -> str:
 def interval(score: dict[str, Any]) -> str:
     low, high = score["ci95"]
     if "accuracy" in score:
-        return f"{score['accuracy']:.1%} [{100 * low:.1f}, {100 * high:.1f}]"
+        return f"{score['accuracy']:.1%} [{points(low)}, {points(high)}]"
     return f"{score['reward']:.3f} [{number(low)}, {number(high)}]"
 
 
+def points(bound: float | None) -> str:
+    """Of a share; a single prompt has no interval, which a file has as null."""
+    return "-" if bound is None or isnan(bound) else f"{100 * bound:.1f}"
+
+
 def number(bound: float | None) -> str:
-    """A single prompt has no interval, which a file has as null."""
-    return "-" if bound is None else f"{bound:.3f}"
+    return "-" if bound is None or isnan(bound) else f"{bound:.3f}"

@@ -1,14 +1,16 @@
-"""A reward-model run reads the real HH-RLHF files: every pair is used, left out and counted, or held out."""
+"""A reward-model run reads the real HH-RLHF files: every pair is trained on or held out."""
 
 from pathlib import Path
 
 import pytest
 
+from rltk.data.preferences import Preference
+from rltk.offline.contests import make_contest
 from rltk.offline.reward_inputs import load_reward_inputs
 from rltk.recipe.schema import Recipe
 
 
-def test_odd_rows_are_said_and_long_pairs_are_counted(
+def test_odd_rows_are_said_and_of_long_pairs_the_last_tokens_are_read(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
@@ -27,8 +29,14 @@ def test_odd_rows_are_said_and_long_pairs_are_counted(
     inputs = load_reward_inputs(chosen)
     training, heldout = inputs.training, inputs.heldout
     assert heldout is not None and len(heldout.pairs) == 1255
-    assert len(training.examples) + len(training.left_out) == 7250
-    assert training.left_out and all("and algo.max_length" in reason for reason in training.left_out.values())
+    assert len(training.examples) == 7250 and not training.left_out
+    contests = [
+        make_contest(pair, inputs.tokenizer, plain="transcript", has_margins=False, most=inputs.reader.most)
+        for pair in training.examples[:200]
+        if isinstance(pair, Preference)
+    ]
+    long = [contest for contest in contests if contest.is_truncated]
+    assert len(contests) == 200 and long and all(contest.longest == 400 for contest in long)
     assert training.report is not None and "7,250 rows gave 7,250 pairs." in training.report
     for kind in (
         "13 with sides that differ before the last turn",

@@ -57,7 +57,15 @@ def assert_same(run: Path, whole: Path) -> None:
     for kept in ("model", "items"):
         files = sorted(path.relative_to(whole) for path in (whole / kept).iterdir())
         assert [name for name in files if (run / name).read_bytes() != (whole / name).read_bytes()] == []
-    assert {path.suffix for path in run.rglob("*.*")} <= {".json", ".jsonl", ".safetensors", ".jinja", ".md", ""}
+    assert {path.suffix for path in run.rglob("*.*")} <= {
+        ".json",
+        ".jsonl",
+        ".safetensors",
+        ".jinja",
+        ".md",
+        ".html",
+        "",
+    }
     assert not list(run.rglob("*.writing"))
 
 

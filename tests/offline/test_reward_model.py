@@ -15,8 +15,9 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from rltk.cli import main
-from rltk.data.preferences import load_split
+from rltk.data.preference_text import encode, preference_text
 from rltk.models.save import write_model
+from rltk.offline.contests import Contest
 from rltk.offline.reward_model import reward_trainer
 from rltk.offline.reward_session import RewardWork
 from tests import runs
@@ -31,6 +32,7 @@ def started(folder: Path, policy: Path, /, **sections: Any) -> Started:
 def first_batch(begun: Started, folder: Path) -> tuple[Any, Any]:
     """The trainer, and the batch of its first step."""
     trainer = reward_trainer(begun.stage, begun.work.inputs.tokenizer, str(folder / "out"))
+    assert trainer.train_dataset is not None
     rows = [trainer.train_dataset[place] for place in begun.stage.course.places[0]]
     assert trainer.data_collator is not None
     return trainer, trainer.data_collator(rows)
@@ -51,8 +53,8 @@ def test_both_arms_begin_with_the_same_scores_and_the_same_loss(guesser: Path, t
     }
     assert scores_of(arms["lora"]) == scores_of(arms["full"])
     losses = [
-        trainer.compute_loss(begun.work.model, batch).item()
-        for begun in arms.values()  # type: ignore[union-attr]
+        trainer.compute_loss(begun.stage.model, batch).item()
+        for begun in arms.values()
         for trainer, batch in [first_batch(begun, tmp_path)]
     ]
     assert losses[0] == losses[1]
@@ -62,10 +64,9 @@ def test_both_arms_begin_with_the_same_scores_and_the_same_loss(guesser: Path, t
 
 def test_the_head_trains_in_both_arms_and_in_float32(guesser: Path, tmp_path: Path) -> None:
     for name, tune in TUNES.items():
-        model = started(
-            tmp_path / name, guesser, tune=tune, model={"path": str(guesser), "dtype": "bfloat16"}
-        ).work.model  # type: ignore[union-attr]
-        trained = {key: weight.dtype for key, weight in model.named_parameters() if weight.requires_grad}
+        model = {"path": str(guesser), "dtype": "bfloat16"}
+        weights = started(tmp_path / name, guesser, tune=tune, model=model).stage.model.named_parameters()
+        trained = {key: weight.dtype for key, weight in weights if weight.requires_grad}
         assert any("score" in key for key in trained) and set(trained.values()) == {torch.float32}
         assert ("lora" in name) == any("lora_" in key for key in trained)
 
@@ -79,23 +80,23 @@ def test_the_loss_is_bradley_terrys(guesser: Path, tmp_path: Path, centring: flo
     assert isinstance(begun.work, RewardWork)
     trainer, batch = first_batch(begun, tmp_path)
     ids = [row[mask.bool()].tolist() for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)]
-    scores_2B = torch.tensor([begun.work.model(torch.tensor([row])).logits.item() for row in ids])
-    expected = bradley_terry_loss(*scores_2B.chunk(2), batch.get("margin"), centring)
-    assert trainer.compute_loss(begun.work.model, batch).item() == pytest.approx(expected.item(), abs=1e-6)
+    scores_2B = torch.tensor([begun.stage.model(torch.tensor([row])).logits.item() for row in ids])
+    chosen_B, rejected_B = scores_2B.chunk(2)
+    expected = bradley_terry_loss(chosen_B, rejected_B, batch.get("margin"), centring)
+    assert trainer.compute_loss(begun.stage.model, batch).item() == pytest.approx(expected.item(), abs=1e-6)
     assert ("margin" in batch) == (margin is not None)
 
 
-def test_a_long_pair_is_left_out_of_training_and_scored_all_the_same(guesser: Path, tmp_path: Path) -> None:
-    path = write_recipe(tmp_path, guesser, "reward_model", algo={"max_length": 60})
-    rows = runs.rows(tmp_path / "train.jsonl")
-    long = [row | {"chosen": "word " * 200} for row in rows]
-    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:19] + long[19:]))
-    begun = start(path, tmp_path / "run")
-    heldout = load_split(begun.work.recipe.data, "validation").pairs
-    is_heldout = any(pair.id == "train/19" for pair in heldout)
-    assert list(begun.work.inputs.training.left_out) == ([] if is_heldout else ["train/19"])
-    assert is_heldout or "tokens, and algo.max_length" in begun.work.notes()[1]
-    assert len(scores_of(begun)) == 2 * len(heldout) == 12
+def test_of_a_long_conversation_the_last_tokens_are_read_and_it_is_counted(guesser: Path, tmp_path: Path) -> None:
+    begun = started(tmp_path, guesser, algo={"max_length": 12})
+    assert isinstance(begun.work, RewardWork)
+    tokenizer, pair = begun.work.inputs.tokenizer, begun.work.training[0]
+    text = preference_text(pair, tokenizer)
+    whole = encode(tokenizer, text.prompt + text.chosen)
+    contest = begun.work.contest(pair)
+    assert len(whole) > 12 and contest.chosen == whole[-12:] and contest.is_truncated
+    assert {row.longest for row in begun.stage.course.rows if isinstance(row, Contest)} == {12}
+    assert not begun.work.inputs.training.left_out
 
 
 @pytest.fixture(scope="module", params=["lora", "full"])
@@ -159,7 +160,7 @@ def test_pairs_of_problems_are_sampled_once_and_held_out_ones_are_kept(
     guesser: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recipe = write_recipe(
-        tmp_path, guesser, "reward_model", "problems", algo={"samples": 4, "pairs": 2}, optim={"steps": 2}
+        tmp_path, guesser, "reward_model", "problems", algo={"samples": 24, "pairs": 2}, optim={"steps": 2}
     )
     assert main(["train", str(recipe), "--run", str(tmp_path / "run"), "--quiet"]) == 0
     heldout = runs.rows(tmp_path / "run" / "heldout" / "pairs.jsonl")

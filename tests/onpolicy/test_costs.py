@@ -70,7 +70,7 @@ PACKED_TOKENS = COMPLETION_TOKENS + sum({tuple(episode.prompt): len(episode.prom
 def test_lora_costs_two_products_and_full_fine_tuning_three(can_pack: bool) -> None:
     """To the last multiply-add; over all layers but those that read the embeddings the ratio is the formula's."""
     (lora, of_lora), (full, of_full) = (matmul_flops(arm, can_pack) for arm in ("lora", "full"))
-    shapes, vocabulary = layers(full.model), 1024
+    shapes, vocabulary = layers(full.model), len(tiny.tokenizer())
     assert len(shapes) == 2 * 7 and sum(isinstance(module, Linear) for module in lora.model.modules()) == 14
     # In rows the two groups, of completions of up to 12 and 11 tokens, are padded to 5 + 12 tokens.
     tokens = PACKED_TOKENS if can_pack else 6 * 17

@@ -1,6 +1,6 @@
 """Run folders for tests of pages: written as rltk writes them, with verdicts of its own checker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ GOLD = "2"
 WHEN = ("before", "after")
 
 
-def run(path: Path, completions: dict[str, Sequence[str]], *, steps: int = 4, **changes: Any) -> Path:
+def run(path: Path, completions: Mapping[str, Sequence[str]], *, steps: int = 4, **changes: Any) -> Path:
     """A finished run whose items were answered so, before and after; reward is 0.1 at step 1, 0.2 at step 2, ..."""
     folder, made = RunFolder(path), recipe(name="shown", optim={"steps": steps})
     folder.update_manifest(

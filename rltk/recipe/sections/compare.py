@@ -1,0 +1,103 @@
+"""The section `compare`: how `rltk compare` finds out what an arm costs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from rltk.recipe.fields import AtLeastOne, Count, Flag, Name, Positive, Section, Share, Text, broken_rule
+
+
+class LearningRates(Section):
+    """The learning rates that every arm is swept over, half a decade apart; all arms are given equally many."""
+
+    centre: Literal["auto"] | Positive = "auto"
+    """The middle of full fine-tuning's rates; LoRA's is ten times that. auto: optim.lr, or what it stands for."""
+    points: Count = 5
+    """Learning rates an arm to begin with."""
+    most: Count = 9
+    """Learning rates an arm at most: while the best of an arm is its lowest or highest, every arm gets another."""
+    halvings: Annotated[int, Field(strict=True, ge=0, le=4)] = 0
+    """Successive halving: so many times the better half goes on at twice the steps; 0 runs all of them in full."""
+
+    @model_validator(mode="after")
+    def _room(self) -> LearningRates:
+        if self.most < self.points:
+            raise broken_rule(f"must be at least compare.rates.points ({self.points})", "most", "points")
+        return self
+
+
+class MarginRule(Section):
+    """The largest loss that does not matter, in accuracy: a share of full fine-tuning's gain in the sweep."""
+
+    value: Positive | None = None
+    """The margin itself, 0.02 for two points; null takes the share below."""
+    share: Annotated[Share, Field(lt=1)] = 0.1
+    """0.1 asks that nine tenths of the gain are kept."""
+    at_least: Positive = 0.01
+    at_most: Positive = 0.03
+
+    @model_validator(mode="after")
+    def _in_order(self) -> MarginRule:
+        if self.at_most < self.at_least:
+            raise broken_rule(f"must be at least compare.margin.at_least ({self.at_least})", "at_most", "at_least")
+        return self
+
+    @property
+    def largest(self) -> float:
+        return self.value or self.at_most
+
+
+class Control(Section):
+    """The negative control: an arm that must come out inferior, or nothing shows that a loss would have been seen."""
+
+    arm: Text | None = None
+    """The arm that is repeated at a rate far too low; null is the first one that is not the reference."""
+    divisor: Annotated[AtLeastOne, Field(gt=1)] = 30.0
+    """Its best learning rate is divided by this."""
+
+
+Overlay = dict[str, Any]
+
+
+class Compare(Section):
+    """How `rltk compare` finds out what an arm costs against full fine-tuning."""
+
+    arms: Annotated[tuple[Text, ...], Field(min_length=2)] | dict[Name, Text | Overlay] = (
+        "lora-1",
+        "lora-4",
+        "lora-8",
+        "full",
+    )
+    """Presets (full, lora-8, dora-8, rslora-8, pissa-8, attention-8, mlp-8, or without a rank that of the recipe), or a
+    name for each arm with a preset or the keys in which it differs: {tune: {type: lora, rank: 2}}."""
+    reference: Text = "full"
+    """The arm that the others are held against."""
+    base: Overlay = Field(default={})
+    """Laid over the recipe in every arm, such as fewer steps: {optim: {steps: 30}}."""
+    metric: Literal["greedy", "sampled"] = "greedy"
+    """Accuracy on the first of eval.tasks: of one greedy completion, or of eval.samples sampled ones."""
+    tuning_seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 2
+    """Seeds that learning rates are chosen on, with the validation split: seed, seed + 1, ..."""
+    confirmation_seeds: Annotated[int, Field(strict=True, ge=2)] = 8
+    """Fresh seeds that the verdict rests on, with the test split: seed + 100, seed + 101, ..."""
+    rates: LearningRates = LearningRates()
+    margin: MarginRule = MarginRule()
+    control: Control = Control()
+    minimum_gain: Positive = 0.1
+    """What full fine-tuning must be shown to gain over the start, or there was nothing to lose."""
+    alpha: Annotated[Positive, Field(lt=0.5)] = 0.05
+    """Level of every test."""
+    looks: Count = 1
+    """How often the verdict may be asked for as confirmation_seeds grows; each look takes its share of alpha."""
+    keep_models: Flag = True
+    """Keep what each run trained; checkpoints go once a run is finished either way."""
+
+    @model_validator(mode="after")
+    def _gain_beyond_margin(self) -> Compare:
+        if self.minimum_gain <= self.margin.largest:
+            key = "margin.at_most" if self.margin.value is None else "margin.value"
+            must = f"must exceed the margin (up to {self.margin.largest:g}), or the start itself could pass"
+            raise broken_rule(must, "minimum_gain", key)
+        return self
