@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.record import device, in_fresh_process, peak_memory, write_result
+from benchmarks.record import in_fresh_process, peak_memory, write_result
 from benchmarks.rollout import NEVER
 from benchmarks.scale import RANK, TUNES, Point, policy, prompts
-from rltk.models.scoring import packs_faithfully
 from rltk.onpolicy.critic import make_critic
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.learner import Learner
@@ -50,10 +49,9 @@ def main() -> None:
 def measure(tune: str) -> dict[str, Any]:
     """Bytes at the peak of two whole steps above those before the model was made, and bytes of all distinct weights."""
     before = peak_memory()
-    chosen, model = recipe(tune), policy(POINT, tune)
+    chosen, (model, can_pack) = recipe(tune), policy(POINT, tune)
     gc.collect()
     critic = make_critic(chosen, model, lr=1e-6)
-    can_pack = device().type == "cpu" and packs_faithfully(model)
     learner = Learner(chosen, model, lr=1e-6, can_pack=can_pack, critic=critic)
     sampler = NativeSampler(model, stops=NEVER, batch=POINT.prompts * POINT.group, dtype=torch.bfloat16)
     for step in range(2):  # the optimizer's state exists from the second on

@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -148,9 +148,8 @@ def wide(repeats: int, steps: int) -> dict[str, Any]:
 def measure(point: Point, tune: str, steps: int) -> dict[str, Any]:
     """Seconds of sampling and of training, and bytes at the peak of each, above those before the model was made."""
     before = peak_memory()
-    model, chosen = policy(point, tune), recipe(point, tune)
+    (model, can_pack), chosen = policy(point, tune), recipe(point, tune)
     sampler = NativeSampler(model, stops=NEVER, batch=point.prompts * point.group, dtype=torch.bfloat16)
-    can_pack = device().type == "cpu" and packs_faithfully(model)
     learner = Learner(chosen, model, lr=1e-6, can_pack=can_pack)
     sampled, trained, at_rollout = list[float](), list[float](), 0
     for step in range(steps + 1):
@@ -171,8 +170,13 @@ def measure(point: Point, tune: str, steps: int) -> dict[str, Any]:
     }
 
 
-def policy(point: Point, tune: str) -> nn.Module:
-    """Random weights that bfloat16 holds exactly, as a checkpoint's would be."""
+class Policy(NamedTuple):
+    model: nn.Module
+    can_pack: bool
+
+
+def policy(point: Point, tune: str) -> Policy:
+    """Random weights that bfloat16 holds exactly, as a checkpoint's would be; packing is tried before they shrink."""
     torch.manual_seed(0)
     heads = max(2, point.hidden // 64)
     config = Qwen3Config(
@@ -187,11 +191,12 @@ def policy(point: Point, tune: str) -> nn.Module:
         tie_word_embeddings=True,
     )
     model = Qwen3ForCausalLM(config).bfloat16().float().to(device()).eval()  # pyright: ignore[reportArgumentType]
+    can_pack = device().type == "cpu" and packs_faithfully(model)
     if tune == "full":
-        return model
+        return Policy(model, can_pack)
     adapted = add_lora(model, LoRA(rank=RANK))
     shrink_frozen(adapted)
-    return adapted
+    return Policy(adapted, can_pack)
 
 
 def recipe(point: Point, tune: str) -> Recipe:

@@ -92,7 +92,12 @@ def test_runs_of_a_seed_share_problems_prompts_and_sampling_streams(whole: Path,
         manifests = [runs.read(folder / "manifest.json") for folder in folders]
         assert len({(m["data_hash"], json.dumps(m["task_hashes"])) for m in manifests}) == 1
         steps = [runs.rows(folder / "metrics.jsonl")[0] for folder in folders]
-        same = {(row["reward"], row["sampled_tokens"], row["truncated"], round(row["entropy"], 4)) for row in steps}
+        # Entropy is that of what was learned from, and null where a step's groups taught nothing.
+        entropies = [None if row["entropy"] is None else round(row["entropy"], 4) for row in steps]
+        same = {
+            (row["reward"], row["sampled_tokens"], row["truncated"], entropy)
+            for row, entropy in zip(steps, entropies, strict=True)
+        }
         assert len(same) == 1
         firsts += same
         items = [[row["id"] for row in runs.rows(next((f / "items").glob("after-*")))] for f in folders]
