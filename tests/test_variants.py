@@ -59,7 +59,8 @@ def test_a_variant_trains_and_is_read_back_as_it_was(variant: str, guesser: Path
     assert main(["train", str(recipe), "--run", str(run), "--quiet"]) == 0
     steps = runs.rows(run / "metrics.jsonl")
     assert any(row["grad_norm"] > 0 for row in steps)
-    assert all(row["rollout_mismatch_kl"] < 1e-6 for row in steps), "what is sampled is what is trained"
+    mismatches = [row["rollout_mismatch_kl"] for row in steps if row["rollout_mismatch_kl"] is not None]
+    assert mismatches and max(mismatches) < 1e-6, "what is sampled is what is trained"
     assert main(["eval", str(run), "--out", str(tmp_path / "again")]) == 0
     (task,) = runs.read(run / "scores.json")["after"]
     again, after = (

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from rltk_eval.answers import gold_answer
 from rltk_eval.audit import as_completion
 from rltk_eval.boxes import last_boxes
 from rltk_eval.grading import grade_by_kind
@@ -64,10 +65,12 @@ class Gold(NamedTuple):
 
 
 def of_answers(data: Data) -> Iterator[Found]:
-    """Gold answers as written in the rows; that each can be read was seen to when they were loaded."""
+    """Gold answers as written in the rows; that all but a few can be read was seen to when they were loaded."""
     if data.is_embedded:
         return
     golds = list(read_golds(data))
+    unreadable = [gold.id for gold in golds if not is_readable(gold, data)]
+    yield from of_rows("warning", "unreadable_gold", "gold answers cannot be read: left out", unreadable)
     commas = [gold.id for gold in golds if COMMA.search(gold.answer)]
     negative = [gold.id for gold in golds if NEGATIVE.match(gold.answer)]
     yield from of_rows("note", "comma", "gold answers have commas, which are read", commas)
@@ -78,6 +81,14 @@ def of_answers(data: Data) -> Iterator[Found]:
     unrewarded = [gold.id for gold, grade in zip(sample, grades, strict=True) if not grade.correct]
     what = f"of the first {len(sample):,} gold solutions would earn no reward as completions; see `rltk audit gold`"
     yield from of_rows("warning", "unrewarded", what, unrewarded)
+
+
+def is_readable(gold: Gold, data: Data) -> bool:
+    try:
+        gold_answer(gold.solution, kind=data.answer_kind)
+    except ValueError:
+        return False
+    return True
 
 
 def read_golds(data: Data) -> Iterator[Gold]:

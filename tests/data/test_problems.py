@@ -244,3 +244,20 @@ def test_gsm8k_is_read_whole(shared_data: Path, tmp_path: Path, monkeypatch: pyt
 def test_gsm8k_without_its_configuration_says_which_there_are(shared_data: Path) -> None:
     with pytest.raises(UserError, match="could not be read"):
         load_problems(Data(path=str(shared_data / "openai" / "gsm8k"), config="mian"), "train")
+
+
+def test_a_few_gold_answers_that_cannot_be_read_are_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row in 1,500; one in 500 is refused."""
+    rows = [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(1500)]
+    rows[7]["answer"] = "no number"
+    path = tmp_path / "few.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    problems = load_problems(Data(path=str(path)), "train")
+    assert len(problems) == 1499 and "train/7" not in {problem.id for problem in problems}
+    assert problems[7].id == "train/8"
+    assert "few.jsonl: 1 of 1500 rows left out: " in capsys.readouterr().err
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:500]))
+    with pytest.raises(UserError, match="line 8: answer has"):
+        load_problems(Data(path=str(path)), "train")

@@ -170,6 +170,7 @@ def test_math_has_two_leaked_problems_and_two_odd_levels(shared_data: Path, pati
     found = by_kind(looked(GRPO, path=folder, **columns).found)
     assert (found["leaked_but_space"].number, found["odd_level"].number) == (2, 2)
     assert "leaked" not in found
+    assert found["unreadable_gold"].number == 2  # number_theory has two empty boxes
 
 
 @pytest.mark.slow

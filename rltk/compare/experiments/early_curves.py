@@ -31,7 +31,7 @@ class Settings(Section):
     steps: Count = 100
     early: Count = 10
     """Steps over which the curves must be one."""
-    lr: Positive = 5e-4
+    lr: Positive = 1e-3
     texts: Count = 4
     tokens: Count = 64
     tolerance: Positive = 0.005
