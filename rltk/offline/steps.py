@@ -80,13 +80,15 @@ def run_steps(trainer: Trainer, stage: Stage, named: Callable[[dict[str, float]]
 def lent(model: nn.Module) -> Iterator[str]:
     """Within it TRL builds and runs a trainer on the model, in the folder that it wants, which is yielded.
 
-    Trainers turn the cache off and write the tokenizer's special tokens into the model's configurations, and say so; a
-    model that names more tokens that end a text than its tokenizer knows, as chat models do, is given back as it was.
+    The model is given back as it was: TRL replaces its forward pass by one that computes the loss in chunks and cannot
+    be sampled from; trainers turn the cache off and write the tokenizer's special tokens into the configurations, where
+    chat models may name more tokens that end a text than their tokenizer knows.
     """
     configs: list[Any] = [model.config.get_text_config()]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
     if hasattr(model, "generation_config"):  # a reward model generates nothing
         configs.append(model.generation_config)
     before = [{key: getattr(config, key) for key in OVERWRITTEN if hasattr(config, key)} for config in configs]
+    forwards = {module: vars(module).get("forward") for module in model.modules()}
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -94,9 +96,19 @@ def lent(model: nn.Module) -> Iterator[str]:
             yield folder
     finally:
         logging.set_verbosity(verbosity)
+        for module, forward in forwards.items():
+            restore_forward(module, forward)
         for config, tokens in zip(configs, before, strict=True):
             for key, token in tokens.items():
                 setattr(config, key, token)
+
+
+def restore_forward(module: nn.Module, forward: Callable[..., Any] | None) -> None:
+    """`forward` is what the module itself had, None if its class's; a wrapper that stays would be called ever after."""
+    if forward is None:
+        vars(module).pop("forward", None)
+    else:
+        vars(module)["forward"] = forward
 
 
 class Steps(TrainerCallback):

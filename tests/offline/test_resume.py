@@ -13,6 +13,7 @@ from tests.offline.made import FULL, LORA, write_recipe
 
 ARMS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "sft": ("sft", "problems", LORA | {"dropout": 0.2}),
+    "sft, full": ("sft", "problems", FULL),
     "dpo": ("dpo", "preferences", LORA | {"dropout": 0.2}),
     "dpo, full": ("dpo", "preferences", FULL),
     "dpo, own pairs": ("dpo", "problems", FULL),
@@ -22,7 +23,8 @@ MOMENTS = {
     "while the checkpoint of step 4 is written": ("rltk.run.checkpoint.optimizer_tensors", 2),
     "while the last scores are made": ("rltk.run.session.Session.score", 2),
 }
-CASES = [("sft", "in step 3"), ("dpo", "while the checkpoint of step 4 is written"), ("dpo, own pairs", "in step 3")]
+CASES = [(arm, "in step 3") for arm in ("sft", "sft, full", "dpo, own pairs")]
+CASES += [("dpo", "while the checkpoint of step 4 is written")]
 CASES += [("dpo, full", moment) for moment in MOMENTS]
 
 
