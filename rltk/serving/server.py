@@ -4,107 +4,24 @@ The standard library's server is enough: what takes time is decoding, which one 
 waits in a thread that costs next to nothing. So serving needs no package that training does not.
 """
 
-import hmac
-import logging
-import signal
-import socket
-import sys
-import threading
-from http.server import ThreadingHTTPServer
-from typing import Any
-
-from rltk_reward_models.address import address_family, check_token
+from rltk_reward_models.listener import Listener
+from rltk_reward_models.listener import run as run
 
 from rltk.serving.handler import Handler
 from rltk.serving.service import Service
 
-log = logging.getLogger(__name__)
 
-
-class ApiServer(ThreadingHTTPServer):
-    """Listens from the moment it is made; `serve_forever` answers, `shutdown` and `server_close` end it in order."""
-
-    daemon_threads = False
-    block_on_close = True
-    request_queue_size = 128
-
+class ApiServer(Listener):
     def __init__(self, service: Service, *, host: str, port: int, token: str | None) -> None:
-        check_token(host, token)
-        self.service, self.limits, self.token = service, service.limits, token
-        self.address_family = address_family(host)
-        self.places = threading.BoundedSemaphore(self.limits.requests)
-        self.is_closing = False
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        super().__init__((host, port), Handler)
-
-    @property
-    def url(self) -> str:
-        host, port = self.server_address[:2]
-        return f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}"
+        self.service, self.limits, self.is_closing = service, service.limits, False
+        super().__init__(Handler, self.limits, host=host, port=port, token=token)
 
     @property
     def is_healthy(self) -> bool:
         return self.service.scheduler.is_alive
 
-    def knows(self, authorization: str | None) -> bool:
-        """Whether the Authorization header holds the token; takes as long whatever it holds."""
-        if self.token is None:
-            return True
-        return hmac.compare_digest((authorization or "").encode("utf-8"), f"Bearer {self.token}".encode())
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._lock:
-            is_full = len(self._open) >= self.limits.connections
-            if not is_full:
-                self._open.add(request)
-        if is_full:
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except RuntimeError:  # no more threads
-            self._forget(request)
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._forget(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is none of our faults; anything else is."""
-        level = logging.DEBUG if isinstance(sys.exc_info()[1], OSError) else logging.ERROR
-        log.log(level, "connection lost", exc_info=True)
-
     def server_close(self) -> None:
         """Answers the requests that have arrived, then ends every connection and the decoding thread."""
         self.is_closing = True
-        with self._lock:
-            for connection in self._open:
-                _stop_reading(connection)
         super().server_close()
         self.service.scheduler.close()
-
-    def _forget(self, request: socket.socket) -> None:
-        with self._lock:
-            self._open.discard(request)
-
-
-def run(server: ApiServer) -> None:
-    """Serves until SIGTERM or Ctrl-C, then ends in order; call it from the main thread."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # `shutdown` waits for the loop to end, which is the thread that a signal interrupts.
-        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start())
-    try:
-        server.serve_forever(poll_interval=0.1)
-    finally:
-        server.server_close()
-
-
-def _stop_reading(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RD)
-    except OSError:
-        log.debug("a connection had ended already")
