@@ -6,28 +6,22 @@ from argparse import Namespace
 from contextlib import nullcontext
 from pathlib import Path
 from shlex import join
-from typing import Any, NamedTuple
+from typing import Any
 
 from rltk.commands.duel import duel
 from rltk.commands.evaluate_pairs import evaluate_pairs
 from rltk.errors import UserError
 from rltk.evaluation.compare import compare_rows
-from rltk.evaluation.earlier import SCORES, Earlier
+from rltk.evaluation.earlier import Earlier
 from rltk.evaluation.folder import has_begun
-from rltk.evaluation.items import Row, score_rows
+from rltk.evaluation.items import score_rows
 from rltk.evaluation.pairs.plan import measures_pairs
 from rltk.evaluation.plan import Live, Plan, already_made, make_plan
-from rltk.run.atomic import without_nan, write_json
+from rltk.evaluation.results import Measured, print_json, write_results
 from rltk.run.lock import locked
 
 INTERRUPTED = 130
 """Exit status, as a shell has it after Ctrl-C."""
-COMPARISON = "comparison.json"
-
-
-class Measured(NamedTuple):
-    scores: dict[str, Any]
-    rows: dict[str, list[Row]]
 
 
 def evaluate(args: Namespace) -> int:
@@ -53,7 +47,7 @@ def evaluate_problems(args: Namespace) -> int:
             return interrupted(args)
         comparison = compare_all(plan, measured)
         if args.out:
-            write_results(Path(args.out), plan, measured, comparison)
+            write_results(Path(args.out), plan.sides, measured, comparison)
     report(plan, measured, comparison, args)
     return 0
 
@@ -96,21 +90,9 @@ def compare_all(plan: Plan, measured: list[Measured]) -> dict[str, Any] | None:
     return {task: compare_rows(a.rows[task], b.rows[task]) for task in plan.tasks}
 
 
-def write_results(out: Path, plan: Plan, measured: list[Measured], comparison: dict[str, Any] | None) -> None:
-    """Scores beside the items they were counted from; the comparison in the folder that was named."""
-    for side, found in zip(plan.sides, measured, strict=True):
-        if isinstance(side, Live) and side.folder is not None:
-            write_json(side.folder / SCORES, found.scores)
-    if comparison is not None:
-        write_json(out / COMPARISON, {"a": plan.sides[0].name, "b": plan.sides[1].name, "tasks": comparison})
-
-
 def report(plan: Plan, measured: list[Measured], comparison: dict[str, Any] | None, args: Namespace) -> None:
     if args.json:
-        answer: dict[str, Any] = {"target": args.target, "scores": measured[0].scores}
-        if comparison is not None:
-            answer |= {"against": args.against, "against_scores": measured[1].scores, "comparison": comparison}
-        print(json.dumps(without_nan(answer)))
+        print_json(args, measured, comparison)
         return
     from rltk.evaluation.tables import show_comparison, show_scores
 

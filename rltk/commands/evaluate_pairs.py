@@ -1,23 +1,16 @@
 """`rltk eval` of a reward model: how often it agrees with preferences, alone or against another one."""
 
-import json
 from argparse import Namespace
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from rltk.evaluation.earlier import SCORES, SETTINGS, Earlier
+from rltk.evaluation.earlier import SETTINGS, Earlier
 from rltk.evaluation.items import Row
 from rltk.evaluation.pairs.plan import PairPlan, Scoring, make_pair_plan
-from rltk.run.atomic import without_nan, write_json
+from rltk.evaluation.results import Measured, print_json, write_results
+from rltk.run.atomic import write_json
 from rltk.run.lock import locked
-
-COMPARISON = "comparison.json"
-
-
-class Measured(NamedTuple):
-    rows: dict[str, list[Row]]
-    scores: dict[str, Any]
 
 
 def evaluate_pairs(args: Namespace) -> int:
@@ -27,7 +20,7 @@ def evaluate_pairs(args: Namespace) -> int:
         measured = measure_all(plan, is_quiet=args.json)
         comparison = compare_all(plan, measured)
         if args.out:
-            write_results(Path(args.out), plan, measured, comparison)
+            write_results(Path(args.out), plan.sides, measured, comparison)
     report(plan, measured, comparison, args)
     return 0
 
@@ -44,7 +37,7 @@ def measure_all(plan: PairPlan, *, is_quiet: bool) -> list[Measured]:
     with watch, Stop(watch.say).listening():
         for side, label in zip(plan.sides, ("",) if len(plan.sides) == 1 else ("A: ", "B: "), strict=True):
             rows = side.rows if isinstance(side, Earlier) else score_side(side, watch, label)
-            measured.append(Measured(rows, {task: summarize_pairs(rows[task]) for task in plan.tasks}))
+            measured.append(Measured({task: summarize_pairs(rows[task]) for task in plan.tasks}, rows))
     return measured
 
 
@@ -78,20 +71,9 @@ def compare_all(plan: PairPlan, measured: list[Measured]) -> dict[str, Any] | No
     return {task: compare_pairs(a.rows[task], b.rows[task]) for task in plan.tasks}
 
 
-def write_results(out: Path, plan: PairPlan, measured: list[Measured], comparison: dict[str, Any] | None) -> None:
-    for side, found in zip(plan.sides, measured, strict=True):
-        if isinstance(side, Scoring) and side.folder is not None:
-            write_json(side.folder / SCORES, found.scores)
-    if comparison is not None:
-        write_json(out / COMPARISON, {"a": plan.sides[0].name, "b": plan.sides[1].name, "tasks": comparison})
-
-
 def report(plan: PairPlan, measured: list[Measured], comparison: dict[str, Any] | None, args: Namespace) -> None:
     if args.json:
-        answer: dict[str, Any] = {"target": args.target, "scores": measured[0].scores}
-        if comparison is not None:
-            answer |= {"against": args.against, "against_scores": measured[1].scores, "comparison": comparison}
-        print(json.dumps(without_nan(answer)))
+        print_json(args, measured, comparison)
         return
     from rltk.evaluation.pairs.tables import show_pair_comparison, show_pair_scores
 

@@ -24,26 +24,6 @@ def run(guesser: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.fixture
-def answer(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    def answer(*argv: object) -> Any:
-        assert main(["eval", *map(str, argv), "--json"]) == 0
-        return json.loads(capfd.readouterr().out)
-
-    return answer
-
-
-@pytest.fixture
-def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def refused(*argv: object) -> str:
-        assert main(["eval", *map(str, argv)]) == 2
-        printed = capfd.readouterr()
-        assert printed.out == "" and printed.err.count("\n") == 1
-        return printed.err.removeprefix("rltk: ").strip()
-
-    return refused
-
-
 def right(rows: list[dict[str, Any]], decoding: str) -> list[list[float]]:
     """Of each item, which samples are right."""
     items: dict[str, list[float]] = {}

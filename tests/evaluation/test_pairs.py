@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from rltk_reward_models.scorer import Scorer
 
-from rltk.cli import main
 from rltk.data.preference_rows import PreferenceSource
 from rltk.data.preference_text import preference_text
 from rltk.data.preferences import load_preferences
@@ -82,26 +81,6 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def answer(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    def answer(*argv: object) -> Any:
-        assert main(["eval", *map(str, argv), "--json"]) == 0
-        return json.loads(capfd.readouterr().out)
-
-    return answer
-
-
-@pytest.fixture
-def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def refused(*argv: object) -> str:
-        assert main(["eval", *map(str, argv)]) == 2
-        printed = capfd.readouterr()
-        assert printed.out == "" and printed.err.count("\n") == 1
-        return printed.err.removeprefix("rltk: ").strip()
-
-    return refused
 
 
 def test_scores_are_those_of_the_scorer(
