@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rltk.onpolicy.overoptimisation import Look, find_turn, look_name, read_looks
+from rltk.run.overoptimisation import Look, find_turn, look_name, read_looks
 from rltk.run.atomic import write_jsonl
 
 
