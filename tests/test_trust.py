@@ -72,7 +72,7 @@ def test_a_pickled_adapter_is_refused_by_whatever_loads_adapters(adapter: Path, 
     pickled(adapter, "adapter_model.safetensors", "adapter_model.bin", trace)
     run = tmp_path / "run"
     shutil.copytree(adapter, run / "model")
-    (run / "manifest.json").write_text(json.dumps({"recipe": resolved(recipe()), "status": "finished", "seed": 0}))
+    (run / "manifest.json").write_text(json.dumps({"recipe": resolved(recipe()), "recipe_hash": "x"}))
     for load in (find_target, find_source):
         with pytest.raises(UserError, match=r"holds no adapter_model\.safetensors"):
             load(str(run))
