@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rltk.compare.arms import arm_recipes
-from rltk.errors import RecipeError
+from rltk.errors import RecipeError, UserError
 from rltk.recipe import Loaded, load_recipe, recipe_hash, resolved
 from rltk.recipe.fields import Section
 from rltk.recipe.locate import shown
 from rltk.recipe.tree import as_json, shortened
+from rltk.rewards.look import look_at_rewards
 
 
 class Change(NamedTuple):
@@ -29,30 +30,34 @@ def check(args: argparse.Namespace) -> int:
     try:
         loaded = load_recipe(args.recipe, args.overrides, args.profile)
         arm_recipes(loaded.recipe)  # what `rltk compare` would make of it
-    except RecipeError as error:
+        rewards = look_at_rewards(loaded.recipe)
+    except UserError as error:
         if args.json:
-            print(json.dumps({"ok": False, "errors": error.sentences}, indent=2))
+            sentences = error.sentences if isinstance(error, RecipeError) else (str(error),)
+            print(json.dumps({"ok": False, "errors": sentences}, indent=2))
         raise
+    answer = for_programs(loaded, rewards)
     if args.data:
         from rltk.commands.preflight import preflight
 
-        return preflight(loaded, for_programs(loaded) if args.json else None)
-    print(json.dumps(for_programs(loaded), indent=2) if args.json else for_people(loaded))
+        return preflight(loaded, answer if args.json else None)
+    print(json.dumps(answer, indent=2) if args.json else for_people(loaded, rewards))
     return 0
 
 
-def for_programs(loaded: Loaded) -> dict[str, Any]:
+def for_programs(loaded: Loaded, rewards: dict[str, str]) -> dict[str, Any]:
     return {
         "ok": True,
         "source": shown(loaded.source),
         "profile": loaded.profile,
         "notes": loaded.notes,
         "hash": recipe_hash(loaded.recipe),
+        "rewards": rewards,
         "recipe": resolved(loaded.recipe),
     }
 
 
-def for_people(loaded: Loaded) -> str:
+def for_people(loaded: Loaded, rewards: dict[str, str]) -> str:
     """Where the recipe came from, each key that is not at its default, and ok."""
     found = list(changes(loaded.recipe))
     width = max(len(change.key) for change in found)
@@ -62,7 +67,8 @@ def for_people(loaded: Loaded) -> str:
     ]
     notes = [f"note     {note}" for note in loaded.notes]
     head = [f"recipe   {shown(loaded.source)}", f"profile  {loaded.profile or 'none'}", *notes]
-    return "\n".join([*head, f"hash     {recipe_hash(loaded.recipe)}", "not at a default:", *rows, "ok"])
+    looked = [f"{key}: {what}" for key, what in rewards.items()]
+    return "\n".join([*head, f"hash     {recipe_hash(loaded.recipe)}", *looked, "not at a default:", *rows, "ok"])
 
 
 def changes(section: Section, prefix: str = "") -> Iterator[Change]:
