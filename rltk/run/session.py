@@ -126,7 +126,7 @@ class Session:
             status = "interrupted"
         except RewardGoneError as error:
             command = resume_command(self.plan.path)
-            raise RewardGoneError(f"{error} Once it is back, go on with: {command}") from error
+            raise RewardGoneError(f"{error} {error.once}, go on with: {command}") from error
         except UserError as error:
             self.folder.update_manifest(failure=str(error))  # it would end so again
             raise
@@ -174,7 +174,7 @@ class Session:
     def write_manifest(self) -> None:
         if not self.plan.is_resuming:
             write_manifest(self.folder, self.plan, self.work.read, lr=self.work.lr, device=self.device)
-        elif warning := note_resumption(self.folder, self.device):
+        elif warning := note_resumption(self.folder, self.work.read, self.device):
             self.watch.say(warning)
 
     def introduce(self) -> None:
