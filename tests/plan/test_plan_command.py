@@ -140,7 +140,7 @@ def test_the_table_names_every_arm_and_part(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_offline_algorithms_are_planned_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Nothing is sampled, and DPO's reference is no second model: an adapter is switched off, or its numbers are kept."""
+    """Nothing is sampled, and DPO's reference is no second model: an adapter is off, or its numbers are kept."""
     (tmp_path / "dpo.yaml").write_text(
         "name: x\nmodel: {path: Qwen/Qwen3-0.6B}\ndata: {path: embedded/dialogues}\n"
         "algo: {type: dpo}\ntune: {type: lora}\n"
