@@ -15,6 +15,7 @@ from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
 from rltk.onpolicy.critic import save_critic
 from rltk.onpolicy.loop import train
+from rltk.rewards.look import code_hashes
 from rltk.rollout.describe import describe
 from rltk.run.checkpoint import Progress, load_checkpoint
 from rltk.run.folder import Metrics
@@ -37,7 +38,8 @@ class OnPolicyWork:
     @property
     def read(self) -> Read:
         tasks = {task.name: Source(task.data.path, fingerprint(task.problems)) for task in self.inputs.tasks}
-        return Read(Source(self.recipe.data.path, self.inputs.data_hash), tasks, self.inputs.left_out)
+        code = code_hashes(self.recipe)
+        return Read(Source(self.recipe.data.path, self.inputs.data_hash), tasks, self.inputs.left_out, code=code)
 
     @property
     def statement(self) -> str:
