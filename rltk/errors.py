@@ -36,5 +36,13 @@ def suggestion(word: str, choices: Sequence[str], *, otherwise: str) -> str:
     return f"did you mean {match}?" if match else f"{otherwise} {', '.join(choices)}."
 
 
-class RewardGoneError(UserError):
-    """A reward that another process gives cannot be had now; what was learned so far is not touched by that."""
+class GoneError(UserError):
+    """Something that another process gives cannot be had now; what was learned so far is not touched by that."""
+
+
+class RewardGoneError(GoneError):
+    """A reward."""
+
+
+class SamplerGoneError(GoneError):
+    """Completions."""
