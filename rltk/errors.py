@@ -37,7 +37,9 @@ def suggestion(word: str, choices: Sequence[str], *, otherwise: str) -> str:
 
 
 class GoneError(UserError):
-    """Something that another process gives cannot be had now; what was learned so far is not touched by that."""
+    """What another process gives cannot be had now, since that one is away; what was learned so far is not touched."""
+
+    once = "Once it is back"
 
 
 class RewardGoneError(GoneError):
@@ -46,3 +48,9 @@ class RewardGoneError(GoneError):
 
 class SamplerGoneError(GoneError):
     """Completions."""
+
+
+class OwnRewardError(RewardGoneError):
+    """The user's own reward function failed, or gave what is no reward."""
+
+    once = "Once it is put right"

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
 
-from rltk_reward_models.connections import RETRIED, Connections, Patience, Reply
 from rltk_reward_models.conversations import Conversation, Scored, check_conversation
+from rltk_reward_models.http_client import RETRIED, Connections, Patience, Reply
 from rltk_reward_models.protocol import from_answer, to_items
 
 CHARACTERS = 1_000_000

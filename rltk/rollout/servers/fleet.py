@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TypeVar
 
-from rltk_reward_models.connections import Patience
+from rltk_reward_models.http_client import Patience
 
 from rltk.errors import SamplerGoneError, UserError
 from rltk.recipe.schema import Rollout

@@ -10,7 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rltk_reward_models.connections import RETRIED, Connections, Reply
+from rltk_reward_models.http_client import RETRIED, Connections, Reply
 
 from rltk.errors import UserError
 
