@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 
 from rltk.compare.arms import arm_recipes
 from rltk.errors import RecipeError, UserError
+from rltk.plan.config import shape_at_hand
+from rltk.plan.learning_rate import recipe_warning
 from rltk.recipe import Loaded, load_recipe, recipe_hash, resolved
 from rltk.recipe.fields import Section
 from rltk.recipe.locate import shown
+from rltk.recipe.schema import Recipe
 from rltk.recipe.tree import as_json, shortened
 from rltk.rewards.look import look_at_rewards
 
@@ -51,6 +54,7 @@ def for_programs(loaded: Loaded, rewards: dict[str, str]) -> dict[str, Any]:
         "source": shown(loaded.source),
         "profile": loaded.profile,
         "notes": loaded.notes,
+        "warnings": warnings(loaded.recipe),
         "hash": recipe_hash(loaded.recipe),
         "rewards": rewards,
         "recipe": resolved(loaded.recipe),
@@ -68,7 +72,16 @@ def for_people(loaded: Loaded, rewards: dict[str, str]) -> str:
     notes = [f"note     {note}" for note in loaded.notes]
     head = [f"recipe   {shown(loaded.source)}", f"profile  {loaded.profile or 'none'}", *notes]
     looked = [f"{key}: {what}" for key, what in rewards.items()]
-    return "\n".join([*head, f"hash     {recipe_hash(loaded.recipe)}", *looked, "not at a default:", *rows, "ok"])
+    said = [f"warning  {warning}" for warning in warnings(loaded.recipe)]
+    hash = f"hash     {recipe_hash(loaded.recipe)}"
+    return "\n".join([*head, hash, *looked, "not at a default:", *rows, *said, "ok"])
+
+
+def warnings(recipe: Recipe) -> list[str]:
+    """Of the learning rate, where the model's size is known without asking anyone for it."""
+    shape = shape_at_hand(recipe.model) if recipe.optim.lr != "auto" else None
+    said = None if shape is None else recipe_warning(recipe, shape.hidden, shape.model_type)
+    return [] if said is None else [said]
 
 
 def changes(section: Section, prefix: str = "") -> Iterator[Change]:

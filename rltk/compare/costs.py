@@ -7,7 +7,7 @@ from typing import Any
 
 from rltk.compare.plan import CONTROL, Comparison, Planned
 from rltk.compare.survey import Survey
-from rltk.run.folder import Metrics, read_jsonl
+from rltk.run.folder import Metrics, read_metrics
 
 
 def costs(comparison: Comparison, found: Survey) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def costs(comparison: Comparison, found: Survey) -> dict[str, Any]:
 
 
 def arm_costs(comparison: Comparison, found: Survey, runs: list[Planned]) -> dict[str, Any]:
-    metrics = [read_jsonl(comparison.folder(run) / "metrics.jsonl") for run in runs]
+    metrics = [read_metrics(comparison.folder(run)) for run in runs]
     samples = all("sampled_tokens" in row for rows in metrics for row in rows)
     peaks = [found.outcomes[run.id].manifest.get("peak_memory_bytes") for run in runs]
     return {
