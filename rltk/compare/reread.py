@@ -55,6 +55,5 @@ def made_with(evidence: Sequence[Evidence]) -> dict[str, Any]:
 def refuse_incomplete(finding: Finding, folders: Sequence[Path]) -> None:
     for folder in folders:
         if not read_evidence(folder).found.is_complete:
-            raise UserError(
-                f"{finding.id} is read from {folder}, which is not finished; go on with: rltk compare {quote(str(folder))}"
-            )
+            command = f"rltk compare {quote(str(folder))}"
+            raise UserError(f"{finding.id} is read from {folder}, which is not finished; go on with: {command}")

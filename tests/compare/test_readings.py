@@ -29,7 +29,7 @@ def scored(run: Planned) -> float:
     if run.arm == CONTROL:
         return 0.3
     off = math.log10(run.lr / (1e-3 if isinstance(run.recipe.tune, Full) else 1e-2))
-    return 0.8 - 0.3 * off**2 + random.Random(run.id).uniform(-0.01, 0.01)
+    return 0.8 - 0.6 * off**2 + random.Random(run.id).uniform(-0.03, 0.03)
 
 
 def log_curves(comparison: Comparison, run: Planned, late: float) -> None:

@@ -22,7 +22,7 @@ BAND = 2.0
 
 
 def same_course(evidence: Sequence[Evidence]) -> Outcome:
-    """The area under each arm's reward curve against the reference's, and a band that holds the difference everywhere."""
+    """The area under each arm's reward curve against the reference's, and a band for the difference of the curves."""
     (one,) = evidence
     margin = one.conclusion["margin"]["value"]
     step_T, reference_ST = one.curve(one.reference, "reward")
