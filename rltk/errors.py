@@ -37,4 +37,12 @@ def suggestion(word: str, choices: Sequence[str], *, otherwise: str) -> str:
 
 
 class RewardGoneError(UserError):
-    """A reward that another process gives cannot be had now; what was learned so far is not touched by that."""
+    """A reward cannot be had now, because the process that gives it is away; what was learned so far is not touched."""
+
+    once = "Once it is back"
+
+
+class OwnRewardError(RewardGoneError):
+    """The user's own reward function failed, or gave what is no reward."""
+
+    once = "Once it is put right"

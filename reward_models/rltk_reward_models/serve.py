@@ -1,14 +1,13 @@
 """`python -m rltk_reward_models.serve FOLDER`: a scoring server for a reward model's folder."""
 
 import argparse
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from rltk_reward_models.address import address_family, check_token
+from rltk_reward_models.address import check_port, check_token
 from rltk_reward_models.scorer import Scorer
 from rltk_reward_models.server import ScoringServer, run
 
@@ -41,7 +40,7 @@ def serve(
     """Serves until it is told to stop; ValueError or OSError, before anything is served, for what is wrong."""
     token = _token(token_file)
     check_token(host, token)
-    _check_port(host, port)
+    check_port(host, port)
     scorer = Scorer.load(
         folder,
         base=base,
@@ -57,16 +56,6 @@ def serve(
 
 def _token(file: Path | None) -> str | None:
     return None if file is None else file.read_text(encoding="utf-8").strip()
-
-
-def _check_port(host: str, port: int) -> None:
-    """ValueError, before a model is loaded, if nobody can listen there."""
-    if not 0 <= port <= 65_535:
-        raise ValueError(f"there is no port {port}; give a --port up to 65535, or 0 for any free one")
-    try:
-        socket.create_server((host, port), family=address_family(host)).close()
-    except OSError as error:
-        raise ValueError(f"cannot listen on port {port} of {host} ({error}); give another --port") from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from rltk.errors import UserError
 from rltk.plan.config import find_shape
 from rltk.plan.time import flops_a_token
 from rltk.recipe.schema import Recipe
-from rltk.run.folder import Metrics, read_jsonl
+from rltk.run.folder import Metrics, read_metrics
 
 
 def costs(comparison: Comparison, found: Survey) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def costs(comparison: Comparison, found: Survey) -> dict[str, Any]:
 
 
 def arm_costs(comparison: Comparison, found: Survey, runs: list[Planned]) -> dict[str, Any]:
-    metrics = [read_jsonl(comparison.folder(run) / "metrics.jsonl") for run in runs]
+    metrics = [read_metrics(comparison.folder(run)) for run in runs]
     tokens = median(sum(row.get("sampled_tokens", row.get("tokens", 0)) for row in rows) for rows in metrics)
     per_token = training_flops(runs[0].recipe)
     peaks = [found.outcomes[run.id].manifest.get("peak_memory_bytes") for run in runs]

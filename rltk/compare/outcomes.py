@@ -12,6 +12,12 @@ from rltk.run.folder import read_manifest
 from rltk.run.lock import is_taken
 
 Status = Literal["absent", "unfinished", "failed", "finished"]
+UNLIKE = {
+    "data_hash": "trained on other problems",
+    "task_hashes": "evaluated on other problems",
+    "code": "rewarded by another version of a file of yours",
+}
+"""Keys of a manifest that must be equal for two runs to be paired, and what two that differ in one are."""
 
 
 class Outcome(NamedTuple):
@@ -68,12 +74,11 @@ def refuse_strangers(comparison: Comparison, phase: Phase, runs: list[Planned]) 
 
 
 def refuse_unlike(comparison: Comparison, runs: list[Planned]) -> None:
-    """Runs of one phase trained on the same problems and were scored on the same ones, or nothing is paired."""
+    """Runs of one phase trained on the same problems and rewards, and were scored alike, or nothing is paired."""
     seen: dict[str, tuple[Any, Planned]] = {}
     for run in runs:
         manifest = read_manifest(comparison.folder(run))
-        for key in ("data_hash", "task_hashes"):
+        for key, difference in UNLIKE.items():
             value, first = seen.setdefault(key, (manifest.get(key), run))
             if value != manifest.get(key):
-                what = "trained on" if key == "data_hash" else "evaluated on"
-                raise UserError(f"the {run} was {what} other problems than the {first}; make one of them anew.")
+                raise UserError(f"the {run} was {difference} than the {first}; make one of them anew.")

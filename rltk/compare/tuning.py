@@ -111,7 +111,7 @@ class Stage:
         return [tried for (name, _, _), tried in self.runs.items() if name == arm]
 
     def means(self, arm: str) -> dict[int, float]:
-        """The mean score, more being better, at each rate whose runs all came to an end; where one failed is out."""
+        """The mean score at each rate whose runs all came to an end, more being better; those that failed are out."""
         found: dict[int, float] = {}
         for place in self.places[arm]:
             scores = [self.runs[arm, place, seed].score.value for seed in self.comparison.tuning_seeds()]

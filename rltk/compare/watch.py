@@ -14,7 +14,7 @@ from rich.table import Table
 from rltk.compare.estimate import Pace, known_pace
 from rltk.compare.plan import CONTROL, Comparison, Planned
 from rltk.compare.survey import Survey
-from rltk.run.folder import read_jsonl
+from rltk.run.folder import read_metrics
 from rltk.run.progress import duration
 
 
@@ -69,7 +69,7 @@ class Board:
 
     def show(self, busy: list[Planned]) -> None:
         if self.is_live and self.found is not None:
-            running = [Running(run, len(read_jsonl(self.comparison.folder(run) / "metrics.jsonl"))) for run in busy]
+            running = [Running(run, len(read_metrics(self.comparison.folder(run)))) for run in busy]
             self.live.update(self.table(self.found, running), refresh=True)
 
     def table(self, found: Survey, running: list[Running]) -> Table:

@@ -22,11 +22,11 @@ from rltk.offline.sft import train_sft
 from rltk.offline.steps import Stage
 from rltk.recipe.schema import SFT
 from rltk.rollout.describe import describe
-from rltk.rollout.scores import curve, score_tasks
 from rltk.run.checkpoint import Progress, load_checkpoint
 from rltk.run.folder import Metrics
 from rltk.run.manifest import Read
 from rltk.run.plan import Plan
+from rltk.run.scores import curve, score_tasks
 from rltk.run.session import Desk, Scores
 
 

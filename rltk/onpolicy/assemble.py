@@ -27,9 +27,9 @@ from rltk.onpolicy.critic import make_critic
 from rltk.onpolicy.learner import Learner
 from rltk.onpolicy.loop import Trainer
 from rltk.plan.learning_rate import critic_learning_rate, peak_learning_rate
-from rltk.recipe.schema import PPO, ModelReward, OnPolicy, Recipe
-from rltk.rewards.folder import reward_folder
+from rltk.recipe.schema import PPO, OnPolicy, Recipe
 from rltk.rewards.judge import Judge
+from rltk.rewards.look import look_at_rewards
 from rltk.rewards.scorers import make_scorers
 from rltk.rollout.engines import choose_engine, make_sampler
 from rltk.rollout.evaluate import Evaluator
@@ -63,7 +63,7 @@ class Assembled:
 
 def load_inputs(recipe: Recipe) -> Inputs:
     """Every problem is read, its gold answer checked and its prompt measured here, before any weights load."""
-    refuse_absent_rewards(recipe)
+    look_at_rewards(recipe)
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
     context = context_length(config)
     kept = askable(recipe, load_asked(recipe.data, "train"), tokenizer, context)
@@ -78,14 +78,6 @@ def load_inputs(recipe: Recipe) -> Inputs:
         else:
             render_all(renderer, task.problems, max_new_tokens=limit, context=context)
     return Inputs(tokenizer, config, kept.rows, tasks, kept.left_out, not_evaluated)
-
-
-def refuse_absent_rewards(recipe: Recipe) -> None:
-    for name, reward in recipe.rewards.items():
-        if isinstance(reward, ModelReward):
-            reward_folder(reward.path, f"rewards.{name}.path")
-    if isinstance(recipe.algo, PPO) and recipe.algo.critic.from_ is not None:
-        reward_folder(recipe.algo.critic.from_, "algo.critic.from")
 
 
 def fitting(

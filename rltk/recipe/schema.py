@@ -17,7 +17,15 @@ from rltk.recipe.sections.model import EMBEDDED_MODELS, Model
 from rltk.recipe.sections.offline import DPO, SFT, Offline, Paired, RewardModel
 from rltk.recipe.sections.onpolicy import GRPO, PPO, RLOO, Critic, OnPolicy
 from rltk.recipe.sections.optim import Optim
-from rltk.recipe.sections.rewards import REWARD_NAME, AnswerReward, GoldReward, ModelReward, Reward, ServerReward
+from rltk.recipe.sections.rewards import (
+    REWARD_NAME,
+    AnswerReward,
+    GoldReward,
+    ModelReward,
+    PythonReward,
+    Reward,
+    ServerReward,
+)
 from rltk.recipe.sections.rollout import Rollout
 from rltk.recipe.sections.run import Run
 from rltk.recipe.sections.tune import Full, LoRA, Tune
@@ -50,6 +58,7 @@ __all__ = [
     "OnPolicy",
     "Optim",
     "Paired",
+    "PythonReward",
     "Recipe",
     "Reward",
     "RewardModel",
@@ -114,16 +123,16 @@ class Recipe(Section):
                 raise broken_rule(f"has no meaning with algo.type {self.algo.type}; remove it", "rewards", "algo.type")
             return self
         if self.data.kind == "preferences" and not self.rewards:
-            must = "has prompts without an answer to check: name at least one in rewards, of type model, server or gold"
+            must = "has prompts without an answer to check: name rewards of type model, server, python or gold"
             raise broken_rule(must, "data.path", "rewards")
         for name, reward in self.rewards.items():
             if not REWARD_NAME.fullmatch(name):
                 raise broken_rule(f"has a name, {name!r}, that is more than letters, digits, '_' and '-'", "rewards")
             if reward.type == "answer" and self.data.kind == "preferences":
-                must = "needs problems with answers, and data.kind is preferences; use model, server or gold"
+                must = "needs problems with answers, and data.kind is preferences; use model, server, python or gold"
                 raise broken_rule(must, f"rewards.{name}.type", "data.kind")
             if reward.type == "gold" and not self.knows_gold:
-                must = "is known for embedded/dialogues alone; use model or server"
+                must = "is known for embedded/dialogues alone; use model, server or python"
                 raise broken_rule(must, f"rewards.{name}.type", "data.path")
         return self
 

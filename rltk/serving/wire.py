@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from rltk_reward_models.connection import RefusedError
 
 Zero = Annotated[float, Field(ge=0, le=0)]
 Nothing = Annotated[Any, AfterValidator(lambda given: refuse_all(given))]
@@ -34,12 +35,12 @@ class Limits:
     """For the whole body to arrive; as long again for each part of the answer to be taken."""
 
 
-class ApiError(Exception):
-    """An answer that says what is wrong, as OpenAI's does."""
+class ApiError(RefusedError):
+    """As OpenAI's API says what is wrong."""
 
     def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
-        self.status, self.message, self.param, self.code = status, message, param, code
+        super().__init__(status, message)
+        self.param, self.code = param, "invalid_api_key" if status == 401 else code
 
     def to_json(self) -> dict[str, Any]:
         kinds = {401: "authentication_error", 404: "not_found_error"}

@@ -190,7 +190,7 @@ def test_on_a_full_disk_nothing_is_left(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", full)  # that of the standard library, by which weights are copied
-    assert "the disk is full; make room" in refused(lora, tmp_path / "deep" / "out")
+    assert "is full; make room, then export again" in refused(lora, tmp_path / "deep" / "out")
     assert runs.names(tmp_path) == []
 
 

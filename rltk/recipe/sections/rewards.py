@@ -57,4 +57,18 @@ class GoldReward(Section):
     """Factor of this reward in the sum."""
 
 
-Reward = Annotated[AnswerReward | ModelReward | ServerReward | GoldReward, Field(discriminator="type")]
+class PythonReward(Section):
+    """What a function of your own gives: it takes (problem, completion), or all of a step's (problems, completions)."""
+
+    type: Literal["python"] = "python"
+    path: Annotated[str, Field(pattern=r"\.py$", json_schema_extra={"patternErrorMessage": "a file that ends in .py"})]
+    """The Python file; where a path ends in .py, type need not be written."""
+    function: Text | None = None
+    """Its name in that file; null is the name of the reward."""
+    in_flight: Count = 16
+    """Calls at once of an async function of one completion."""
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
+Reward = Annotated[AnswerReward | ModelReward | ServerReward | GoldReward | PythonReward, Field(discriminator="type")]
