@@ -114,7 +114,7 @@ class Session:
         # Nothing has been written until here, so that what is refused leaves no run behind.
         self.write_manifest()
         trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
-        self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say))
+        self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say, self.recipe.run.grace))
 
     def run(self) -> int:
         status = "failed"
