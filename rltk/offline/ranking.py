@@ -88,6 +88,7 @@ def keep(found: list[Likelihood], path: Path) -> None:
     sides = {"chosen": [one.chosen for one in found], "rejected": [one.rejected for one in found]}
     with new_folder(path.parent) as beside:
         save_file({key: torch.tensor(side, dtype=torch.float64) for key, side in sides.items()}, beside / path.name)
+        seal(beside)
 
 
 def describe_ranking(score: Scores) -> str:

@@ -19,8 +19,8 @@ def flip(file: Path, place: int = -1) -> None:
     file.write_bytes(content)
 
 
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-1])
+def truncate(file: Path, count: int = 1) -> None:
+    file.write_bytes(file.read_bytes()[:-count])
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -41,7 +41,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing file": (lambda folder: (folder / "progress.json").unlink(), "progress.json is missing"),
     "missing list": (lambda folder: (folder / LIST).unlink(), f"{LIST} is missing"),
     "empty list": (lambda folder: (folder / LIST).write_text("{}"), "optimizer.safetensors is not in files.json"),
-    "half a list": (lambda folder: truncate(folder / LIST), ""),
+    "half a list": (lambda folder: truncate(folder / LIST, 9), f"{LIST} or what it names cannot be read"),
     "a list of nothing": (lambda folder: (folder / LIST).write_text("[]"), f"{LIST} or what it names cannot be read"),
     "one more file": (lambda folder: (folder / "more").write_text(""), "more is not in files.json"),
 }
