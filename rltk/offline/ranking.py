@@ -18,6 +18,7 @@ from rltk.recipe.schema import DPO, Recipe
 from rltk.rollout.describe import interval
 from rltk.run.atomic import new_folder
 from rltk.run.session import Desk, Scores
+from rltk.run.whole import seal
 
 FILE = "reference/heldout/logprobs.safetensors"
 

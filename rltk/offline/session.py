@@ -26,6 +26,7 @@ from rltk.run.checkpoint import Progress, load_checkpoint
 from rltk.run.manifest import Read
 from rltk.run.plan import Plan
 from rltk.run.session import Desk, Scores
+from rltk.run.whole import damage
 
 
 class OfflineWork:
@@ -67,6 +68,10 @@ class OfflineWork:
             self.ranking = Ranking(self.recipe, self.inputs.heldout, self.inputs.reader, self.parts)
 
     def resume(self, checkpoint: Path) -> Progress:
+        """What the starting policy gave cannot be computed from there on, so it must be there as it was written."""
+        for kept in sorted(checkpoint.parents[1].glob("reference/*")):
+            if reason := damage(kept):
+                raise UserError(f"{kept} is damaged ({reason}); start the run anew.")
         return load_checkpoint(checkpoint, self.parts.model, self.parts.optimizer)
 
     def score(self, when: str, desk: Desk) -> Scores:
