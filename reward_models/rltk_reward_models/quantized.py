@@ -3,7 +3,7 @@
 Linear layers between the embeddings and the head are held so; what an adapter adds to them stays float32.
 """
 
-import importlib.util
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,10 @@ LAYER = "Linear4bit"
 
 def refuse_absent() -> None:
     """ValueError where four bits cannot be had."""
-    if importlib.util.find_spec(PACKAGE) is None:
-        raise ValueError(f"four bits need the package {PACKAGE}; install it with: pip install 'rltk[quantize]'")
+    try:
+        importlib.import_module(PACKAGE)
+    except (ImportError, OSError, RuntimeError) as error:  # it loads a library of its own, made for one platform
+        raise ValueError(f"it needs {PACKAGE} ({error}); install it with: pip install 'rltk[quantize]'") from error
 
 
 def options(quantize: str | None, compute: torch.dtype, device: str | torch.device) -> dict[str, Any]:
@@ -70,15 +72,22 @@ def shape_of(weight: Tensor) -> torch.Size:
     return weight.shape if state is None else torch.Size(state.shape)
 
 
-def whole(model: nn.Module) -> None:
-    """Puts in place of every such layer a linear layer of the float32 numbers that its bytes stand for."""
+def numbers(weight: Tensor) -> Tensor:
+    """The matrix that a weight stands for, in float32 where it is held in four bits."""
+    state = getattr(weight, "quant_state", None)
+    if state is None:
+        return weight.detach()
     from bitsandbytes.functional import dequantize_4bit
 
+    return dequantize_4bit(weight.data, state).float()
+
+
+def whole(model: nn.Module) -> None:
+    """Puts in place of every such layer a linear layer of the float32 numbers that its bytes stand for."""
     for name, module in list(model.named_modules()):
         if type(module).__name__ == LAYER and isinstance(module, nn.Linear):
-            held: Any = module.weight
             plain = nn.Linear(module.in_features, module.out_features, bias=module.bias is not None, device="meta")
-            plain.weight = nn.Parameter(dequantize_4bit(held.data, held.quant_state).float(), requires_grad=False)
+            plain.weight = nn.Parameter(numbers(module.weight), requires_grad=False)
             plain.bias = module.bias
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, plain)
