@@ -3,6 +3,7 @@
 Linear layers between the embeddings and the head are held so; what an adapter adds to them stays float32.
 """
 
+import copy
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 NF4 = "nf4"
 PACKAGE = "bitsandbytes"
+BLOCK = 64
+"""Numbers that share a constant."""
 LAYER = "Linear4bit"
 """Bitsandbytes' class. It is known by its name, so that models that have none do not import its package."""
 
@@ -44,7 +47,7 @@ def options(quantize: str | None, compute: torch.dtype, device: str | torch.devi
 
 
 def steady(model: nn.Module) -> int:
-    """Makes all of them compute alike whether they train or not; how many there are.
+    """Makes all of them compute alike whether they train or not; how many there are. ValueError where one is wrong.
 
     On some CPUs bitsandbytes packs a weight anew in the first evaluation, rounds its constants, and gives no gradient
     through it from then on: what is sampled would not be what is trained.
@@ -52,6 +55,11 @@ def steady(model: nn.Module) -> int:
     layers = list(four_bit_layers(model))
     for layer in layers:
         layer.support_avx512bf16_for_cpu = False  # pyright: ignore[reportAttributeAccessIssue]  # bitsandbytes' own
+        if layer.in_features % BLOCK and not torch.equal(numbers(layer.weight).flatten(), in_one_row(layer.weight)):
+            raise ValueError(
+                f"bitsandbytes reads weights of a layer of {layer.in_features} inputs wrong on this machine; take a "
+                f"model whose layers have multiples of {BLOCK}, or a GPU"
+            )
     return len(layers)
 
 
@@ -80,6 +88,15 @@ def numbers(weight: Tensor) -> Tensor:
     from bitsandbytes.functional import dequantize_4bit
 
     return dequantize_4bit(weight.data, state).float()
+
+
+def in_one_row(weight: Tensor) -> Tensor:
+    """Its numbers one after another. On CPUs bitsandbytes 0.50 confuses blocks that reach over the end of a row."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    state: Any = copy.copy(weight.quant_state)  # pyright: ignore[reportAttributeAccessIssue]  # bitsandbytes' own
+    state.shape = torch.Size((1, state.shape.numel()))
+    return dequantize_4bit(weight.data, state).float().flatten()
 
 
 def whole(model: nn.Module) -> None:

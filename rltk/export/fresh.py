@@ -2,8 +2,8 @@
 
 python fresh.py FOLDER REQUEST ANSWER, where REQUEST is JSON with `ids`, a list of token lists, `tokens`, how many
 tokens to write greedily after each (0: none), `trust_remote_code`, and `quantize`, what the base of an adapter is held
-in. ANSWER becomes a safetensors file: `logits.I` of each list, [T, V] in float32 (of a reward model its score, [1]), and
-`completion.I` where tokens were asked for.
+in. ANSWER becomes a safetensors file: `logits.I` of each list, [T, V] in float32 (of a reward model its score, [1]),
+and `completion.I` where tokens were asked for.
 """
 
 import json

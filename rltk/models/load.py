@@ -101,11 +101,16 @@ def refuse_no_four_bits(model: Model) -> None:
 
 
 def refuse_not_quantized(model: Model, loaded: PreTrainedModel) -> None:
-    if model.quantize is not None and not quantized.steady(loaded):
-        kind = loaded.config.model_type
+    if model.quantize is None:
+        return
+    try:
+        count = quantized.steady(loaded)
+    except ValueError as error:
+        raise UserError(f"model.quantize = {model.quantize}: {error}.") from error
+    if not count:
         raise UserError(
-            f"model.quantize = {model.quantize} changes nothing: {kind} has no linear layers that can be held so; "
-            "set it to null."
+            f"model.quantize = {model.quantize} changes nothing: {loaded.config.model_type} has no linear layers that "
+            "can be held so; set it to null."
         )
 
 

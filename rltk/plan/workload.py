@@ -13,8 +13,8 @@ MOST_PACKED_SCORES = 2**24
 
 
 FOUR_BITS = 1 / 2 + 1 / 64 + 4 / (64 * 256)
-"""Bytes of a number in NF4: half a byte, an eighth-bit constant a block of 64, and a float32 for 256 of those (Dettmers
-et al. 2023, arXiv 2305.14314, section 3)."""
+"""Bytes of a number in NF4: half a byte, a byte for each block of 64, and a float32 for 256 of those bytes (Dettmers et
+al. 2023, arXiv 2305.14314, section 3)."""
 
 
 class Lengths(NamedTuple):
