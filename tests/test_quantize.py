@@ -136,8 +136,10 @@ def test_every_algorithm_trains_float32_adapters_beside_four_bits(algorithm: str
     assert any((weight != weight.bfloat16()).any() for weight in saved.values()), "and were never rounded"
     manifest = runs.read(run / "manifest.json")
     assert manifest["recipe"]["model"]["quantize"] == "nf4" and manifest["status"] == "finished"
-    for row in runs.rows(run / "metrics.jsonl"):
-        assert row.get("rollout_mismatch_kl", 0.0) < 1e-3, "what sampled is what trains"
+    rows = runs.rows(run / "metrics.jsonl")
+    mismatches = [row["rollout_mismatch_kl"] for row in rows if row.get("rollout_mismatch_kl") is not None]
+    assert bool(mismatches) == (algorithm in ("grpo", "ppo"))
+    assert all(mismatch < 1e-3 for mismatch in mismatches), "what sampled is what trains"
     if algorithm == "reward_model":
         assert json.loads((run / "model" / "base.json").read_text())["quantize"] == "nf4"
         assert quantized.kind_of(Scorer.load(run / "model").model) == "nf4"
@@ -152,7 +154,7 @@ def test_a_run_is_evaluated_and_exported_as_it_was_trained(
     assert given["scores"] == runs.read(run / "scores.json")["after"]
     export = asked.answers("export", capfd)
     for options in ((), ("--merge", "--dtype", "float32")):
-        found = export(run, "--out", tmp_path / f"export{len(options)}", *options)
+        found = export(run, tmp_path / f"export{len(options)}", *options)
         assert found["difference"] < 1e-4, "plain transformers and PEFT compute what the run computes"
     assert 'bnb_4bit_quant_type="nf4"' in (tmp_path / "export0" / "README.md").read_text()
     merged = json.loads((tmp_path / "export2" / "config.json").read_text())

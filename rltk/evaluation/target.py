@@ -9,6 +9,7 @@ from rltk.errors import UserError, suggestion
 from rltk.recipe.locate import near_file
 from rltk.recipe.paths import LOCAL_STARTS
 from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
+from rltk.recipe.sections.rollout import OF_SERVERS
 from rltk.run.folder import resume_command, run_recipe
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -57,7 +58,15 @@ def run_target(path: Path) -> Target:
     if is_adapter:
         refuse_unsafe_adapter(saved, read_adapter_config(saved))
     model = recipe.model if is_adapter else recipe.model.model_copy(update={"path": str(saved), "revision": None})
-    return Target(model, saved if is_adapter else None, recipe.data, recipe.rollout, recipe.eval, recipe.seed)
+    return Target(model, saved if is_adapter else None, recipe.data, here(recipe.rollout), recipe.eval, recipe.seed)
+
+
+def here(rollout: Rollout) -> Rollout:
+    """Sampling in this process: the servers that a run was trained with may be gone."""
+    if rollout.engine != "vllm":
+        return rollout
+    of_servers = {key: Rollout.model_fields[key].default for key in ("engine", *OF_SERVERS, "gpu_memory")}
+    return rollout.model_copy(update=of_servers)
 
 
 def adapter_base(path: Path) -> Model:

@@ -89,7 +89,7 @@ class Handler(Incoming):
                 self._complete(service.ask_chat(request), is_stream=request.stream)
             case "/v1/load_lora_adapter":
                 order = parse(LoadRequest, body)
-                service.add(order.lora_name, order.lora_path)
+                service.add(order.lora_name, order.lora_path, replaces=order.load_inplace)
                 self.reply(200, f"Success: LoRA adapter '{order.lora_name}' added successfully.")
             case _:
                 order = parse(UnloadRequest, body)
