@@ -182,6 +182,8 @@ def test_what_four_bits_cannot_do_is_refused(
         quantized_recipe(wide, tune={"type": "full"})
     with pytest.raises(ValueError, match=r"moves the base, which model\.quantize holds in four bits"):
         quantized_recipe(wide, tune={"type": "lora", "init": "pissa"})
+    with pytest.raises(ValueError, match="is not what servers sample from"):
+        quantized_recipe(wide, rollout={"engine": "vllm", "servers": ["http://127.0.0.1:1"]})
     monkeypatch.setitem(sys.modules, quantized.PACKAGE, None)
     with pytest.raises(UserError, match=r"model\.quantize = nf4: it needs bitsandbytes .*rltk\[quantize\]"):
         load_weights(quantized_recipe(wide).model, CPU)

@@ -102,6 +102,9 @@ class Recipe(Section):
         if self.model.quantize is not None and isinstance(self.tune, LoRA) and self.tune.init == "pissa":
             must = "moves the base, which model.quantize holds in four bits; set one of them back"
             raise broken_rule(must, "tune.init", "model.quantize")
+        if self.model.quantize is not None and self.rollout.engine == "vllm":
+            must = "is not what servers sample from; set it to null, or rollout.engine to auto"
+            raise broken_rule(must, "model.quantize", "rollout.engine")
         return self
 
     @model_validator(mode="after")
