@@ -13,6 +13,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard", "run.trackers: [tensorboard]"),
     "wandb": ("wandb", "run.trackers: [wandb]"),
     "trackio": ("trackio", "run.trackers: [trackio]"),
+    "quantize": ("bitsandbytes", "model.quantize: nf4"),
     "vllm": ("vllm", "rollout.engine: vllm with full fine-tuning"),
     "ray": ("ray", "rltk compare --on, rltk scaling run --on"),
 }

@@ -14,7 +14,7 @@ from rltk.evaluation.pairs.rows import summarize_pairs
 from rltk.evaluation.pairs.tasks import PairTask
 from rltk.models.reward import load_reward_weights
 from rltk.models.tune import tuned
-from rltk.offline.assemble import make_optimizer
+from rltk.offline.assemble import hide_four_bits, make_optimizer
 from rltk.offline.contests import Contest, make_contest
 from rltk.offline.course import make_course
 from rltk.offline.reward_inputs import load_reward_inputs
@@ -65,6 +65,7 @@ class RewardWork:
         recipe, tokenizer = self.recipe, self.inputs.tokenizer
         base = load_reward_weights(recipe.model, tokenizer, device, seed=recipe.seed)
         self.model, self.statement = tuned(base, recipe)
+        hide_four_bits(self.model)
         text = self.inputs.config.get_text_config()
         self.lr = peak_learning_rate(recipe, text.hidden_size, text.model_type)
         self.optimizer = make_optimizer(recipe, self.model, self.lr)
