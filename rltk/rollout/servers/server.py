@@ -94,6 +94,11 @@ class ModelServer:
             self.farewell.exchange("POST", "/v1/unload_lora_adapter", body)
         except (OSError, HTTPException):
             return
+        self.farewell.close()
+
+    def hang_up(self) -> None:
+        """Until the next request, which may be long in coming."""
+        self.connections.close()
 
     def ask(self, method: str, path: str, body: Any = None, *, retried: tuple[int, ...] = BROKEN) -> Any:
         """What it answers; AwayError where another attempt may go well, RefusedError where none will."""
