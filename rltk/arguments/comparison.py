@@ -28,7 +28,7 @@ def report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="RUN|COMPARISON", nargs="+", type=named, help=paths)
     out = "write the page to this file rather than to report.html in the folder"
     parser.add_argument("--out", metavar="FILE", type=named, help=out)
-    parser.add_argument("--figures", metavar="DIR", type=named, help="also write each chart as an SVG file into DIR")
+    parser.add_argument("--figures", metavar="DIR", type=named, help="also write each chart as SVG and PNG into DIR")
     add_json(parser)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import unquote
 
-from rltk_reward_models.connection import Connection, RefusedError
+from rltk_reward_models.incoming import Incoming, RefusedError
 
 from rltk.serving.wire import (
     ApiError,
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MODELS = "/v1/models"
 
 
-class Handler(Connection):
+class Handler(Incoming):
     paths: ClassVar[Mapping[str, str]] = {
         "/health": "GET",
         MODELS: "GET",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from rltk_reward_models.connection import RefusedError
+from rltk_reward_models.incoming import RefusedError
 
 Zero = Annotated[float, Field(ge=0, le=0)]
 Nothing = Annotated[Any, AfterValidator(lambda given: refuse_all(given))]
