@@ -70,14 +70,14 @@ class Patience:
     """Another attempt after a while, twice as long each time, until so many seconds have passed since the first."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self._deadline, self._delay = seconds, float("nan"), FIRST_DELAY
+        self.seconds, self._delay = seconds, FIRST_DELAY
+        self._deadline: float | None = None
 
     def waits(self, stop: threading.Event, *, at_least: float = 0.0) -> bool:
         """Returns when it is time for another attempt; False where there is to be none, or `stop` was set."""
         # Not all the same, or all clients of a server that was away come back at once.
         wait = max(self._delay, at_least) * random.uniform(0.5, 1.0)
         now = time.monotonic()
-        if self._deadline != self._deadline:
-            self._deadline = now + self.seconds
+        self._deadline = now + self.seconds if self._deadline is None else self._deadline
         self._delay = min(2 * self._delay, LONGEST_DELAY)
         return now + wait <= self._deadline and not stop.wait(wait)
