@@ -110,11 +110,12 @@ class Session:
             refuse_other_data(self.work.read, self.folder)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.work.assemble(self.device)
-        self.damaged, self.progress = list[Damaged](), self.reached()
+        self.damaged: list[Damaged] = []
+        self.progress = self.reached()
         # Nothing has been written until here, so that what is refused leaves no run behind.
         self.write_manifest()
         trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
-        self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say))
+        self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say, self.recipe.run.grace))
 
     def run(self) -> int:
         status = "failed"
