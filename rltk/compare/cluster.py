@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -123,8 +124,10 @@ class RayCrew:
 
     def finished(self, seconds: float) -> Iterator[tuple[Planned, int | None]]:
         asked = {worker.answer: worker for worker in self.workers if worker.run is not None}
-        done = ray.wait(list(asked), timeout=seconds)[0] if asked else []
-        for answer in done:
+        if not asked:  # all that is left is made by other processes
+            time.sleep(seconds)
+            return
+        for answer in ray.wait(list(asked), timeout=seconds)[0]:
             yield asked[answer].finish()
 
     def interrupt(self) -> None:
@@ -142,9 +145,7 @@ def connect(on: str) -> None:
         elif "RAY_ADDRESS" in os.environ:
             ray.init(**quiet)
         else:
-            ray.init(
-                include_dashboard=False, object_store_memory=OBJECTS, logging_level=logging.ERROR, log_to_driver=False
-            )
+            ray.init(include_dashboard=False, object_store_memory=OBJECTS, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise UserError(f"--on {on}: the cluster cannot be reached ({first_line}).") from error
