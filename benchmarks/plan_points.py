@@ -1,4 +1,4 @@
-"""The configurations in which `rltk plan` is compared with what happens: models of Qwen3's shape with random weights."""
+"""Configurations in which `rltk plan` is compared with what happens: models of Qwen3's shape with random weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

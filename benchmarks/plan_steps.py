@@ -1,4 +1,4 @@
-"""Real steps of a point: completions of exactly the planned length, graded by chance, and TRL's steps on random rows."""
+"""Real steps of a point: completions of exactly the planned length, graded in turn, and TRL's on random rows."""
 
 import math
 import tempfile

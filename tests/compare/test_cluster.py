@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine: the same runs in the same folders; one goes on elsewhere if its worker is lost."""
+"""A real Ray cluster on this machine: the same runs in the same folders; one goes on if its worker is lost."""
 
 import json
 import os
