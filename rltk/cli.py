@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -25,6 +26,7 @@ from rltk.arguments.training import export_arguments, runs_arguments, train_argu
 from rltk.errors import UserError, suggestion
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # 128 + the signal, as a shell has it
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough; Python flushes once more as it leaves
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = f"{error.filename} cannot be written" if error.filename else "something could not be written"
+        print(f"rltk: {where} ({error.strerror}); make room, then start again.", file=sys.stderr)
+        return USER_ERROR
 
 
 def dispatch(argv: list[str]) -> int:

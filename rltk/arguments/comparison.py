@@ -38,7 +38,7 @@ def report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="RUN|COMPARISON", nargs="+", type=named, help=paths)
     out = "write the page to this file rather than to report.html in the folder"
     parser.add_argument("--out", metavar="FILE", type=named, help=out)
-    parser.add_argument("--figures", metavar="DIR", type=named, help="also write each chart as an SVG file into DIR")
+    parser.add_argument("--figures", metavar="DIR", type=named, help="also write each chart as SVG and PNG into DIR")
     add_json(parser)
 
 
@@ -79,6 +79,17 @@ def findings_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tier", type=whole(0), choices=(0, 1, 2), help="all of a tier; 0 is exact and quick")
     parser.add_argument("--status", action="store_true", help="show results instead of measuring")
+    source = "read it from this finished comparison, or folder of runs, rather than from one under runs/; repeatable"
+    parser.add_argument(
+        "--from", dest="sources", metavar="FOLDER", action="append", default=[], type=named, help=source
+    )
+    dry = "list the runs that a finding takes, and the time, without making them"
+    parser.add_argument("--dry-run", action="store_true", help=dry)
+    jobs = "runs at a time, where a finding takes a comparison; default: one, or one a GPU"
+    parser.add_argument("--jobs", metavar="N", type=whole(1), help=jobs)
+    budget = "start no run after so long, such as 30m; the same command goes on"
+    parser.add_argument("--budget", metavar="TIME", type=seconds, help=budget)
+    parser.add_argument("--markdown", action="store_true", help="with --status: as a page in Markdown")
     out = "folder of the results (default: runs/findings)"
     parser.add_argument("--out", metavar="DIR", type=named, default="runs/findings", help=out)
     parser.add_argument("--strict", action="store_true", help="leave with status 1 if a finding is not reproduced")

@@ -28,7 +28,7 @@ from rltk.compare.plan import (
 from rltk.compare.runner import Runner, Share
 from rltk.compare.survey import Survey, survey
 from rltk.compare.watch import Board
-from rltk.errors import UserError
+from rltk.errors import UserError, tell
 from rltk.recipe.load import load_recipe
 
 INTERRUPTED = 130
@@ -62,6 +62,7 @@ def compare(args: Namespace) -> int:
     if not made.found.is_complete:
         return unfinished(asked.comparison, made, args)
     show(asked.comparison, is_json=args.json)
+    write_page(asked.comparison)
     return 0
 
 
@@ -142,6 +143,16 @@ def as_json(comparison: Comparison, run: Planned) -> dict[str, object]:
         "seed": run.seed,
         "path": str(comparison.folder(run)),
     }
+
+
+def write_page(comparison: Comparison) -> None:
+    """A page to look at. The verdict stands without it, so a failure to write it is said and fails nothing."""
+    from rltk.report.page import report_comparison  # only now: nothing else here needs templates
+
+    try:
+        tell(f"look at it: {report_comparison(comparison.path)}")
+    except UserError as error:
+        tell(f"no report was written ({error}); try again with: rltk report {quote(str(comparison.path))}")
 
 
 def show(comparison: Comparison, *, is_json: bool) -> None:

@@ -79,7 +79,7 @@ def default_device(loaded: Loaded, profile: str) -> str:
 
 def measure(subject: Subject) -> dict[str, StepSeconds]:
     from rltk.models.quiet import quiet_libraries
-    from rltk.models.timing import measured_step
+    from rltk.onpolicy.timing import measured_step
 
     quiet_libraries()
     return {subject.recipe.tune.type: measured_step(subject)}

@@ -23,12 +23,13 @@ def train(args: Namespace) -> int:
     # Only now: a bad recipe is answered in a fraction of the time that torch takes to import.
     from rltk.models.quiet import quiet_libraries
     from rltk.preflight.look import refuse_unready
+    from rltk.run.room import needing_room
     from rltk.run.session import Session
 
     quiet_libraries()
     if not plan.is_resuming:
         refuse_unready(plan.recipe, plan.path, is_quiet=args.quiet)
-    with locked(plan.path, is_new=not plan.is_resuming):
+    with needing_room(plan.path), locked(plan.path, is_new=not plan.is_resuming):
         return Session(plan, begin, is_quiet=args.quiet, is_json=args.json).run()
 
 

@@ -15,7 +15,7 @@ from rltk.compare.costs import seconds
 from rltk.compare.crew import ending, make_one
 from rltk.compare.plan import Comparison, Planned, Project, folder_of, write_recipe
 from rltk.errors import UserError
-from rltk.run.folder import read_jsonl, read_manifest
+from rltk.run.folder import read_manifest, read_metrics
 
 STEPS = 2
 """Of the run that is measured: the first step is slower than those after it."""
@@ -43,7 +43,7 @@ def pace_of(path: Path) -> Pace | None:
     if not (path / "manifest.json").exists():
         return None
     manifest = read_manifest(path)
-    rows = read_jsonl(path / "metrics.jsonl")
+    rows = read_metrics(path)
     if manifest.get("status") != "finished" or manifest.get("resumed") or not rows:
         return None
     whole = datetime.fromisoformat(manifest["finished"]) - datetime.fromisoformat(manifest["started"])
@@ -63,4 +63,4 @@ def measured_pace(comparison: Comparison, run: Planned) -> Pace:
         pace = pace_of(path)
         if pace is None:
             raise UserError(f"the measured {trial} {ending(code, log)}")
-        return pace._replace(step=seconds(read_jsonl(path / "metrics.jsonl")[-1:]))
+        return pace._replace(step=seconds(read_metrics(path)[-1:]))

@@ -12,7 +12,7 @@ from rltk.compare.arms import arm_recipes, overlaid
 from rltk.compare.centre import full_centre, learning_rate
 from rltk.errors import UserError
 from rltk.recipe.resolved import digest, recipe_from_resolved, recipe_hash, resolved
-from rltk.recipe.schema import HELDOUT_LIKE, Recipe, RewardModel
+from rltk.recipe.schema import HELDOUT_LIKE, LOSS, SFT, Recipe, RewardModel
 from rltk.run.atomic import write_json
 
 Phase = Literal["tuning", "confirmation", "grid"]
@@ -103,6 +103,11 @@ class Comparison:
     def hash(self) -> str:
         return digest(kept(self.recipe))
 
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return -1 if self.recipe.compare.metric == "loss" else 1
+
     def tuning_seeds(self) -> list[int]:
         return [self.recipe.seed + k for k in range(self.recipe.compare.tuning_seeds)]
 
@@ -120,15 +125,18 @@ class Comparison:
         """The start is evaluated in one run a seed, the reference's at its centre: it is the same in all."""
         options = {
             "split": "validation",
-            "tasks": self.arms[arm].eval.tasks[:1],
+            "tasks": self.tasks(arm)[:1],
             "before": arm == self.reference and place == 0 and steps == self.steps(arm, 0),
         }
         return self.make(("tuning", arm, self.rate(arm, place), seed), arm, options, {"steps": steps})
 
     def confirmation_run(self, arm: str, lr: float, seed: int) -> Planned:
         of = self.control if arm == CONTROL else arm
-        options = {"split": "test", "before": arm == self.reference}
+        options = {"split": "test", "tasks": self.tasks(of), "before": arm == self.reference}
         return self.make(("confirmation", arm, lr, seed), of, options, {})
+
+    def tasks(self, arm: str) -> tuple[str, ...]:
+        return (LOSS,) if self.recipe.compare.metric == "loss" else self.arms[arm].eval.tasks
 
     def steps(self, arm: str, halving: int) -> int:
         """Steps of the runs that are left after `halving` halvings."""
@@ -138,7 +146,7 @@ class Comparison:
         self, what: tuple[Phase, str, float, int], of: str, options: dict[str, Any], optim: dict[str, Any]
     ) -> Planned:
         phase, arm, lr, seed = what
-        if self.recipe.compare.metric == "greedy":  # sampled completions would be paid for and not used
+        if self.recipe.compare.metric in ("greedy", "loss"):  # samples would be paid for and not used
             options = options | {"samples": 0, "k": ()}
         overlay = {"seed": seed, "optim": {"lr": lr, **optim}, "eval": options}
         return Planned(phase, arm, lr, seed, overlaid(self.arms[of], overlay, f"{phase} run of arm {arm}"))
@@ -150,27 +158,34 @@ def default_folder(recipe: Recipe) -> Path:
 
 def check_comparable(comparison: Comparison) -> None:
     """Refuses, before anything runs, a recipe whose arms could not be evaluated."""
-    first = comparison.arms[comparison.reference]
-    if first.data.kind == "preferences" or isinstance(first.algo, RewardModel):
-        raise UserError(
-            f"algo.type {first.algo.type} on data.kind {first.data.kind} is not scored by accuracy on problems, "
-            "which is what rltk compare judges by; take a recipe that trains on problems and evaluates on them."
-        )
-    task = first.eval.tasks[0]
-    if task not in HELDOUT_LIKE:
+    first, metric = comparison.arms[comparison.reference], comparison.recipe.compare.metric
+    refuse_unmeasured(first, metric)
+    if CONTROL in comparison.arms:
+        raise UserError(f"compare.arms: {CONTROL} is what the negative control is called; name the arm otherwise.")
+    task = comparison.tasks(comparison.reference)[0]
+    if metric in ("greedy", "sampled") and task not in HELDOUT_LIKE:
         raise UserError(
             f"eval.tasks begins with {task}, which has no validation split to choose learning rates on; "
             f"let it begin with one of {', '.join(HELDOUT_LIKE)}."
         )
-    if task == "heldout" and not first.data.is_embedded and not first.data.validation:
+    if task in ("heldout", LOSS) and not first.data.is_embedded and not first.data.validation:
         raise UserError(
-            "data.validation is 0, and learning rates are chosen on validation problems; "
+            "data.validation is 0, and learning rates are chosen on what it holds out; "
             "set it, such as compare.base={data: {validation: 500}}."
         )
-    if comparison.recipe.compare.metric == "sampled" and not first.eval.samples:
+    if metric == "sampled" and not first.eval.samples:
         raise UserError("compare.metric is sampled and eval.samples is 0; set it to at least 1.")
-    if CONTROL in comparison.arms:
-        raise UserError(f"compare.arms: {CONTROL} is what the negative control is called; name the arm otherwise.")
+
+
+def refuse_unmeasured(recipe: Recipe, metric: str) -> None:
+    """Refuses a metric that runs of this recipe do not have."""
+    has_pairs = recipe.data.kind == "preferences" or isinstance(recipe.algo, RewardModel)
+    what = f"algo.type {recipe.algo.type} on data.kind {recipe.data.kind}"
+    if metric == "loss" and (not isinstance(recipe.algo, SFT) or has_pairs):
+        raise UserError(f"compare.metric is loss, which is of held-out solutions in SFT, and this is {what}.")
+    if metric != "loss" and has_pairs != (metric == "pairs"):
+        fit = "pairs" if has_pairs else "greedy, sampled or, for SFT, loss"
+        raise UserError(f"compare.metric is {metric}, and {what} is scored otherwise; set it to {fit}.")
 
 
 def begin(comparison: Comparison) -> None:

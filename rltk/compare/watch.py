@@ -14,7 +14,7 @@ from rich.table import Table
 from rltk.compare.estimate import Pace, known_pace
 from rltk.compare.outcomes import Outcome
 from rltk.compare.plan import Planned, Project, folder_of
-from rltk.run.folder import read_jsonl
+from rltk.run.folder import read_metrics
 from rltk.run.progress import duration
 
 
@@ -84,7 +84,7 @@ class Board:
 
     def show(self, busy: list[Planned]) -> None:
         if self.is_live and self.found is not None:
-            running = [Running(run, len(read_jsonl(folder_of(self.project, run) / "metrics.jsonl"))) for run in busy]
+            running = [Running(run, len(read_metrics(folder_of(self.project, run)))) for run in busy]
             self.live.update(self.table(self.found, running), refresh=True)
 
     def table(self, found: Found, running: list[Running]) -> Table:

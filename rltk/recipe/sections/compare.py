@@ -29,10 +29,10 @@ class LearningRates(Section):
 
 
 class MarginRule(Section):
-    """The largest loss that does not matter, in accuracy: a share of full fine-tuning's gain in the sweep."""
+    """The largest shortfall that does not matter, as the metric counts: a share of full fine-tuning's gain."""
 
     value: Positive | None = None
-    """The margin itself, 0.02 for two points; null takes the share below."""
+    """The margin itself, 0.02 for two points of accuracy or 0.02 nats of loss; null takes the share below."""
     share: Annotated[Share, Field(lt=1)] = 0.1
     """0.1 asks that nine tenths of the gain are kept."""
     at_least: Positive = 0.01
@@ -100,8 +100,9 @@ class Compare(Section):
     """The arm that the others are held against."""
     base: Overlay = Field(default={})
     """Laid over the recipe in every arm, such as fewer steps: {optim: {steps: 30}}."""
-    metric: Literal["greedy", "sampled"] = "greedy"
-    """Accuracy on the first of eval.tasks: of one greedy completion, or of eval.samples sampled ones."""
+    metric: Literal["greedy", "sampled", "pairs", "loss"] = "greedy"
+    """Accuracy on the first of eval.tasks, of one greedy completion or of eval.samples sampled ones; pairs: share of
+    held-out pairs that a reward model or DPO ranks right; loss: of SFT, nats a token of held-out solutions."""
     tuning_seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 2
     """Seeds that learning rates are chosen on, with the validation split: seed, seed + 1, ..."""
     confirmation_seeds: Annotated[int, Field(strict=True, ge=2)] = 8
