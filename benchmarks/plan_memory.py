@@ -3,8 +3,8 @@
     python -m benchmarks.plan_memory                    every configuration, minutes
     python -m benchmarks.plan_memory --only sft dpo     some of them; those that are in the results stay
 
-Each configuration runs in a process of its own: a step of a small model of the same widths first, so that libraries are
-loaded and kernels made, then the baseline, the model, and two steps. Measured is the peak resident size above the
+Each configuration runs in a process of its own: two steps first, whose model is deleted, so that what libraries keep for
+good (kernels and scratch memory, some 25 MiB) is in the baseline; then the model once more, and two steps. Measured is the peak resident size above the
 baseline (on CUDA what the allocator held), predicted what `rltk.plan.memory` says from the shape alone.
 
 glibc keeps freed blocks of less than a threshold that grows to 32 MiB, which made a process of this size up to a third
@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.plan_points import Point, points, small, subject
+from benchmarks.plan_points import Point, points, subject
 from benchmarks.plan_steps import offline_steps, on_policy, on_policy_step
 from benchmarks.record import RESULTS, in_fork, in_fresh_process, write_result
 from rltk.plan.memory import plan_memory
@@ -96,7 +96,7 @@ def measure(point: Point, malloc: str) -> dict[str, int]:
     """Bytes at the peak of each phase, above what the process held before there was a model."""
     if malloc == "tight":
         assert ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, GIVEN_BACK) == 1
-    steps(small(point), 0)
+    steps(point, 0)
     return steps(point, reset_peak())
 
 

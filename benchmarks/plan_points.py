@@ -60,11 +60,6 @@ def points() -> Iterator[Point]:
                 yield replace(point, name=f"{point.name}-{tune}{ending}", tune=tune, checkpointing=checkpointing)
 
 
-def small(point: Point) -> Point:
-    """The same model on few tokens: libraries load and kernels for its widths are made before anything is counted."""
-    return replace(point, layers=1, length=8, prompts=2)
-
-
 def subject(point: Point, path: str = "embedded/policy") -> Subject:
     """`path` is read by what times a step, and by nothing else."""
     shape, chosen = shape_of(config(point).to_dict()), recipe(point, path)

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.plan_points import Point, config, points, subject
 from benchmarks.plan_steps import on_policy, real_seconds
 from benchmarks.record import in_fresh_process, spread, write_result
-from rltk.models.timing import measured_step
+from rltk.onpolicy.timing import measured_step
 
 BOUND = 0.25
 

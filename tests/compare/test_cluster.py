@@ -46,10 +46,11 @@ def made(folder: Path) -> dict[str, dict[str, Any]]:
     return {Path(row["run"]).name: {key: value for key, value in row.items() if key != "run"} for row in found}
 
 
-def working(folder: Path) -> int:
+def working(folder: Path, maker: "subprocess.Popen[str]") -> int:
     """The process of a run that has begun and is at work."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
+        assert maker.poll() is None, maker.communicate()
         for manifest in folder.glob("grid/*/manifest.json"):
             lock = manifest.parent / ".lock"
             text = lock.read_text() if lock.exists() else ""
@@ -73,7 +74,7 @@ def test_a_cluster_makes_the_same_runs_and_loses_none(recipe: Path, tmp_path: Pa
     assert plain.wait() == 0, plain.communicate()[1]
 
     stopped = start(str(recipe), "--out", str(there), "--on", "ray", "--jobs", "2")
-    run = working(there)
+    run = working(there, stopped)
     stopped.send_signal(signal.SIGINT)
     err = stopped.communicate()[1]
     assert stopped.returncode == 130, err
@@ -81,7 +82,7 @@ def test_a_cluster_makes_the_same_runs_and_loses_none(recipe: Path, tmp_path: Pa
     assert survey(read_grid(there)).pending
 
     going_on = start(str(there), "--on", "ray", "--jobs", "2")
-    run = working(there)
+    run = working(there, going_on)
     os.kill(parent(run), signal.SIGKILL)
     err = going_on.communicate()[1]
     assert going_on.returncode == 0, err
