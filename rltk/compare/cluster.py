@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from rltk.compare.plan import Planned
-from rltk.compare.worker import TIED
+from rltk.compare.worker import INTERRUPTED, TIED
 from rltk.errors import UserError, tell
 
 try:
@@ -41,11 +41,14 @@ class Maker:
     """Lives in a process of the cluster."""
 
     process: subprocess.Popen[bytes] | None = None
+    is_stopped = False
 
     def make(self, argv: list[str], log: str, folder: str) -> int | str:
         """The exit status of `rltk` with these arguments; or a sentence, where it cannot even start."""
         if not Path(folder).is_dir():
             return f"the node {ray.util.get_node_ip_address()} of the cluster has no folder {folder}"
+        if self.is_stopped:
+            return INTERRUPTED
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "rltk.compare.worker", TIED, str(os.getpid()), *argv]
         with open(log, "wb") as file:
@@ -56,6 +59,7 @@ class Maker:
         return self.process.wait()
 
     def interrupt(self) -> None:
+        self.is_stopped = True
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
 
@@ -69,6 +73,7 @@ class RayWorker:
         """Ray's reference to the exit status that will be."""
 
     run: Planned | None
+    is_interrupted = False
 
     def start(self, run: Planned, argv: list[str], log: Path) -> None:
         self.run = run
@@ -89,8 +94,13 @@ class RayWorker:
         return run, code
 
     def interrupt(self) -> None:
-        if self.run is not None:
-            self.actor.interrupt.remote()
+        """The run keeps a checkpoint; asked again it ends at once, and so does a wait for room in the cluster."""
+        if self.run is None:
+            return
+        if self.is_interrupted:
+            ray.kill(self.actor)
+        self.is_interrupted = True
+        self.actor.interrupt.remote()
 
 
 class RayCrew:
