@@ -3,9 +3,10 @@
     python -m benchmarks.plan_memory                    every configuration, minutes
     python -m benchmarks.plan_memory --only sft dpo     some of them; those that are in the results stay
 
-Each configuration runs in a process of its own: two steps first, whose model is deleted, so that what libraries keep for
-good (kernels and scratch memory, some 25 MiB) is in the baseline; then the model once more, and two steps. Measured is the peak resident size above the
-baseline (on CUDA what the allocator held), predicted what `rltk.plan.memory` says from the shape alone.
+Each configuration runs in a process of its own: two steps first, whose model is deleted, so that what libraries keep
+for good (kernels and scratch memory, some 25 MiB) is in the baseline; then the model once more, and two steps. Measured
+is the peak resident size above the baseline (on CUDA what the allocator held), predicted what `rltk.plan.memory` says
+from the shape alone.
 
 glibc keeps freed blocks of less than a threshold that grows to 32 MiB, which made a process of this size up to a third
 larger than what it held, from run to run. Here everything from 1 MiB on is given back to the system when it is freed,
