@@ -1,6 +1,6 @@
 """What a recipe asks of a machine: tokens, sequences and passes of one step, before anything is known of the data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
@@ -94,6 +94,10 @@ class Workload:
     @property
     def sequences(self) -> int:
         return self.prompts * self.group
+
+    def on_one_of(self, gpus: int) -> "Workload":
+        """The largest share of a step that falls to one of so many; a prompt's group stays together."""
+        return replace(self, prompts=ceil(self.prompts / gpus), updates=min(self.updates, ceil(self.prompts / gpus)))
 
     @property
     def passes(self) -> int:
