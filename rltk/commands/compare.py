@@ -12,7 +12,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from rltk.compare.conclusion import COSTS, conclude
-from rltk.compare.crew import Crew, default_jobs
+from rltk.compare.crew import default_jobs, open_crew
 from rltk.compare.forecast import forecast
 from rltk.compare.margin import fix, look_again
 from rltk.compare.plan import (
@@ -52,6 +52,8 @@ def compare(args: Namespace) -> int:
         for note in asked.notes:
             print(note, file=sys.stderr, flush=True)
     if args.dry_run:
+        if args.on:
+            raise UserError(f"--dry-run measures this machine, and --on {args.on} is another; leave one of them out.")
         forecast(asked.comparison, jobs=args.jobs or default_jobs(), is_json=args.json, is_quiet=args.quiet)
         return 0
     begin(asked.comparison)
@@ -95,7 +97,7 @@ def make_all(asked: Asked, board: Board, args: Namespace) -> Made:
     mine = share.of_all(found.pending)
     if not mine:
         return Made(found, False)
-    with Crew(min(args.jobs or default_jobs(), len(mine))) as crew:
+    with open_crew(args.on, args.jobs, len(mine)) as crew:
         runner = Runner(asked.comparison, crew, board, deadline)
         while mine:
             board.begin(found)

@@ -12,6 +12,7 @@ conclusion.py   comparison.json, from run folders alone
 optima.py       where the best learning rates lie, and how they stand to the reference's
 costs.py        seconds, tokens and memory of the arms
 crew.py         worker.py   processes that make the runs
+cluster.py      the same on a Ray cluster
 runner.py       what is started when, and what stops it
 estimate.py     how long runs will take
 watch.py        tables.py   what a person sees

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rltk.compare.plan import Comparison, Phase, Planned, first_difference
+from rltk.compare.plan import Comparison, Phase, Planned, Project, first_difference, folder_of
 from rltk.errors import UserError
 from rltk.recipe.resolved import recipe_from_resolved, recipe_hash, resolved
 from rltk.run.folder import read_manifest
@@ -31,9 +31,9 @@ class Outcome(NamedTuple):
         return self.manifest.get("failure") if self.status == "failed" else None
 
 
-def read_outcome(comparison: Comparison, run: Planned) -> Outcome:
+def read_outcome(project: Project, run: Planned) -> Outcome:
     """What became of a run; refused where its folder holds a run of another recipe."""
-    path = comparison.folder(run)
+    path = folder_of(project, run)
     if not is_taken(path):
         return Outcome("absent", {})
     manifest = read_manifest(path)
@@ -51,9 +51,7 @@ def refuse_foreign(path: Path, manifest: dict[str, Any], run: Planned) -> None:
     if recipe_hash(found) == run.hash == manifest["recipe_hash"]:
         return
     key, has, planned = first_difference(relevant(resolved(found)), relevant(resolved(run.recipe)))
-    what = (
-        f"its recipe has {key} = {has} where this comparison has {planned}" if key else "its hash is not its recipe's"
-    )
+    what = f"its recipe has {key} = {has} where the plan has {planned}" if key else "its hash is not its recipe's"
     raise UserError(f"{path} is not the {run} ({what}); move it away.")
 
 

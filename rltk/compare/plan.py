@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rltk.compare.arms import arm_recipes, overlaid
 from rltk.compare.centre import full_centre, learning_rate
@@ -15,17 +15,19 @@ from rltk.recipe.resolved import digest, recipe_from_resolved, recipe_hash, reso
 from rltk.recipe.schema import HELDOUT_LIKE, LOSS, SFT, Recipe, RewardModel
 from rltk.run.atomic import write_json
 
-Phase = Literal["tuning", "confirmation"]
+Phase = Literal["tuning", "confirmation", "grid"]
 PLAN = "plan.json"
 RECIPES = "recipes"
 CONTROL = "control"
+NOT_ITS_OWN = ("confirmation_seeds", "keep_models", "scaling")
+"""Keys of `compare` that a comparison may change after it began, or that are no business of its."""
 CONFIRMATION_OFFSET = 100
 """Confirmation seeds begin so far above the recipe's, where tuning seeds, at most so many, end."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run of a comparison; `arm` is `control` for the negative control."""
+    """A run of a comparison or of a grid; `arm` is `control` for the negative control."""
 
     phase: Phase
     arm: str
@@ -44,6 +46,29 @@ class Planned:
     def __str__(self) -> str:
         """What a message calls it."""
         return f"{self.phase} run of arm {self.arm}, learning rate {self.lr:g}, seed {self.seed}"
+
+
+class Project(Protocol):
+    """Runs that belong together, as what makes them sees it."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+
+def folder_of(project: Project, run: Planned) -> Path:
+    return project.path / run.phase / run.id
+
+
+def write_recipe(project: Project, run: Planned) -> Path:
+    """The run's own recipe, which `rltk train` takes."""
+    path = project.path / RECIPES / f"{run.id}.json"
+    values = {key: value for key, value in resolved(run.recipe).items() if key != "compare"}
+    if not path.exists():
+        write_json(path, values)
+    return path
 
 
 @dataclass(frozen=True)
@@ -94,7 +119,7 @@ class Comparison:
         return learning_rate(self.centre, self.arms[arm].tune.type, place)
 
     def folder(self, run: Planned) -> Path:
-        return self.path / run.phase / run.id
+        return folder_of(self, run)
 
     def tuning_run(self, arm: str, place: int, seed: int, steps: int) -> Planned:
         """The start is evaluated in one run a seed, the reference's at its centre: it is the same in all."""
@@ -125,14 +150,6 @@ class Comparison:
             options = options | {"samples": 0, "k": ()}
         overlay = {"seed": seed, "optim": {"lr": lr, **optim}, "eval": options}
         return Planned(phase, arm, lr, seed, overlaid(self.arms[of], overlay, f"{phase} run of arm {arm}"))
-
-    def write_recipe(self, run: Planned) -> Path:
-        """The run's own recipe, which `rltk train` takes."""
-        path = self.path / RECIPES / f"{run.id}.json"
-        values = {key: value for key, value in resolved(run.recipe).items() if key != "compare"}
-        if not path.exists():
-            write_json(path, values)
-        return path
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -211,11 +228,9 @@ def refuse_change(begun: Comparison, comparison: Comparison) -> None:
 
 
 def kept(recipe: Recipe) -> dict[str, Any]:
-    """What a comparison is begun with: all but where runs are kept, and how many confirmation seeds there are."""
+    """What a comparison is begun with: all that changes what its runs are, or what they show."""
     values = resolved(recipe)
-    compare = {
-        key: value for key, value in values["compare"].items() if key not in ("confirmation_seeds", "keep_models")
-    }
+    compare = {key: value for key, value in values["compare"].items() if key not in NOT_ITS_OWN}
     return {key: value for key, value in values.items() if key != "run"} | {"compare": compare}
 
 

@@ -24,6 +24,10 @@ class Survey(NamedTuple):
     """Of every run that is known to be needed, by id."""
 
     @property
+    def phases(self) -> dict[str, list[Planned]]:
+        return {"tuning": self.tuning.runs, "confirmation": self.confirmation}
+
+    @property
     def runs(self) -> list[Planned]:
         return [*self.tuning.runs, *self.confirmation]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 
 from rltk.data.demonstrations import Demonstration
 from rltk.data.preferences import Preference
@@ -13,6 +14,7 @@ from rltk.errors import UserError
 from rltk.models.diagnostics import bits_offered, describe_update
 from rltk.models.load import load_weights
 from rltk.models.save import save_model
+from rltk.offline import dpo, ranking
 from rltk.offline.assemble import Assembled, assemble
 from rltk.offline.course import make_course
 from rltk.offline.dpo import train_dpo
@@ -22,7 +24,7 @@ from rltk.offline.own_pairs import own_pairs
 from rltk.offline.ranking import Ranking, describe_ranking
 from rltk.offline.sft import train_sft
 from rltk.offline.steps import Stage
-from rltk.recipe.schema import SFT
+from rltk.recipe.schema import DPO, SFT
 from rltk.rollout.describe import describe
 from rltk.run.checkpoint import Progress, load_checkpoint
 from rltk.run.folder import Metrics
@@ -30,6 +32,7 @@ from rltk.run.manifest import Read
 from rltk.run.plan import Plan
 from rltk.run.scores import curve, score_tasks
 from rltk.run.session import Desk, Scores
+from rltk.run.whole import damage
 
 
 class OfflineWork:
@@ -74,7 +77,17 @@ class OfflineWork:
             self.loss = HeldoutLoss(self.recipe, self.inputs.solutions, self.parts.model)
 
     def resume(self, checkpoint: Path) -> Progress:
+        """What the starting policy gave cannot be computed from there on, so it must be there as it was written."""
+        for kept in self.references(checkpoint.parents[1]):
+            if reason := damage(kept):
+                raise UserError(f"{kept} is damaged ({reason}); start the run anew.")
         return load_checkpoint(checkpoint, self.parts.model, self.parts.optimizer)
+
+    def references(self, run: Path) -> list[Path]:
+        """Folders of what DPO by full fine-tuning keeps of the starting policy."""
+        if not isinstance(self.recipe.algo, DPO) or isinstance(self.parts.model, PeftModel):
+            return []
+        return [(run / file).parent for file in (dpo.FILE, *([ranking.FILE] if self.ranking is not None else []))]
 
     def score(self, when: str, desk: Desk) -> Scores:
         if self.ranking is not None:

@@ -67,6 +67,8 @@ class Learner:
         """GPUs have fused attention for rows; CPUs gain more from computing each prompt once."""
         self.stale: list[Tensor] | None = None
         """An adapter's weights before the last step's updates, to recognize completions sampled from them."""
+        self.has_moved = False
+        """Whether weights may have changed since the last step that is logged, so that they belong to none."""
         self.optimizer = torch.optim.AdamW(
             [{"params": part} for part in (self.policy, of_critic) if part],
             lr=lr,
@@ -171,6 +173,7 @@ class Learner:
 
     def optimizer_step(self, tally: Tally) -> None:
         tally.updates += 1
+        self.has_moved = True
         # Apart, so that a critic that is far off at first does not scale the policy's gradient down.
         norm, *of_critic = [
             float(nn.utils.clip_grad_norm_(part["params"], self.optim.max_grad_norm))

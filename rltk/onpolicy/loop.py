@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rltk.data.problems import Order, Problem
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
-from rltk.errors import OwnRewardError, RewardGoneError, UserError
+from rltk.errors import GoneError, OwnRewardError, UserError
 from rltk.models import diagnostics
 from rltk.models.capacity import outcome_bits
 from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
@@ -27,10 +27,9 @@ from rltk.rewards.judge import Judge, Sample
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
 from rltk.run.checkpoint import Progress, save_checkpoint
 from rltk.run.folder import Metrics, RunFolder
+from rltk.run.interrupt import GraceOverError
+from rltk.run.unusable import refuse_unusable
 from rltk.seeds import derive
-
-GIVE_UP_AFTER = 3
-"""Steps in a row whose gradient is not finite."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,12 @@ def train(
     """
     recipe, learner = trainer.recipe, trainer.learner
     learner.kl = learner.kl if progress.kl is None else progress.kl
-    unusable = 0
     for step in range(progress.step, recipe.optim.steps):
         try:
             metrics = train_step(trainer, step)
-        except RewardGoneError:  # before anything was learned from this step: none that was made is lost
-            save_checkpoint(run.checkpoints, learner.trains_in, learner.optimizer, progress, keep=recipe.run.keep)
+        except (GoneError, GraceOverError):
+            if not learner.has_moved:  # nothing was learned from this step yet: none that was made is lost
+                save_checkpoint(run.checkpoints, learner.trains_in, learner.optimizer, progress, keep=recipe.run.keep)
             raise
         metrics |= diagnostics.step_metrics(learner.model, metrics["outcome_bits"], run.metrics)
         done = step + 1
@@ -77,13 +76,9 @@ def train(
             metrics |= evaluate(done)
         progress = Progress(done, progress.tokens + metrics["sampled_tokens"], learner.kl)
         run.log({"step": done} | metrics)
+        learner.has_moved = False
         watch(run.metrics[-1])
-        unusable = unusable + 1 if metrics["skipped_updates"] else 0
-        if unusable == GIVE_UP_AFTER:
-            raise UserError(
-                f"the gradient was not finite in {GIVE_UP_AFTER} steps in a row, the last of them step {done}; "
-                f"lower optim.lr (now {learner.lr:g})."
-            )
+        refuse_unusable(run.metrics, learner.lr)
         is_last = done == recipe.optim.steps or is_stopping() or "overoptimised" in metrics
         if is_last or done % recipe.run.checkpoint_every == 0:
             save_checkpoint(run.checkpoints, learner.trains_in, learner.optimizer, progress, keep=recipe.run.keep)
@@ -119,7 +114,7 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
         for p, (prompt, group) in enumerate(zip(prompts, groups, strict=True))
         for g, completion in enumerate(group)
     ]
-    check = partial(check_sampler, trainer.learner, episodes, step + 1)
+    check = partial(check_sampler, trainer.learner, episodes, step + 1, engine=rollout.engine)
     tally = trainer.learner.learn(episodes, step, check)
     seconds = (sampled - started, time.monotonic() - sampled)
     metrics = step_metrics(trainer.learner, episodes, rewards_PG, tally, *seconds) | judgement.metrics()

@@ -7,7 +7,7 @@ import json
 from pydantic import Field, model_validator
 
 from rltk.recipe.fields import Name, Section, Whole, broken_rule
-from rltk.recipe.rules import unused_keys
+from rltk.recipe.rules import refuse_servers_that_cannot_follow, unused_keys
 from rltk.recipe.sections.algo import Algo
 from rltk.recipe.sections.compare import Compare
 from rltk.recipe.sections.data import Data
@@ -150,6 +150,11 @@ class Recipe(Section):
     def knows_gold(self) -> bool:
         """Whether the true reward of any completion is known."""
         return self.data.path == "embedded/dialogues"
+
+    @model_validator(mode="after")
+    def _servers_can_follow(self) -> Recipe:
+        refuse_servers_that_cannot_follow(self.algo, self.tune, self.rollout)
+        return self
 
     @model_validator(mode="after")
     def _data_suits_the_algorithm(self) -> Recipe:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
-from rltk.errors import RewardGoneError, UserError, tell
+from rltk.errors import GoneError, UserError, tell
 from rltk.recipe.resolved import resolved
 from rltk.rollout.describe import change
 from rltk.run.atomic import remove_leftovers
@@ -112,11 +112,12 @@ class Session:
             refuse_other_data(self.work.read, self.folder)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.work.assemble(self.device)
-        self.damaged, self.progress = list[Damaged](), self.reached()
+        self.damaged: list[Damaged] = []
+        self.progress = self.reached()
         # Nothing has been written until here, so that what is refused leaves no run behind.
         self.write_manifest()
         trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
-        self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say))
+        self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say, self.recipe.run.grace))
 
     def run(self) -> int:
         status = "failed"
@@ -126,9 +127,9 @@ class Session:
                 status = "finished" if self.train_and_evaluate() else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
-        except RewardGoneError as error:
+        except GoneError as error:
             command = resume_command(self.plan.path)
-            raise RewardGoneError(f"{error} {error.once}, go on with: {command}") from error
+            raise type(error)(f"{error} {error.once}, go on with: {command}") from error
         except UserError as error:
             self.folder.update_manifest(failure=str(error))  # it would end so again
             raise

@@ -58,6 +58,30 @@ class Control(Section):
     """Its best learning rate is divided by this."""
 
 
+class Scaling(Section):
+    """The grid of `rltk scaling run`: every arm at every data size, on every model."""
+
+    data: Annotated[tuple[Count, ...], Field(min_length=2)] = (256, 512, 1024, 2048)
+    """Examples, or problems, that a run learns from, in one pass; its steps are as many as that takes."""
+    models: tuple[Text, ...] = ()
+    """Models, whose sizes are then a variable of the law; none: model.path alone."""
+    rates: Count = 1
+    """Learning rates of every arm at each point, half a decade apart around its centre; the best of them counts."""
+    seeds: Count = 1
+    """Runs at each point, with seed, seed + 1, ..."""
+    loss: Literal["error", "training"] = "error"
+    """What a law is fitted to: the share of eval.tasks' first task that is wrong after training, or the mean loss of
+    the last tenth of the steps, on examples that were new to them (SFT, DPO and reward models)."""
+
+    @model_validator(mode="after")
+    def _points_differ(self) -> Scaling:
+        if len(set(self.data)) < len(self.data):
+            raise broken_rule("names a size twice", "data")
+        if len(set(self.models)) < len(self.models):
+            raise broken_rule("names a model twice", "models")
+        return self
+
+
 Overlay = dict[str, Any]
 
 
@@ -86,6 +110,7 @@ class Compare(Section):
     rates: LearningRates = LearningRates()
     margin: MarginRule = MarginRule()
     control: Control = Control()
+    scaling: Scaling = Scaling()
     minimum_gain: Positive = 0.1
     """What full fine-tuning must be shown to gain over the start, or there was nothing to lose."""
     alpha: Annotated[Positive, Field(lt=0.5)] = 0.05
