@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import isfinite
 from typing import Any
 
 from datasets import Dataset
@@ -38,7 +39,9 @@ class Course:
         return sum(place not in earlier for place in now) / len(now)
 
     def bits(self, step: int, mean_nats: float) -> float:
-        """Bits that the step's examples offer to be learned, each when it is first seen."""
+        """Bits that the step's examples offer to be learned, each when it is first seen; none in a step of no numbers."""
+        if not isfinite(mean_nats):
+            return 0.0
         if isinstance(self.rows[0], Lesson):
             return self.news(step) * loss_bits(mean_nats, self.learned(step))
         return preference_bits(round(self.news(step) * len(self.places[step])))

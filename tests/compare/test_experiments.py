@@ -38,7 +38,7 @@ def test_the_quick_tier_is_reproduced(id: str) -> None:
 
 
 def test_early_curves_part_at_once_where_alpha_follows_the_rank() -> None:
-    settings = EarlyCurves(ranks=(2,), reference=32, seeds=2, steps=14, tokens=32, texts=2)
+    settings = EarlyCurves(ranks=(2,), reference=32, seeds=2, steps=14, early_seeds=2, tokens=32, texts=2)
     outcome = measure_early_curves(settings)
     fixed, followed = outcome.details["at_steps"][2], outcome.details["alpha_proportional_to_rank"][2]
     assert fixed[1] == followed[1] == 0, "before the first step all ranks are the base"
