@@ -39,7 +39,7 @@ class Course:
         return sum(place not in earlier for place in now) / len(now)
 
     def bits(self, step: int, mean_nats: float) -> float:
-        """Bits that the step offers to be learned, each example when it is first seen; a loss of no number offers none."""
+        """Bits that the step offers to be learned, each example when first seen; a loss of no number offers none."""
         if not isfinite(mean_nats):
             return 0.0
         if isinstance(self.rows[0], Lesson):

@@ -26,9 +26,14 @@ def recipe_hash(recipe: Recipe) -> str:
 
     That is `run`, `compare`, and where servers are, so that a run can go on with others.
     """
-    kept = {key: value for key, value in resolved(recipe).items() if key not in ("run", "compare")}
-    kept["rollout"] = {key: value for key, value in kept["rollout"].items() if key not in (*OF_SERVERS, "gpu_memory")}
-    return digest(kept)
+    return digest({key: value for key, value in without_places(recipe).items() if key != "compare"})
+
+
+def without_places(recipe: Recipe) -> dict[str, Any]:
+    """What is resolved, but for where the run is kept and where servers are."""
+    values = {key: value for key, value in resolved(recipe).items() if key != "run"}
+    rollout = {key: value for key, value in values["rollout"].items() if key not in (*OF_SERVERS, "gpu_memory")}
+    return values | {"rollout": rollout}
 
 
 def digest(values: Any) -> str:
