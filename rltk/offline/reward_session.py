@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import nn
+from transformers import PreTrainedModel
 
 from rltk.data.preferences import Preference
 from rltk.data.tasks import short_name
 from rltk.evaluation.pairs.rows import summarize_pairs
 from rltk.evaluation.pairs.tasks import PairTask
+from rltk.models.diagnostics import bits_offered, describe_update
 from rltk.models.reward import load_reward_weights
 from rltk.models.tune import tuned
 from rltk.offline.assemble import hide_four_bits, make_optimizer
@@ -86,9 +88,14 @@ class RewardWork:
 
     def train(self, progress: Progress, desk: Desk) -> None:
         self.task(desk)  # what is saved is checked on held-out pairs, however little is left to train
-        if progress.step == self.recipe.optim.steps:
-            return
-        train_reward_model(self.stage(progress, desk), self.inputs.tokenizer)
+        if progress.step < self.recipe.optim.steps:
+            train_reward_model(self.stage(progress, desk), self.inputs.tokenizer)
+        if not desk.is_stopping():
+            desk.folder.write_update(describe_update(self.model, self.load_base, bits_offered(desk.folder.metrics)))
+
+    def load_base(self) -> PreTrainedModel:
+        recipe = self.recipe
+        return load_reward_weights(recipe.model, self.inputs.tokenizer, torch.device("cpu"), seed=recipe.seed)
 
     def stage(self, progress: Progress, desk: Desk) -> Stage:
         task = self.task(desk)

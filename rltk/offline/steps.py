@@ -21,6 +21,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
 from rltk.errors import UserError
+from rltk.models import diagnostics
 from rltk.offline.course import Course
 from rltk.plan.schedule import schedule
 from rltk.recipe.schema import Recipe
@@ -185,6 +186,8 @@ class Steps(TrainerCallback):
             "tokens": tokens,
             "seconds": seconds,
         }
+        bits = self.stage.course.bits(step, logs["loss"])
+        metrics |= diagnostics.step_metrics(self.stage.model, bits, desk.folder.metrics)
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
             metrics |= self.stage.heldout(done)
         desk.folder.log(metrics)
