@@ -44,8 +44,8 @@ class Stage:
     course: Course
     progress: Progress
     desk: Desk
-    heldout_accuracy: Callable[[int], float]
-    """For the curve, after a step."""
+    heldout: Callable[[int], Metrics]
+    """What it scores on what is held out after a step, for the curve."""
 
     @property
     def device(self) -> torch.device:
@@ -186,7 +186,7 @@ class Steps(TrainerCallback):
             "seconds": seconds,
         }
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
-            metrics["heldout_accuracy"] = self.stage.heldout_accuracy(done)
+            metrics |= self.stage.heldout(done)
         desk.folder.log(metrics)
         self.has_moved = False
         desk.show(desk.folder.metrics[-1])

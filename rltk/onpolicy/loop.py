@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rltk.data.problems import Order, Problem
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
-from rltk.errors import RewardGoneError, UserError
+from rltk.errors import GoneError, OwnRewardError, UserError
 from rltk.models import diagnostics
 from rltk.models.capacity import outcome_bits
 from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
@@ -66,7 +66,7 @@ def train(
     for step in range(progress.step, recipe.optim.steps):
         try:
             metrics = train_step(trainer, step)
-        except (RewardGoneError, GraceOverError):
+        except (GoneError, GraceOverError):
             if not learner.has_moved:  # nothing was learned from this step yet: none that was made is lost
                 save_checkpoint(run.checkpoints, learner.trains_in, learner.optimizer, progress, keep=recipe.run.keep)
             raise
@@ -98,25 +98,34 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
     groups = trainer.sampler.sample(prompts, algo.group, sampling, seed=derive(recipe.seed, "rollout", step))
     sampled = time.monotonic()
     judgement = trainer.judge.judge(samples(trainer.tokenizer, problems, prompts, groups))
-    rewards_PG = torch.tensor(judgement.totals).view(len(groups), -1)
+    rewards_PG = as_tensor(judgement.totals, step + 1).view(len(groups), -1)
     advantages_PG = advantages(algo, rewards_PG)
     broken = broken_problems(problems, groups, step + 1)
     episodes = [
         Episode(
             prompt,
             completion,
-            rewards_PG[p, g].item(),
+            rewards_PG[p, g].nan_to_num(0.0).item(),  # a number, for arithmetic under a mask
             advantages_PG[p, g].item(),
-            is_masked=(completion.is_truncated and algo.mask_truncated) or problems[p].id in broken,
+            is_masked=(completion.is_truncated and algo.mask_truncated)
+            or problems[p].id in broken
+            or bool(rewards_PG[p, g].isnan()),
         )
         for p, (prompt, group) in enumerate(zip(prompts, groups, strict=True))
         for g, completion in enumerate(group)
     ]
-    check = partial(check_sampler, trainer.learner, episodes, step + 1)
+    check = partial(check_sampler, trainer.learner, episodes, step + 1, engine=rollout.engine)
     tally = trainer.learner.learn(episodes, step, check)
     seconds = (sampled - started, time.monotonic() - sampled)
     metrics = step_metrics(trainer.learner, episodes, rewards_PG, tally, *seconds) | judgement.metrics()
     return metrics | ({"broken_problems": broken} if broken else {})
+
+
+def as_tensor(totals: Sequence[float | None], step: int) -> Tensor:
+    """nan where a completion could not be judged; refused if it is all."""
+    if all(total is None for total in totals):
+        raise OwnRewardError(f"step {step}: the rewards gave None for all {len(totals)} completions.")
+    return torch.tensor([math.nan if total is None else total for total in totals])
 
 
 def broken_problems(problems: Sequence[Problem], groups: Sequence[Sequence[Rollout]], step: int) -> list[str]:
@@ -170,7 +179,7 @@ def step_metrics(
     """Means over completions, or over trained tokens; nan where there was nothing to average."""
     tokens = sum(len(episode.tokens_T) for episode in episodes)
     return {
-        "reward": rewards_PG.mean().item(),
+        "reward": rewards_PG.nanmean().item(),
         "loss": tally.loss,
         "grad_norm": tally.grad_norms[-1] if tally.grad_norms else math.nan,
         "lr": learner.optimizer.param_groups[0]["lr"],
