@@ -230,8 +230,8 @@ def test_a_damaged_checkpoint_that_is_the_only_one_is_refused(begun: Run, refuse
     (checkpoint,) = (begun.path / "checkpoints").iterdir()
     (checkpoint / "weights.safetensors").write_bytes(b"")
     assert re.fullmatch(
-        f"no checkpoint of {re.escape(str(begun.path))} is whole: of {checkpoint.name}, weights.safetensors has 0 bytes "
-        f"instead of [\\d,]+; delete {re.escape(str(checkpoint.parent))} to begin again from the start\\.",
+        f"no checkpoint of {re.escape(str(begun.path))} is whole: of {checkpoint.name}, weights.safetensors has 0 "
+        f"bytes instead of [\\d,]+; delete {re.escape(str(checkpoint.parent))} to begin again from the start\\.",
         refused(begun.path, "--resume"),
     )
     assert runs.read(begun.path / "manifest.json")["status"] == "running", "nothing was written"

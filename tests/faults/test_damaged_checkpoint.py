@@ -9,6 +9,7 @@ import pytest
 from rltk.run.whole import LIST, damage, seal
 from tests import runs
 from tests.forks import Forks
+from tests.offline import made
 from tests.test_resume import assert_same
 
 
@@ -142,6 +143,19 @@ def test_half_a_line_of_metrics_is_made_again_and_a_lost_one_is_noticed(
     assert done.code == 0, done.err
     assert "step-000004 is damaged (metrics.jsonl has no step 4) and set aside; going on after step 2" in done.err
     assert_same(run, whole)
+
+
+@pytest.mark.parametrize("harm", [lambda folder: flip(folder / "logprobs.safetensors"), shutil.rmtree])
+def test_what_dpo_keeps_of_its_starting_policy_is_not_made_from_another(
+    harm: Callable[[Path], object], forks: Forks, guesser: Path, tmp_path: Path
+) -> None:
+    recipe, run = made.write_recipe(tmp_path, guesser, "dpo", tune={"type": "full"}), tmp_path / "run"
+    assert forks.run("train", str(recipe), "--run", str(run), at="torch.optim.AdamW.step", call=3).code == -9
+    kept = run / "reference" / "train"
+    harm(kept)
+    done = forks.run("train", str(run), "--resume")
+    assert done.code == 2
+    assert done.err.startswith(f"rltk: {kept} is damaged (") and done.err.endswith("); start the run anew.\n")
 
 
 def test_the_log_of_a_resumed_run_is_in_order(forks: Forks, killed: Path, tmp_path: Path) -> None:
