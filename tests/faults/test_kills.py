@@ -69,8 +69,8 @@ def test_half_a_checkpoint_is_noticed_and_what_has_no_name_yet_is_not_one(tmp_pa
 
 
 def test_a_kill_is_aimed_at_what_a_run_does() -> None:
-    usual = Ended(0, "elsewhere", {"rollout": (6, 0.6), "step": (4, 0.2), "checkpoint": (2, 0.02), "evaluation": (0, 0.0),
-                                   "saving": (0, 0.0), "logging": (0, 0.0)})  # fmt: skip
+    never = dict.fromkeys(("evaluation", "saving", "logging"), (0, 0.0))
+    usual = Ended(0, "elsewhere", {"rollout": (6, 0.6), "step": (4, 0.2), "checkpoint": (2, 0.02), **never})
     aims = [random_aim(random.Random(seed), usual) for seed in range(200)]
     assert {aim.phase for aim in aims} == {"rollout", "step", "checkpoint"}
     rollouts = [aim for aim in aims if aim.phase == "rollout"]
