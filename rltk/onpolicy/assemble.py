@@ -11,6 +11,7 @@ from rltk.data.fit import Kept, keep_fitting
 from rltk.data.problems import Order, Problem, fingerprint
 from rltk.data.prompt import PromptRenderer, misfit, render_all
 from rltk.data.tasks import Task, load_tasks
+from rltk.distributed.spread import spread
 from rltk.errors import UserError
 from rltk.models.load import (
     compute_dtype,
@@ -144,7 +145,7 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     trainer = Trainer(
         recipe=recipe,
         learner=learner,
-        sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype),
+        sampler=spread(make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype)),
         order=Order(inputs.problems, seed=recipe.seed),
         renderer=PromptRenderer(inputs.tokenizer, recipe.data),
         tokenizer=inputs.tokenizer,
@@ -152,7 +153,7 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
         context=context,
     )
     evaluator = Evaluator(
-        make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.eval.batch, dtype=dtype),
+        spread(make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.eval.batch, dtype=dtype)),
         inputs.tokenizer,
         max_new_tokens=recipe.rollout.max_new_tokens,
         context=context,

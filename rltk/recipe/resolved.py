@@ -11,6 +11,9 @@ from rltk.recipe.explain import refusal, validate
 from rltk.recipe.schema import Recipe
 from rltk.recipe.tree import Where, from_plain
 
+UNHASHED = ("run", "compare", "hardware")
+"""Sections that change no result, but for rounding; a run may go on with another `hardware`."""
+
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
     """Every key with its value, defaults included, as JSON has them."""
@@ -21,8 +24,8 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """12 hex digits, equal for recipes that differ at most in `run` and `compare`, which change no result."""
-    return digest({key: value for key, value in resolved(recipe).items() if key not in ("run", "compare")})
+    """12 hex digits, equal for recipes that differ at most in `UNHASHED`."""
+    return digest({key: value for key, value in resolved(recipe).items() if key not in UNHASHED})
 
 
 def digest(values: Any) -> str:

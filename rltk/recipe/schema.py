@@ -13,6 +13,7 @@ from rltk.recipe.sections.compare import Compare
 from rltk.recipe.sections.data import Data
 from rltk.recipe.sections.embedded import EMBEDDED
 from rltk.recipe.sections.evaluation import EVAL_BLOCK, EVAL_TASKS, HELDOUT_LIKE, PREFERENCE_TASKS, Eval
+from rltk.recipe.sections.hardware import DeepSpeed, Hardware
 from rltk.recipe.sections.model import EMBEDDED_MODELS, Model
 from rltk.recipe.sections.offline import DPO, SFT, Offline, Paired, RewardModel
 from rltk.recipe.sections.onpolicy import GRPO, PPO, RLOO, Critic, OnPolicy
@@ -39,9 +40,11 @@ __all__ = [
     "Compare",
     "Critic",
     "Data",
+    "DeepSpeed",
     "Eval",
     "Full",
     "GoldReward",
+    "Hardware",
     "LoRA",
     "Model",
     "ModelReward",
@@ -75,6 +78,7 @@ class Recipe(Section):
     rollout: Rollout = Rollout()
     eval: Eval = Eval()
     run: Run = Run()
+    hardware: Hardware = Hardware()
     compare: Compare = Compare()
 
     @model_validator(mode="after")

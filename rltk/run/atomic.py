@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 SUFFIX = ".writing"
@@ -14,7 +15,15 @@ DISK_IS_FULL = ("No space left on device", "Disk quota exceeded")
 """What the system says then; libraries wrap it in errors of their own."""
 
 
+class Writer:
+    """Of the processes that train together only the first writes; in the others what would be written is dropped."""
+
+    is_here = True
+
+
 def write_text(path: Path, text: str) -> None:
+    if not Writer.is_here:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = place_beside(path)
     with beside.open("w", encoding="utf-8") as file:
@@ -35,6 +44,10 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill; it takes its name only when the block ends without an error, and is removed otherwise."""
+    if not Writer.is_here:
+        with TemporaryDirectory() as dropped:
+            yield Path(dropped)
+        return
     beside = place_beside(path)
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)

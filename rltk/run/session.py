@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError
 
+from rltk.distributed import world
 from rltk.errors import RewardGoneError, UserError, tell
 from rltk.recipe.resolved import resolved
 from rltk.rollout.describe import change
@@ -50,7 +51,8 @@ class Desk:
         self.trackers.log(metrics)
 
     def is_stopping(self) -> bool:
-        return self.stop.is_asked
+        """Whether any of the processes that train together was asked to: all of them get the same answer."""
+        return world.is_any(self.stop.is_asked)
 
 
 class Work(Protocol):
@@ -102,18 +104,19 @@ class Session:
     def __init__(self, plan: Plan, begin: Callable[[Plan], Work], *, is_quiet: bool, is_json: bool) -> None:
         self.plan, self.recipe, self.is_json = plan, plan.recipe, is_json
         self.started = time.monotonic()
-        self.watch = Watch(steps=self.recipe.optim.steps, is_quiet=is_quiet)
+        self.watch = Watch(steps=self.recipe.optim.steps, is_quiet=is_quiet or not world.is_first())
         refuse_absent(self.recipe.run.trackers)
         self.folder = RunFolder(plan.path)
         self.work = begin(plan)
         if plan.is_resuming:
             refuse_other_data(self.work.read, self.folder)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = world.device()
         self.work.assemble(self.device)
         self.progress = self.reached()
         # Nothing has been written until here, so that what is refused leaves no run behind.
         self.write_manifest()
-        trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
+        names = self.recipe.run.trackers if world.is_first() else ()
+        trackers = Trackers(names, plan.path, self.recipe.name, resolved(self.recipe))
         self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say))
 
     def run(self) -> int:
@@ -137,6 +140,8 @@ class Session:
             raise UserError(f"the disk of {self.plan.path} is full; make room, then go on with: {command}") from error
         finally:
             self.end(status)
+        if not world.is_first():
+            return 0 if status == "finished" else INTERRUPTED
         return self.conclude() if status == "finished" else self.interrupted()
 
     def end(self, status: str) -> None:
@@ -185,7 +190,8 @@ class Session:
         for note in self.work.notes():
             self.watch.say(note)
         if self.plan.is_resuming:
-            remove_leftovers(self.plan.path)
+            if world.is_first():
+                remove_leftovers(self.plan.path)
             self.watch.say(f"going on after step {self.progress.step}")
 
     def interrupted(self) -> int:
