@@ -23,6 +23,7 @@ class Stored(Protocol):
 class Engine(Protocol):
     """One optimizer step is `begin`, forward and backward passes, `add_up` and `step`."""
 
+    optimizer: torch.optim.Optimizer
     is_even: bool
     """Whether all processes have to make equally many passes."""
     holds_all: bool
@@ -30,11 +31,13 @@ class Engine(Protocol):
 
     def begin(self) -> None: ...
 
-    def forward(self, work: Callable[[], T]) -> T:
-        """What `work` gives, within which the model is called."""
+    def forward(self, work: Callable[[], Tensor]) -> Tensor:
+        """The loss that `work` gives, within which models are called."""
         ...
 
-    def backward(self, loss: Tensor, *, is_last: bool) -> None: ...
+    def backward(self, loss: Tensor, *, is_last: bool) -> None:
+        """Of a loss from `forward`; `is_last` of those before the next step."""
+        ...
 
     def add_up(self) -> None:
         """Gradients are now those of the sum of all processes' losses."""
@@ -74,7 +77,7 @@ class Replicas:
         for weight in self.trained:
             weight.grad = torch.zeros_like(weight)  # not None: Adam's momentum moves on though nothing is learned
 
-    def forward(self, work: Callable[[], T]) -> T:
+    def forward(self, work: Callable[[], Tensor]) -> Tensor:
         return work()
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:

@@ -84,7 +84,9 @@ class Forward:
     def arranged(self, model: nn.Module, episodes: Sequence[Episode]) -> Iterator[None]:
         """Within it `score` computes each prompt once for its group, where that pays; backward passes end within."""
         layers = self.layers.get(id(model)) or Layers(model)
-        with lean_training(layers, self.dtype), self.packing(model, episodes):
+        # Weights that are fetched layer by layer are so when PEFT's own layers call their parts.
+        lean = lean_training(layers, self.dtype) if self.engine.holds_all else nullcontext()
+        with lean, self.packing(model, episodes):
             yield
 
     def packing(self, model: nn.Module, episodes: Sequence[Episode]) -> AbstractContextManager[None]:

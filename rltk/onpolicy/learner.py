@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from rltk.distributed import world
-from rltk.distributed.engine import Engine, Replicas, even
+from rltk.distributed.engine import even
+from rltk.distributed.zero import make_engine
 from rltk.errors import UserError, tell
 from rltk.models.adapters import adapter_off
 from rltk.models.load import compute_dtype
@@ -49,14 +50,15 @@ class Learner:
         """With LoRA the reference is the policy with its adapter off; full fine-tuning has to keep a copy."""
         self.stale: list[Tensor] | None = None
         """An adapter's weights before the last step's updates, to recognize completions sampled from them."""
-        self.optimizer = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             [{"params": part} for part in (self.policy, of_critic) if part],
             lr=lr,
             betas=self.optim.betas,
             eps=self.optim.eps,
             weight_decay=self.optim.weight_decay,
         )
-        self.engine: Engine = Replicas(self.optimizer)
+        self.engine = make_engine(recipe, self.models(), optimizer)
+        self.optimizer = self.engine.optimizer
         self.forward = Forward(recipe, model, critic, self.engine, can_pack=can_pack)
 
     @property
@@ -66,6 +68,12 @@ class Learner:
             return self.model
         own = {"critic": self.critic.model} if self.critic.kind == "model" else {}
         return nn.ModuleDict({"policy": self.model, **own, "value_head": self.critic.head})
+
+    def models(self) -> dict[str, nn.Module]:
+        """All that this run holds, by name."""
+        reference = {} if self.reference is self.model else {"reference": self.reference}
+        own = {} if self.critic is None else {"critic": self.critic.model, "value_head": self.critic.head}
+        return {"policy": self.model, **reference, **own}
 
     def save(self, folder: Path, progress: Progress, *, keep: int) -> None:
         """A checkpoint of whole weights and state, which any number of processes can go on from."""
@@ -163,8 +171,14 @@ class Learner:
         """Adds the gradients of policy and critic, times `weight`, on a micro-batch."""
         has_own_trunk = self.critic is not None and not self.critic.shares_trunk
         with self.forward.arranged(self.model, micro):
-            objective = self.engine.forward(lambda: self.objective(micro, batch, tally))
-            self.engine.backward(weight * objective.loss, is_last=is_last and not has_own_trunk)
+            found: list[Objective] = []
+
+            def policy_loss() -> Tensor:
+                found.append(self.objective(micro, batch, tally))
+                return found[0].loss
+
+            self.engine.backward(weight * self.engine.forward(policy_loss), is_last=is_last and not has_own_trunk)
+        (objective,) = found
         tally.loss += objective.loss.item()
         tally.kl += objective.kl.item()
         tally.clipped += objective.clipped.item()

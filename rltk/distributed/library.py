@@ -1,0 +1,30 @@
+"""DeepSpeed itself, imported when it is needed and quiet."""
+
+import importlib.util
+import logging
+import os
+from types import ModuleType
+
+import torch
+
+from rltk.errors import UserError
+
+
+def deepspeed() -> ModuleType:
+    refuse_absent()
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or it says, on the standard output, that it has to guess
+    import deepspeed
+
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    # On CPUs it would compile, for minutes, a way to talk of its own; gloo has one.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    return deepspeed
+
+
+def refuse_absent() -> None:
+    if importlib.util.find_spec("deepspeed") is None:
+        raise UserError(
+            "hardware.deepspeed.zero needs DeepSpeed, which is not installed; pip install deepspeed (Linux), or set "
+            "it to 0."
+        )
