@@ -29,6 +29,20 @@ def deepspeed_config(options: DeepSpeed, optim: Optim) -> dict[str, Any]:
     }
 
 
+def trainer_config(options: DeepSpeed, optim: Optim, dtype: str) -> dict[str, Any]:
+    """The same for transformers' Trainer, which fills in what it decides: batches, accumulation and clipping."""
+    own = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
+    autocast = {"enabled": dtype == "bfloat16", "dtype": "bfloat16", "lower_precision_safe_modules": []}
+    return (
+        deepspeed_config(options, optim)
+        | dict.fromkeys(own, "auto")
+        | {
+            "bf16": {"enabled": False},  # or DeepSpeed would cast the weights
+            "torch_autocast": autocast,
+        }
+    )
+
+
 def partitioned_weights(options: DeepSpeed) -> dict[str, Any]:
     if options.zero < 3:
         return {}

@@ -40,6 +40,7 @@ def joined(place: Place) -> Iterator[None]:
         world_size=place.size,
         timeout=PATIENCE,
     )
+    os.environ.update(environment(place))
     if place.rank:
         be_quiet()
     try:
@@ -50,6 +51,12 @@ def joined(place: Place) -> Iterator[None]:
         if any(word in str(error) for word in LOST):
             wait_for_the_end()
         raise
+
+
+def environment(place: Place) -> dict[str, str]:
+    """Where accelerate and DeepSpeed look, whoever started this process."""
+    numbers = {"RANK": place.rank, "WORLD_SIZE": place.size, "LOCAL_RANK": place.local_rank, "MASTER_PORT": place.port}
+    return {key: str(number) for key, number in numbers.items()} | {"MASTER_ADDR": place.address}
 
 
 def refuse_too_few(place: Place, visible: int) -> None:

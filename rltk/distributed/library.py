@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import warnings
 from types import ModuleType
 
 import torch
@@ -14,6 +15,8 @@ def deepspeed() -> ModuleType:
     refuse_absent()
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or it says, on the standard output, that it has to guess
+    # It calls two functions of torch by the names that they had before.
+    warnings.filterwarnings("ignore", r".*_tensor` is deprecated", FutureWarning)
     import deepspeed
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)

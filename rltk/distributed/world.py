@@ -70,6 +70,11 @@ def attempted(work: Callable[[], T]) -> tuple[T] | UserError:
         return error
 
 
+def meet() -> None:
+    """What any process has written before is there for all of them afterwards."""
+    gather(None)
+
+
 def is_any(mine: bool) -> bool:
     """Whether it is true in any process."""
     return any(gather(mine))

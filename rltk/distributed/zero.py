@@ -1,13 +1,14 @@
 """Training state split between processes by DeepSpeed's ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054)."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from rltk.distributed import world
 from rltk.distributed.config import deepspeed_config
@@ -16,6 +17,8 @@ from rltk.distributed.library import deepspeed
 from rltk.recipe.schema import DeepSpeed, Optim, Recipe
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+State = dict[nn.Parameter, dict[str, Tensor]]
+"""Of an optimizer, by weight."""
 
 
 class Parts(nn.Module):
@@ -61,10 +64,9 @@ class Zero:
         if self.clips_apart:
             config["gradient_clipping"] = 0.0
             config["zero_optimization"]["sub_group_size"] = 2**62  # the optimizer clips what it sees at once
-        state = {weight: self.optimizer.state.pop(weight) for weight in self.trained if weight in self.optimizer.state}
+        state = taken_state(self.optimizer, self.trained)
         engine, *_ = deepspeed().initialize(model=self.parts, optimizer=self.optimizer, config=config)
-        if self.options.zero == 3:
-            keep_heads_whole(engine, self.parts)
+        keep_heads_whole(engine)
         put_state(engine, self.optimizer, state)
         return engine
 
@@ -94,7 +96,7 @@ class Zero:
             return
         self.is_whole = True
         try:
-            with deepspeed().zero.GatheredParameters(list(self.parts.parameters())), unhooked(self.engine):
+            with whole_weights(self.engine):
                 yield
         finally:
             self.is_whole = False
@@ -104,9 +106,9 @@ class Zero:
         if self.engine is None:
             yield self.optimizer
             return
-        state = {weight: full_state(self.optimizer, weight) for weight in self.trained}
+        state = whole_state(self.optimizer, self.trained)
         with self.whole():
-            yield SimpleNamespace(state=state)
+            yield state
 
     @contextmanager
     def restoring(self) -> Iterator[Stored]:
@@ -145,33 +147,63 @@ def clip_parts(gradients: list[Tensor], max_norm: float) -> float:
     return norm
 
 
-def keep_heads_whole(engine: Any, parts: nn.Module) -> None:
+def is_split(engine: Any) -> bool:
+    """Whether no process has all weights of its own."""
+    return hasattr(engine.optimizer, "parameter_offload")
+
+
+def keep_heads_whole(engine: Any) -> None:
     """Output heads are called a chunk of positions at a time, as often as a micro-batch happens to need, and a fetch is
     something that all processes do together: so these weights, once fetched in a step, stay until its end."""
-    heads = [
-        module.get_output_embeddings()
-        for module in parts.modules()
-        if hasattr(module, "get_output_embeddings") and hasattr(module, "config")
-    ]
-    for weight in {id(weight): weight for head in heads if head is not None for weight in head.parameters()}.values():
+    if not is_split(engine):
+        return
+    models = [module for module in engine.module.modules() if isinstance(module, PreTrainedModel)]
+    heads = [head for head in (model.get_output_embeddings() for model in models) if head is not None]
+    for weight in {id(weight): weight for head in heads for weight in head.parameters()}.values():
         if not weight.ds_persist:
             weight.ds_persist = True
             engine.optimizer.persistent_parameters.append(weight)
 
 
 @contextmanager
-def unhooked(engine: Any) -> Iterator[None]:
-    """Within it modules neither fetch their weights before they are called nor drop them afterwards."""
+def whole_weights(engine: Any) -> Iterator[None]:
+    """Within it this process has all weights, fetched once, and modules neither fetch nor drop theirs when called."""
+    if not is_split(engine):
+        yield
+        return
     offload = engine.optimizer.parameter_offload
+    with deepspeed().zero.GatheredParameters(list(offload.module.parameters())):
+        unhook(offload)
+        try:
+            yield
+        finally:
+            offload._register_deepspeed_module(offload.module)
+
+
+def unhook(offload: Any) -> None:
     for weight in offload.module.parameters():
         weight.ds_active_sub_modules.clear()
     for hook in (*offload.forward_hooks, *offload.backward_hooks):
         hook.remove()
     offload.forward_hooks, offload.backward_hooks = [], []
-    try:
-        yield
-    finally:
-        offload._register_deepspeed_module(offload.module)
+
+
+def make_plain(engine: Any) -> None:
+    """The modules are ordinary again, with all weights in every process; DeepSpeed is done with them."""
+    if not is_split(engine):
+        return
+    offload = engine.optimizer.parameter_offload
+    weights = list(offload.module.parameters())
+    with deepspeed().zero.GatheredParameters(weights):
+        plain = {
+            id(weight): nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad) for weight in weights
+        }
+    unhook(offload)
+    offload.fwd_pre_hook.remove()
+    for module in offload.module.modules():
+        module._parameters = {
+            name: None if weight is None else plain[id(weight)] for name, weight in module._parameters.items()
+        }
 
 
 def flat_weights(engine: Any) -> list[Tensor]:
@@ -180,7 +212,12 @@ def flat_weights(engine: Any) -> list[Tensor]:
     return next(getattr(engine.optimizer, name) for name in names if hasattr(engine.optimizer, name))
 
 
-def put_state(engine: Any, optimizer: torch.optim.Optimizer, state: Mapping[nn.Parameter, dict[str, Tensor]]) -> None:
+def taken_state(optimizer: torch.optim.Optimizer, weights: Sequence[nn.Parameter]) -> State:
+    """The state that a checkpoint has put there, weight by weight, and no longer there."""
+    return {weight: optimizer.state.pop(weight) for weight in weights if weight in optimizer.state}
+
+
+def put_state(engine: Any, optimizer: torch.optim.Optimizer, state: State) -> None:
     """Gives every process its part of the state of a run that is resumed."""
     if not state:
         return
@@ -194,8 +231,14 @@ def put_state(engine: Any, optimizer: torch.optim.Optimizer, state: Mapping[nn.P
             deepspeed().utils.safe_set_full_optimizer_state(weight, found[key], key)
 
 
-def full_state(optimizer: torch.optim.Optimizer, weight: nn.Parameter) -> dict[str, Tensor]:
-    """What the optimizer knows of a weight, put together from all processes; the first alone keeps it."""
-    found = {key: deepspeed().utils.safe_get_full_optimizer_state(weight, key) for key in MOMENTS}
-    step = next(iter(optimizer.state.values()))["step"]
-    return {"step": step.clone(), **{key: value.cpu() for key, value in found.items()}} if world.is_first() else {}
+def whole_state(optimizer: torch.optim.Optimizer, weights: Sequence[nn.Parameter]) -> Stored:
+    """What the optimizer knows of each weight, put together from all processes; the first alone keeps it."""
+    known = [state["step"] for state in optimizer.state.values() if "step" in state]
+    if not known:
+        return SimpleNamespace(state={})
+    whole: State = {}
+    for weight in weights:
+        found = {key: deepspeed().utils.safe_get_full_optimizer_state(weight, key) for key in MOMENTS}
+        if world.is_first():
+            whole[weight] = {"step": known[0].clone(), **{key: value.cpu() for key, value in found.items()}}
+    return SimpleNamespace(state=whole)

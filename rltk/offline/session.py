@@ -9,6 +9,7 @@ import torch
 
 from rltk.data.demonstrations import Demonstration
 from rltk.data.preferences import Preference
+from rltk.distributed import world
 from rltk.errors import UserError
 from rltk.models.save import save_model
 from rltk.offline.assemble import Assembled, assemble
@@ -18,7 +19,7 @@ from rltk.offline.inputs import load_inputs
 from rltk.offline.own_pairs import own_pairs
 from rltk.offline.ranking import Ranking, describe_ranking
 from rltk.offline.sft import train_sft
-from rltk.offline.steps import Stage
+from rltk.offline.stage import Stage
 from rltk.recipe.schema import SFT
 from rltk.rollout.describe import describe
 from rltk.rollout.scores import curve, score_tasks
@@ -117,7 +118,8 @@ class OfflineWork:
         return curve(self.parts.evaluator, self.inputs.tasks[0], self.recipe, step, desk)["accuracy"]
 
     def save(self, path: Path) -> None:
-        save_model(self.parts.model, self.inputs.tokenizer, path)
+        if world.is_first():
+            save_model(self.parts.model, self.inputs.tokenizer, path)
 
     def describe(self, score: dict[str, Any]) -> str:
         return describe(score) if self.ranking is None else describe_ranking(score)

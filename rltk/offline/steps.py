@@ -8,24 +8,21 @@ from `rltk.run.checkpoint`.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
+from rltk.distributed.world import own_stream
 from rltk.errors import UserError
-from rltk.offline.course import Course
-from rltk.plan.schedule import schedule
-from rltk.recipe.schema import Recipe
-from rltk.run.checkpoint import Progress, save_checkpoint
+from rltk.offline.split import Split
+from rltk.offline.stage import Stage
+from rltk.run.checkpoint import Progress
 from rltk.run.folder import Metrics
-from rltk.run.session import Desk
 from rltk.seeds import derive
 
 OVERWRITTEN = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")
@@ -33,36 +30,11 @@ GIVE_UP_AFTER = 3
 """Steps in a row whose gradient is not finite."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What every trainer needs: the model that trains, where in the run it is, and where it reports."""
-
-    recipe: Recipe
-    model: nn.Module
-    optimizer: torch.optim.AdamW
-    course: Course
-    progress: Progress
-    desk: Desk
-    heldout_accuracy: Callable[[int], float]
-    """For the curve, after a step."""
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
-    @property
-    def trained(self) -> list[nn.Parameter]:
-        return [weight for weight in self.model.parameters() if weight.requires_grad]
-
-    def scheduler(self) -> LambdaLR:
-        """Of the steps that are left; it counts them from 0."""
-        return LambdaLR(self.optimizer, lambda step: schedule(self.recipe.optim, self.progress.step + step))
-
-
 def run_steps(trainer: Trainer, stage: Stage, named: Callable[[dict[str, float]], Metrics]) -> None:
     """Trains to the last step, or until the desk is stopping. `named` gives TRL's metrics of a step our names."""
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Steps(stage, named))
+    split = Split(trainer, stage)
+    trainer.add_callback(Steps(stage, named, split))
     try:
         trainer.train()
     except torch.OutOfMemoryError as error:
@@ -71,6 +43,7 @@ def run_steps(trainer: Trainer, stage: Stage, named: Callable[[dict[str, float]]
             "set model.gradient_checkpointing=true."
         ) from error
     finally:
+        split.end()
         # The model's own forward pass again, as any process that loads it has it.
         trainer.accelerator.unwrap_model(stage.model, keep_fp32_wrapper=False)
         stage.model.eval()
@@ -112,12 +85,15 @@ def restore_forward(module: nn.Module, forward: Callable[..., Any] | None) -> No
 
 
 class Steps(TrainerCallback):
-    def __init__(self, stage: Stage, named: Callable[[dict[str, float]], Metrics]) -> None:
-        self.stage, self.named, self.progress = stage, named, stage.progress
+    def __init__(self, stage: Stage, named: Callable[[dict[str, float]], Metrics], split: Split) -> None:
+        self.stage, self.named, self.split, self.progress = stage, named, split, stage.progress
         self.began, self.unusable, self.is_skipped = time.monotonic(), 0, False
 
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.split.begin()
+
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        torch.manual_seed(derive(self.stage.recipe.seed, "dropout", self.progress.step))
+        torch.manual_seed(derive(self.stage.recipe.seed, "dropout", self.progress.step, *own_stream()))
         self.began = time.monotonic()
 
     def on_pre_optimizer_step(
@@ -140,12 +116,12 @@ class Steps(TrainerCallback):
     ) -> None:
         if logs is None or "loss" not in logs:  # the trainer's last word is a summary
             return
+        self.is_skipped = self.is_skipped or self.split.is_skipped
         self.log(logs)
         recipe, done = self.stage.recipe, self.progress.step
         is_last = done == recipe.optim.steps or self.stage.desk.is_stopping()
         if is_last or done % recipe.run.checkpoint_every == 0:
-            folder, keep = self.stage.desk.folder.checkpoints, recipe.run.keep
-            save_checkpoint(folder, self.stage.model, self.stage.optimizer, self.progress, keep=keep)
+            self.split.save(self.progress)
         control.should_training_stop = is_last
 
     def log(self, logs: dict[str, float]) -> None:
@@ -163,7 +139,8 @@ class Steps(TrainerCallback):
             "seconds": seconds,
         }
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
-            metrics["heldout_accuracy"] = self.stage.heldout_accuracy(done)
+            with self.split.whole():
+                metrics["heldout_accuracy"] = self.stage.heldout_accuracy(done)
         desk.folder.log(metrics)
         desk.show(desk.folder.metrics[-1])
         self.unusable = self.unusable + 1 if self.is_skipped else 0
