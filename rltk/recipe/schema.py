@@ -96,6 +96,17 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _processes_share_evenly(self) -> Recipe:
+        size = self.hardware.size
+        if isinstance(self.algo, Offline) and self.algo.batch % size:
+            must = f"must be a multiple of the {size} processes that share it"
+            raise broken_rule(must, "algo.batch", "hardware.processes", "hardware.nodes")
+        if isinstance(self.algo, PPO) and self.hardware.deepspeed.offload == "nvme":
+            must = "does not go with algo.type ppo, whose policy and critic are clipped apart; use cpu"
+            raise broken_rule(must, "hardware.deepspeed.offload", "algo.type")
+        return self
+
+    @model_validator(mode="after")
     def _critic_suits_what_trains(self) -> Recipe:
         own = {"lora": "adapter", "full": "model"}[self.tune.type]
         if isinstance(self.algo, PPO) and self.algo.critic.type not in ("auto", "head", own):
