@@ -23,7 +23,7 @@ def test_the_heaviest_goes_to_who_has_least() -> None:
 def test_equal_work_is_dealt_evenly_and_everything_once() -> None:
     hands = deal([1] * 7, 3)
     assert sorted(map(len, hands)) == [2, 2, 3]
-    assert sorted(sum(hands, [])) == list(range(7))
+    assert sorted(place for hand in hands for place in hand) == list(range(7))
     assert deal([], 2) == [[], []] and deal([3], 2) == [[0], []]
 
 

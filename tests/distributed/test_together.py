@@ -115,5 +115,6 @@ def test_what_one_process_refuses_all_leave_with_and_the_first_says(made: Runs, 
     first, second = made.forks.together(2, "train", str(made.recipe("grpo", "lora")), "hardware.processes=3")
     assert (first.code, second.code) == (2, 2)
     assert first.err == (
-        "rltk: hardware asks for 3 processes (processes times nodes), and the launcher has started 2; make them equal.\n"
+        "rltk: hardware asks for 3 processes (processes times nodes), and the launcher has started 2; "
+        "make them equal.\n"
     )
