@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -31,6 +32,7 @@ from rltk.arguments.training import (
 from rltk.errors import UserError, suggestion
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # 128 + the signal, as a shell has it
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough; Python flushes once more as it leaves
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = f"{error.filename} cannot be written" if error.filename else "something could not be written"
+        print(f"rltk: {where} ({error.strerror}); make room, then start again.", file=sys.stderr)
+        return USER_ERROR
 
 
 def dispatch(argv: list[str]) -> int:
@@ -247,7 +255,11 @@ COMMANDS = {
     "serve": Command("answer over HTTP as OpenAI's API does, with many adapters on one base", serve_arguments, serve),
     "chat": Command("talk to a run in the terminal, beside another where asked", chat_arguments, chat),
     "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
-    "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
+    "scaling": Command(
+        "make runs at several data and model sizes, fit scaling laws, and find where arms cross",
+        scaling_arguments,
+        scaling,
+    ),
     "findings": Command("measure what the literature says of LoRA and full fine-tuning", findings_arguments, findings),
     "compare": Command("say what LoRA costs against full fine-tuning, with evidence", compare_arguments, compare),
     "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),

@@ -36,5 +36,21 @@ def suggestion(word: str, choices: Sequence[str], *, otherwise: str) -> str:
     return f"did you mean {match}?" if match else f"{otherwise} {', '.join(choices)}."
 
 
-class RewardGoneError(UserError):
-    """A reward that another process gives cannot be had now; what was learned so far is not touched by that."""
+class GoneError(UserError):
+    """What another process gives cannot be had now, since that one is away; what was learned so far is not touched."""
+
+    once = "Once it is back"
+
+
+class RewardGoneError(GoneError):
+    """A reward."""
+
+
+class SamplerGoneError(GoneError):
+    """Completions."""
+
+
+class OwnRewardError(RewardGoneError):
+    """The user's own reward function failed, or gave what is no reward."""
+
+    once = "Once it is put right"

@@ -7,6 +7,7 @@ with Forks() as forks:
 import importlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -14,12 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
+BALLAST = "ballast"
 SOURCES = os.pathsep.join(str(ROOT / source) for source in (".", "eval", "reward_models"))
 
 
@@ -55,14 +58,28 @@ class Forks:
         self.server.communicate()
         self.folder.cleanup()
 
-    def run(self, *argv: str, at: str = "", call: int = 1, signals: tuple[str, ...] = ("SIGKILL",)) -> Done:
-        """`rltk` with these arguments; it sends itself `signals` when the function `at` is called for the nth time."""
-        (done,) = self.order({"argv": argv, "at": at, "call": call, "signals": signals}, processes=0)
+    def run(
+        self,
+        *argv: str,
+        at: str = "",
+        call: int = 1,
+        signals: tuple[str, ...] = ("SIGKILL",),
+        fill: Path | None = None,
+        largest_file: int | None = None,
+    ) -> Done:
+        """`rltk` with these arguments; it sends itself `signals` when the function `at` is called for the nth time.
+
+        Or else it fills the disk of the folder `fill`, or may from then on write no file of more than so many bytes.
+        """
+        order = {"argv": argv, "at": at, "call": call, "signals": signals}
+        order |= {"fill": None if fill is None else str(fill), "largest_file": largest_file}
+        (done,) = self.order(order, processes=0)
         return done
 
     def together(self, processes: int, *argv: str) -> list[Done]:
         """`rltk` with these arguments in as many processes, as torchrun would start them."""
-        return self.order({"argv": argv, "at": "", "call": 1, "signals": ()}, processes=processes)
+        order = {"argv": argv, "at": "", "call": 1, "signals": (), "fill": None, "largest_file": None}
+        return self.order(order, processes=processes)
 
     def order(self, what: dict[str, Any], processes: int) -> list[Done]:
         assert self.server.stdin and self.server.stdout
@@ -122,21 +139,43 @@ def codes_of(pids: list[int]) -> list[int]:
     return [codes[pid] for pid in pids]
 
 
-def run_here(argv: list[str], at: str, call: int, signals: list[str], folder: str, rank: int) -> NoReturn:
+def run_here(
+    argv: list[str],
+    at: str,
+    call: int,
+    signals: list[str],
+    folder: str,
+    fill: str | None,
+    largest_file: int | None,
+    rank: int,
+) -> NoReturn:
     from rltk.cli import main
 
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(os.path.join(folder, f"{name}{rank}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    if at:
-        send_at(at, call, signals)
+    if at and fill is not None:
+        do_at(at, call, lambda: fill_disk(Path(fill)))
+    elif at and largest_file is not None:
+        do_at(at, call, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)))
+    elif at:
+        do_at(at, call, lambda: [os.kill(os.getpid(), signal.Signals[number]) for number in signals])
     code = main(argv)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def send_at(at: str, call: int, signals: list[str]) -> None:
+def fill_disk(folder: Path) -> None:
+    """Not a byte is left; removing the file `ballast` gives all back."""
+    with (folder / BALLAST).open("ab", buffering=0) as file:
+        for size in (2**20, 2**12, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+def do_at(at: str, call: int, happen: Callable[[], object]) -> None:
     owner, name = find(at)
     function: Callable[..., Any] = getattr(owner, name)
     calls = 0
@@ -146,8 +185,7 @@ def send_at(at: str, call: int, signals: list[str]) -> None:
         nonlocal calls
         calls += 1
         if calls == call:
-            for number in signals:
-                os.kill(os.getpid(), signal.Signals[number])
+            happen()
         return function(*args, **kwargs)
 
     setattr(owner, name, counted)

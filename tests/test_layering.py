@@ -10,15 +10,22 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LEAVES = ["eval/rltk_eval", "reward_models/rltk_reward_models"]
 LIGHT = ["rltk/arguments", "rltk/recipe", "rltk/plan"]
+PARTS = ["data", "evaluation", "models", "rewards", "rollout", "run"]
+TRAININGS = ("rltk.onpolicy", "rltk.offline", "rltk.compare", "rltk.serving", "rltk.commands")
+
+
+def imported_modules(source: str) -> Iterator[str]:
+    """The module of every absolute import, also of those inside functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module or ""
 
 
 def imported_packages(source: str) -> Iterator[str]:
-    """The top-level package of every absolute import, also of those inside functions."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield (node.module or "").partition(".")[0]
+    """Their top-level packages."""
+    return (module.partition(".")[0] for module in imported_modules(source))
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
@@ -35,6 +42,15 @@ def test_what_answers_at_once_never_imports_torch(package: str):
     assert len(files) >= 2
     for file in files:
         assert "torch" not in set(imported_packages(file.read_text(encoding="utf-8"))), file
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_trainings_are_made_of_imports_none_of_them(part: str):
+    files = sorted((ROOT / "rltk" / part).rglob("*.py"))
+    assert len(files) >= 2
+    for file in files:
+        wrong = [name for name in imported_modules(file.read_text(encoding="utf-8")) if name.startswith(TRAININGS)]
+        assert wrong == [], file
 
 
 def test_the_command_line_needs_only_the_standard_library():

@@ -43,7 +43,7 @@ MOMENTS = {
     "while the checkpoint of step 4 is written": Moment("rltk.run.checkpoint.optimizer_tensors", 2, 4, 1),
     "before the checkpoint of step 4 takes its place": Moment("rltk.run.atomic.settle", 2, 4, 1),
     "right after the checkpoint of step 4": Moment("rltk.onpolicy.loop.train_step", 5, 4, 2),
-    "while metrics are written": Moment("rltk.run.folder.write_jsonl", 8, 5, 2),
+    "while metrics are written": Moment("rltk.run.folder.append_jsonl", 6, 5, 2),
     "while the model is saved": Moment("transformers.PreTrainedTokenizerFast.save_pretrained", 1, 6, 2),
     "in the last evaluation": Moment("rltk.run.session.Session.score", 2, 6, 2),
 }

@@ -15,6 +15,16 @@ def check_token(host: str, token: str | None) -> None:
         raise ValueError(f"a token needs at least {TOKEN_CHARACTERS} ASCII letters, digits or signs, without spaces")
 
 
+def check_port(host: str, port: int) -> None:
+    """ValueError if nobody can listen there; to be asked before a model is loaded."""
+    if not 0 <= port <= 65_535:
+        raise ValueError(f"there is no port {port}; give a --port up to 65535, or 0 for any free one")
+    try:
+        socket.create_server((host, port), family=address_family(host)).close()
+    except OSError as error:
+        raise ValueError(f"cannot listen on port {port} of {host} ({error}); give another --port, or 0") from error
+
+
 def address_family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 

@@ -1,6 +1,6 @@
 """An HTTP server that takes so many connections, knows a token, and ends in order: a thread a connection.
 
-What it answers is its handler's business, and what works for it in a thread of its own is its subclass's.
+What it answers is its connection's business (`incoming.py`), what works for it in a thread of its own its subclass's.
 """
 
 import hmac
@@ -9,10 +9,11 @@ import signal
 import socket
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, Protocol
 
 from rltk_reward_models.address import address_family, check_token
+from rltk_reward_models.incoming import Incoming
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,19 @@ class Bounds(Protocol):
     @property
     def connections(self) -> int: ...
 
+    @property
+    def request_bytes(self) -> int: ...
+
+    @property
+    def idle_seconds(self) -> float:
+        """For the next request line and headers to arrive on an open connection."""
+        ...
+
+    @property
+    def body_seconds(self) -> float:
+        """For the whole body to arrive; as long again for an answer, or a part of one, to be taken."""
+        ...
+
 
 class Listener(ThreadingHTTPServer):
     """Listens from the moment it is made; `serve_forever` answers, `shutdown` and `server_close` end it in order."""
@@ -34,16 +48,14 @@ class Listener(ThreadingHTTPServer):
     block_on_close = True
     request_queue_size = 128
 
-    def __init__(
-        self, handler: type[BaseHTTPRequestHandler], bounds: Bounds, *, host: str, port: int, token: str | None
-    ) -> None:
+    def __init__(self, connection: type[Incoming], bounds: Bounds, *, host: str, port: int, token: str | None) -> None:
         check_token(host, token)
-        self.token, self._bounds = token, bounds
+        self.token, self.bounds = token, bounds
         self.address_family = address_family(host)
         self.places = threading.BoundedSemaphore(bounds.requests)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        super().__init__((host, port), handler)
+        super().__init__((host, port), connection)
 
     @property
     def url(self) -> str:
@@ -61,7 +73,7 @@ class Listener(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
-            is_full = len(self._open) >= self._bounds.connections
+            is_full = len(self._open) >= self.bounds.connections
             if not is_full:
                 self._open.add(request)
         if is_full:

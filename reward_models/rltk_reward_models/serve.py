@@ -1,14 +1,13 @@
 """`python -m rltk_reward_models.serve FOLDER`: a scoring server for a reward model's folder."""
 
 import argparse
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from rltk_reward_models.address import address_family, check_token
+from rltk_reward_models.address import check_port, check_token
 from rltk_reward_models.scorer import Scorer
 from rltk_reward_models.server import ScoringServer, run
 
@@ -30,6 +29,8 @@ def serve(
     folder: str | Path,
     *,
     base: str | None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
     host: str,
     port: int,
     token_file: Path | None,
@@ -41,10 +42,12 @@ def serve(
     """Serves until it is told to stop; ValueError or OSError, before anything is served, for what is wrong."""
     token = _token(token_file)
     check_token(host, token)
-    _check_port(host, port)
+    check_port(host, port)
     scorer = Scorer.load(
         folder,
         base=base,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
         device=device,
         dtype=DTYPES[dtype],
         max_length=max_length,
@@ -59,20 +62,12 @@ def _token(file: Path | None) -> str | None:
     return None if file is None else file.read_text(encoding="utf-8").strip()
 
 
-def _check_port(host: str, port: int) -> None:
-    """ValueError, before a model is loaded, if nobody can listen there."""
-    if not 0 <= port <= 65_535:
-        raise ValueError(f"there is no port {port}; give a --port up to 65535, or 0 for any free one")
-    try:
-        socket.create_server((host, port), family=address_family(host)).close()
-    except OSError as error:
-        raise ValueError(f"cannot listen on port {port} of {host} ({error}); give another --port") from error
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rltk_reward_models.serve", description=__doc__)
     parser.add_argument("folder", help="a reward model, or an adapter of one")
     parser.add_argument("--base", help="folder or hub id of the adapter's base, if not the one it names")
+    parser.add_argument("--revision", help="branch, tag or commit of the adapter's base, if not the one it names")
+    parser.add_argument("--trust-remote-code", action="store_true", help="let Python code of the model run here")
     parser.add_argument("--host", default="127.0.0.1", help="any other than this machine's own needs a token")
     parser.add_argument("--port", type=int, default=8100, help="0 for any free one")
     parser.add_argument("--token-file", type=Path, help="clients must send its content: Authorization: Bearer ...")

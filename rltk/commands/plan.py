@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rltk.errors import UserError
 from rltk.plan.advice import advice_for
 from rltk.plan.arms import Arm, Subject, arm_json, arms
 from rltk.plan.config import find_shape
-from rltk.plan.learning_rate import warning
+from rltk.plan.learning_rate import recipe_warning
 from rltk.plan.memory import Layout
+from rltk.plan.rewards import reward_roles
 from rltk.plan.workload import Assumed, workload_of
 from rltk.recipe import load_recipe
 from rltk.recipe.accelerator import is_accelerator_visible
 from rltk.recipe.load import NONE, Loaded
 from rltk.recipe.locate import shown
-from rltk.recipe.schema import Recipe
 
 if TYPE_CHECKING:
     from rltk.plan.time import StepSeconds
@@ -38,10 +39,14 @@ def plan(args: argparse.Namespace) -> None:
             f"prompts are taken to have {work.lengths.prompt} tokens (`rltk check --data` counts them; --prompt-tokens)"
         )
         loaded = loaded._replace(notes=(*loaded.notes, said))
-    subject = Subject(recipe, find_shape(recipe.model), work, layout, args.price)
+    shape = find_shape(recipe.model)
+    rewards, taken = reward_roles(recipe, shape)
+    loaded = loaded._replace(notes=(*loaded.notes, *taken))
+    subject = Subject(recipe, shape, replace(work, rewards=rewards), layout, args.price)
     planned = list(arms(subject))
     measured = measure(subject) if args.measure else None
-    warnings = list(filter(None, [rate_warning(recipe, planned[0]), context_warning(subject)]))
+    of_rate = recipe_warning(recipe, shape.hidden, shape.model_type)
+    warnings = list(filter(None, [of_rate, context_warning(subject)]))
     if args.json:
         print(json.dumps(for_programs(loaded, subject, planned, measured, warnings), indent=2))
         return
@@ -64,14 +69,10 @@ def default_device(loaded: Loaded, profile: str) -> str:
 
 def measure(subject: Subject) -> dict[str, StepSeconds]:
     from rltk.models.quiet import quiet_libraries
-    from rltk.models.timing import measured_step
+    from rltk.onpolicy.timing import measured_step
 
     quiet_libraries()
     return {subject.recipe.tune.type: measured_step(subject)}
-
-
-def rate_warning(recipe: Recipe, own: Arm) -> str | None:
-    return warning(own.lr, own.prior, recipe.tune.type, recipe.optim.steps)
 
 
 def context_warning(subject: Subject) -> str | None:

@@ -6,10 +6,12 @@ import argparse
 import json
 from typing import Any
 
-from rltk.recipe.schema import Recipe
+from rltk.recipe.schema import PythonReward, Recipe
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PARTIAL = "Partial"
+IMPLIED = (PythonReward.__name__,)
+"""Forms that something else tells apart: a path that ends in .py."""
 
 
 def schema(args: argparse.Namespace) -> None:
@@ -42,7 +44,9 @@ def require_types(properties: dict[str, Any], definitions: dict[str, Any]) -> No
     for section in properties.values():
         by_name = section.get("additionalProperties")
         for form in (by_name if isinstance(by_name, dict) else section).get("oneOf", ()):
-            definitions[form["$ref"].rpartition("/")[2]]["required"] = ["type"]
+            name = form["$ref"].rpartition("/")[2]
+            if name not in IMPLIED:
+                definitions[name]["required"] = ["type"]
 
 
 def partial(shape: Any) -> Any:

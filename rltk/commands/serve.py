@@ -1,11 +1,10 @@
 """`rltk serve`: an OpenAI-compatible server of a model and its adapters."""
 
-import socket
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from rltk_reward_models.address import address_family, check_token
+from rltk_reward_models.address import check_port, check_token
 
 from rltk.errors import UserError
 from rltk.serving.choose import choose
@@ -23,12 +22,12 @@ def serve(args: Namespace) -> None:
     from rltk.serving.server import ApiServer, run
 
     quiet_libraries()
-    service = open_service(served, limits)
+    service = open_service(served, limits, args.logprobs_mode)
     try:
         server = ApiServer(service, host=args.host, port=args.port, token=token)
     except OSError as error:
         service.scheduler.close()
-        raise cannot_listen(args.host, args.port, error) from error
+        raise UserError(f"{args.host}:{args.port} was taken meanwhile ({error}); give another --port.") from error
     print(f"serving {', '.join(str(model['id']) for model in service.models())} at {server.url}/v1", flush=True)
     run(server)
     print("ended", file=sys.stderr)
@@ -48,10 +47,6 @@ def refuse_address(host: str, port: int, token: str | None) -> None:
     except ValueError as error:
         raise UserError(f"{error} (--token-file)") from error
     try:
-        socket.create_server((host, port), family=address_family(host)).close()
-    except (OSError, OverflowError) as error:
-        raise cannot_listen(host, port, error) from error
-
-
-def cannot_listen(host: str, port: int, error: Exception) -> UserError:
-    return UserError(f"cannot listen on port {port} of {host} ({error}); give another --port, or 0 for any free one.")
+        check_port(host, port)
+    except ValueError as error:
+        raise UserError(f"{error}.") from error

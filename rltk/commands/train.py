@@ -61,12 +61,14 @@ def train_here(plan: Plan, args: Namespace) -> int:
     from rltk.distributed import world
     from rltk.models.quiet import quiet_libraries
     from rltk.preflight.look import refuse_unready
+    from rltk.run.room import needing_room
     from rltk.run.session import Session
 
     quiet_libraries()
     if not plan.is_resuming:
         world.of_first(lambda: refuse_unready(plan.recipe, plan.path, is_quiet=args.quiet))
-    with locked(plan.path, is_new=not plan.is_resuming) if world.is_first() else nullcontext():
+    alone = locked(plan.path, is_new=not plan.is_resuming) if world.is_first() else nullcontext()
+    with needing_room(plan.path), alone:
         return Session(plan, begin, is_quiet=args.quiet, is_json=args.json).run()
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from rltk.compare.arms import overlaid
 from rltk.compare.costs import seconds
 from rltk.compare.crew import ending, make_one
-from rltk.compare.plan import Comparison, Planned
+from rltk.compare.plan import Comparison, Planned, Project, folder_of, write_recipe
 from rltk.errors import UserError
-from rltk.run.folder import read_jsonl, read_manifest
+from rltk.run.folder import read_manifest, read_metrics
 
 STEPS = 2
 """Of the run that is measured: the first step is slower than those after it."""
@@ -31,9 +31,9 @@ class Pace(NamedTuple):
         return self.overhead + self.step * run.recipe.optim.steps
 
 
-def known_pace(comparison: Comparison, runs: Iterable[Planned]) -> Pace | None:
+def known_pace(project: Project, runs: Iterable[Planned]) -> Pace | None:
     """The typical pace of those runs that finished in one go; None where none did."""
-    paces = [pace for pace in (pace_of(comparison.folder(run)) for run in runs) if pace is not None]
+    paces = [pace for pace in (pace_of(folder_of(project, run)) for run in runs) if pace is not None]
     if not paces:
         return None
     return Pace(median(pace.overhead for pace in paces), median(pace.step for pace in paces))
@@ -43,7 +43,7 @@ def pace_of(path: Path) -> Pace | None:
     if not (path / "manifest.json").exists():
         return None
     manifest = read_manifest(path)
-    rows = read_jsonl(path / "metrics.jsonl")
+    rows = read_metrics(path)
     if manifest.get("status") != "finished" or manifest.get("resumed") or not rows:
         return None
     whole = datetime.fromisoformat(manifest["finished"]) - datetime.fromisoformat(manifest["started"])
@@ -57,10 +57,10 @@ def measured_pace(comparison: Comparison, run: Planned) -> Pace:
         short = overlaid(run.recipe, {"optim": {"steps": steps, "warmup": 0}}, "the measured run")
         trial, elsewhere = replace(run, recipe=short), replace(comparison, path=Path(folder))
         path, log = elsewhere.folder(trial), Path(folder) / "log"
-        recipe = str(elsewhere.write_recipe(trial))
+        recipe = str(write_recipe(elsewhere, trial))
         argv = ["train", recipe, "--run", str(path), "--profile", "none", "--quiet"]
         code = make_one(trial, argv, log)
         pace = pace_of(path)
         if pace is None:
             raise UserError(f"the measured {trial} {ending(code, log)}")
-        return pace._replace(step=seconds(read_jsonl(path / "metrics.jsonl")[-1:]))
+        return pace._replace(step=seconds(read_metrics(path)[-1:]))

@@ -36,3 +36,27 @@ class SpreadSampler:
 def spread(sampler: Sampler) -> Sampler:
     """The same for a process alone; otherwise the sampler of all of them."""
     return SpreadSampler(sampler) if world.size() > 1 else sampler
+
+
+class AskedByFirst:
+    """A `Sampler` whose completions come from servers that do not care which process asks: one does, for all."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler = sampler
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        group: int,
+        sampling: Sampling,
+        *,
+        seed: int,
+        places: Sequence[int] | None = None,
+    ) -> list[list[Rollout]]:
+        assert places is None, "the prompts are all there are"
+        return world.of_first(lambda: self.sampler.sample(prompts, group, sampling, seed=seed))
+
+
+def asked_by_first(sampler: Sampler) -> Sampler:
+    """The same for a process alone; otherwise one that the first process asks for all."""
+    return AskedByFirst(sampler) if world.size() > 1 else sampler

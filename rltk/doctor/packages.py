@@ -13,6 +13,8 @@ EXTRAS = {
     "tensorboard": ("tensorboard", "run.trackers: [tensorboard]"),
     "wandb": ("wandb", "run.trackers: [wandb]"),
     "trackio": ("trackio", "run.trackers: [trackio]"),
+    "vllm": ("vllm", "rollout.engine: vllm with full fine-tuning"),
+    "ray": ("ray", "rltk compare --on, rltk scaling run --on"),
 }
 """By extra of `pip install 'rltk[EXTRA]'`: the package that it brings, and what that is for."""
 

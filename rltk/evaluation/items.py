@@ -1,7 +1,6 @@
 """Rows of one task that grow block by block, and survive the end of the process that writes them."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from rltk_eval.grading import ItemResult, read_row
 from rltk_eval.summary import summarize
 
 from rltk.errors import UserError
-from rltk.run.atomic import without_nan, write_jsonl
+from rltk.run.atomic import append_jsonl, whole_lines, write_jsonl
 
 Row = dict[str, Any]
 Check = Callable[[Row], object]
@@ -39,21 +38,13 @@ class Items:
     def add(self, rows: Sequence[Row]) -> None:
         """On the disk when it returns; a process that ends meanwhile leaves whole rows and at most one half."""
         self.rows += rows
-        if self.path is None:
-            return
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(without_nan(row)) + "\n" for row in rows))
-            file.flush()
-            os.fsync(file.fileno())
+        if self.path is not None:
+            append_jsonl(self.path, rows)
 
 
 def recover(path: Path, check: Check = check_graded) -> list[Row]:
     """The whole rows of a file that may end in half a line; none where there is no file."""
-    try:
-        *lines, _half = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    return [parse(path, number, line, check) for number, line in enumerate(lines, 1)]
+    return [parse(path, number, line, check) for number, line in enumerate(whole_lines(path), 1)]
 
 
 def parse(path: Path, number: int, line: bytes, check: Check) -> Row:

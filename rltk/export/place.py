@@ -9,8 +9,9 @@ from safetensors import SafetensorError
 
 from rltk.errors import UserError
 from rltk.recipe.locate import expanded
-from rltk.run.atomic import DISK_IS_FULL, new_folder
+from rltk.run.atomic import new_folder
 from rltk.run.lock import make_folders, remove_empty
+from rltk.run.room import full
 
 
 def new_place(name: str, run: Path) -> Path:
@@ -36,8 +37,7 @@ def writing(out: Path) -> Iterator[Path]:
         with new_folder(out) as beside:
             yield beside
     except (OSError, SafetensorError) as error:  # the latter wraps what the system said
-        is_full = any(reason in str(error) for reason in DISK_IS_FULL)
-        what = "the disk is full; make room" if is_full else f"{first_line(error)}; name another folder"
+        what = full(error, out) or f"{first_line(error)}; name another folder"
         raise UserError(f"{out} could not be written: {what}, then export again.") from error
     finally:
         remove_empty(made)

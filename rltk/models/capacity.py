@@ -19,7 +19,8 @@ MOST_BITS_AN_EPISODE = 1.0
 
 def outcome_bits(rewards_PG: Tensor) -> float:
     """Bits that a step's outcomes offer: for each episode the entropy of its group's rewards, at most 1."""
-    return sum(len(group) * min(MOST_BITS_AN_EPISODE, entropy_bits(group)) for group in rewards_PG.tolist())
+    judged = ([reward for reward in group if not math.isnan(reward)] for group in rewards_PG.tolist())
+    return sum(len(group) * min(MOST_BITS_AN_EPISODE, entropy_bits(group)) for group in judged)
 
 
 def entropy_bits(outcomes: Sequence[float]) -> float:

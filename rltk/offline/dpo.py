@@ -22,6 +22,7 @@ from rltk.offline.steps import lent, run_steps
 from rltk.recipe.schema import DPO
 from rltk.run.atomic import new_folder
 from rltk.run.folder import Metrics
+from rltk.run.whole import seal
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
 FILE = "reference/train/logprobs.safetensors"
@@ -105,6 +106,7 @@ def keep_reference(dataset: Dataset, kept: Path) -> None:
     """For a resumed run, whose weights are no longer the starting policy's."""
     with new_folder(kept.parent) as beside:
         save_file({key: torch.tensor(dataset[key][:]) for key in REFERENCE}, beside / kept.name)
+        seal(beside)
 
 
 def with_columns(dataset: Dataset, columns: dict[str, list[float]]) -> Dataset:

@@ -19,6 +19,7 @@ from rltk.recipe.schema import DPO, Recipe
 from rltk.rollout.describe import interval
 from rltk.run.atomic import new_folder
 from rltk.run.session import Desk, Scores
+from rltk.run.whole import seal
 
 FILE = "reference/heldout/logprobs.safetensors"
 
@@ -92,6 +93,7 @@ def keep(found: list[Likelihood], path: Path) -> None:
     sides = {"chosen": [one.chosen for one in found], "rejected": [one.rejected for one in found]}
     with new_folder(path.parent) as beside:
         save_file({key: torch.tensor(side, dtype=torch.float64) for key, side in sides.items()}, beside / path.name)
+        seal(beside)
 
 
 def describe_ranking(score: Scores) -> str:

@@ -11,6 +11,7 @@ from rltk.offline.course import Course
 from rltk.plan.schedule import schedule
 from rltk.recipe.schema import Recipe
 from rltk.run.checkpoint import Progress
+from rltk.run.folder import Metrics
 from rltk.run.session import Desk
 
 
@@ -22,8 +23,8 @@ class Stage:
     course: Course
     progress: Progress
     desk: Desk
-    heldout_accuracy: Callable[[int], float]
-    """For the curve, after a step."""
+    heldout: Callable[[int], Metrics]
+    """What it scores on what is held out after a step, for the curve."""
 
     @property
     def device(self) -> torch.device:

@@ -5,6 +5,7 @@ the step, so a resumed run gives a fresh trainer the rows of the steps that are 
 from `rltk.run.checkpoint`.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,20 +24,26 @@ from rltk.offline.split import Split
 from rltk.offline.stage import Stage
 from rltk.run.checkpoint import Progress
 from rltk.run.folder import Metrics
+from rltk.run.interrupt import GraceOverError
+from rltk.run.unusable import refuse_unusable
 from rltk.seeds import derive
 
 OVERWRITTEN = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")
-GIVE_UP_AFTER = 3
-"""Steps in a row whose gradient is not finite."""
 
 
 def run_steps(trainer: Trainer, stage: Stage, named: Callable[[dict[str, float]], Metrics]) -> None:
     """Trains to the last step, or until the desk is stopping. `named` gives TRL's metrics of a step our names."""
     trainer.remove_callback(PrinterCallback)
     split = Split(trainer, stage)
-    trainer.add_callback(Steps(stage, named, split))
+    steps = Steps(stage, named, split)
+    trainer.add_callback(steps)
+    trainer.accelerator.clip_grad_norm_ = steps.noting_norm(trainer.accelerator.clip_grad_norm_)
     try:
         trainer.train()
+    except GraceOverError:
+        if not split.is_used:  # a checkpoint would take all processes, whose grace times end at other places
+            steps.keep()
+        raise
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"out of memory with up to {stage.recipe.optim.micro_tokens} tokens at once; lower optim.micro_tokens, or "
@@ -87,7 +94,9 @@ def restore_forward(module: nn.Module, forward: Callable[..., Any] | None) -> No
 class Steps(TrainerCallback):
     def __init__(self, stage: Stage, named: Callable[[dict[str, float]], Metrics], split: Split) -> None:
         self.stage, self.named, self.split, self.progress = stage, named, split, stage.progress
-        self.began, self.unusable, self.is_skipped = time.monotonic(), 0, False
+        self.began, self.norm, self.is_skipped = time.monotonic(), math.nan, False
+        self.has_moved = False
+        """Whether weights may have changed since the last step that is logged, so that they belong to none."""
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.split.begin()
@@ -96,12 +105,22 @@ class Steps(TrainerCallback):
         torch.manual_seed(derive(self.stage.recipe.seed, "dropout", self.progress.step, *own_stream()))
         self.began = time.monotonic()
 
+    def noting_norm(self, clip: Callable[..., Any]) -> Callable[..., Any]:
+        """Scales gradients as `clip` does. Of a norm that overflows this leaves zeros, which no longer show it."""
+
+        def noted(*args: Any, **options: Any) -> Any:
+            norm = clip(*args, **options)
+            self.norm = float(norm)
+            return norm
+
+        return noted
+
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """One bad batch must not end in weights of nan: without gradients the optimizer leaves them alone."""
-        gradients = [weight.grad for weight in self.stage.trained if weight.grad is not None]
-        self.is_skipped = not all(bool(gradient.isfinite().all()) for gradient in gradients)
+        self.has_moved = True
+        self.is_skipped = not math.isfinite(self.norm)
         if self.is_skipped:
             for weight in self.stage.trained:
                 weight.grad = None
@@ -121,8 +140,13 @@ class Steps(TrainerCallback):
         recipe, done = self.stage.recipe, self.progress.step
         is_last = done == recipe.optim.steps or self.stage.desk.is_stopping()
         if is_last or done % recipe.run.checkpoint_every == 0:
-            self.split.save(self.progress)
+            self.keep()
         control.should_training_stop = is_last
+
+    def keep(self) -> None:
+        """A checkpoint of the steps that are logged, unless a further one has begun to move the weights."""
+        if not self.has_moved:
+            self.split.save(self.progress)
 
     def log(self, logs: dict[str, float]) -> None:
         recipe, desk, step = self.stage.recipe, self.stage.desk, self.progress.step
@@ -140,12 +164,8 @@ class Steps(TrainerCallback):
         }
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
             with self.split.whole():
-                metrics["heldout_accuracy"] = self.stage.heldout_accuracy(done)
+                metrics |= self.stage.heldout(done)
         desk.folder.log(metrics)
+        self.has_moved = False
         desk.show(desk.folder.metrics[-1])
-        self.unusable = self.unusable + 1 if self.is_skipped else 0
-        if self.unusable == GIVE_UP_AFTER:
-            raise UserError(
-                f"the gradient was not finite in {GIVE_UP_AFTER} steps in a row, the last of them step {done}; "
-                f"lower optim.lr (now {logs['learning_rate']:g})."
-            )
+        refuse_unusable(desk.folder.metrics, logs["learning_rate"])

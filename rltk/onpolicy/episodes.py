@@ -33,7 +33,7 @@ class Episode(NamedTuple):
     advantage: float
     """The same for all its tokens; 0 where a critic gives each its own."""
     is_masked: bool
-    """Truncated, and the recipe says not to learn from those."""
+    """Nothing is learned from it: it was truncated, and the recipe says so; or it could not be sampled or judged."""
     old_logprobs_T: Tensor | None = None
     """The policy's before the first of several optimizer steps; with a single one the policy is still the old one."""
     reference_logprobs_T: Tensor | None = None

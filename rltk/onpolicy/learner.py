@@ -50,6 +50,8 @@ class Learner:
         """With LoRA the reference is the policy with its adapter off; full fine-tuning has to keep a copy."""
         self.stale: list[Tensor] | None = None
         """An adapter's weights before the last step's updates, to recognize completions sampled from them."""
+        self.has_moved = False
+        """Whether weights may have changed since the last step that is logged, so that they belong to none."""
         optimizer = torch.optim.AdamW(
             [{"params": part} for part in (self.policy, of_critic) if part],
             lr=lr,
@@ -205,6 +207,7 @@ class Learner:
 
     def optimizer_step(self, tally: Tally) -> None:
         tally.updates += 1
+        self.has_moved = True
         norms = self.engine.step(self.optim.max_grad_norm)
         if norms is None:
             tally.skipped += 1

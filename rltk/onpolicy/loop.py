@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from rltk.data.problems import Order, Problem
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
 from rltk.distributed.world import own_stream
-from rltk.errors import RewardGoneError, UserError
+from rltk.errors import GoneError, OwnRewardError, UserError
 from rltk.models import diagnostics
 from rltk.models.capacity import outcome_bits
 from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
@@ -28,10 +28,9 @@ from rltk.rewards.judge import Judge, Sample
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
 from rltk.run.checkpoint import Progress
 from rltk.run.folder import Metrics, RunFolder
+from rltk.run.interrupt import GraceOverError
+from rltk.run.unusable import refuse_unusable
 from rltk.seeds import derive
-
-GIVE_UP_AFTER = 3
-"""Steps in a row whose gradient is not finite."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,15 @@ def train(
     """
     recipe, learner = trainer.recipe, trainer.learner
     learner.kl = learner.kl if progress.kl is None else progress.kl
-    unusable = 0
     for step in range(progress.step, recipe.optim.steps):
         try:
             metrics = train_step(trainer, step)
-        except RewardGoneError:  # before anything was learned from this step: none that was made is lost
-            learner.save(run.checkpoints, progress, keep=recipe.run.keep)
+        except (GoneError, GraceOverError) as error:
+            # Nothing was learned from this step yet: none that was made is lost. Where weights are split a checkpoint
+            # takes all processes, and a grace time ends for each of them at another place.
+            is_together = isinstance(error, GoneError) or not learner.engine.is_even
+            if is_together and not learner.has_moved:
+                learner.save(run.checkpoints, progress, keep=recipe.run.keep)
             raise
         with learner.engine.whole():
             metrics |= diagnostics.step_metrics(learner.model, metrics["outcome_bits"], run.metrics)
@@ -79,13 +81,9 @@ def train(
             metrics |= evaluate(done)
         progress = Progress(done, progress.tokens + metrics["sampled_tokens"], learner.kl)
         run.log({"step": done} | metrics)
+        learner.has_moved = False
         watch(run.metrics[-1])
-        unusable = unusable + 1 if metrics["skipped_updates"] else 0
-        if unusable == GIVE_UP_AFTER:
-            raise UserError(
-                f"the gradient was not finite in {GIVE_UP_AFTER} steps in a row, the last of them step {done}; "
-                f"lower optim.lr (now {learner.lr:g})."
-            )
+        refuse_unusable(run.metrics, learner.lr)
         is_last = done == recipe.optim.steps or is_stopping() or "overoptimised" in metrics
         if is_last or done % recipe.run.checkpoint_every == 0:
             learner.save(run.checkpoints, progress, keep=recipe.run.keep)
@@ -106,25 +104,34 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
         groups = trainer.sampler.sample(prompts, algo.group, sampling, seed=derive(recipe.seed, "rollout", step))
         sampled = time.monotonic()
         judgement = trainer.judge.judge(samples(trainer.tokenizer, problems, prompts, groups))
-    rewards_PG = torch.tensor(judgement.totals).view(len(groups), -1)
+    rewards_PG = as_tensor(judgement.totals, step + 1).view(len(groups), -1)
     advantages_PG = advantages(algo, rewards_PG)
     broken = broken_problems(problems, groups, step + 1)
     episodes = [
         Episode(
             prompt,
             completion,
-            rewards_PG[p, g].item(),
+            rewards_PG[p, g].nan_to_num(0.0).item(),  # a number, for arithmetic under a mask
             advantages_PG[p, g].item(),
-            is_masked=(completion.is_truncated and algo.mask_truncated) or problems[p].id in broken,
+            is_masked=(completion.is_truncated and algo.mask_truncated)
+            or problems[p].id in broken
+            or bool(rewards_PG[p, g].isnan()),
         )
         for p, (prompt, group) in enumerate(zip(prompts, groups, strict=True))
         for g, completion in enumerate(group)
     ]
-    check = partial(check_sampler, trainer.learner, episodes, step + 1)
+    check = partial(check_sampler, trainer.learner, episodes, step + 1, engine=rollout.engine)
     tally = trainer.learner.learn(episodes, step, check)
     seconds = (sampled - started, time.monotonic() - sampled)
     metrics = step_metrics(trainer.learner, episodes, rewards_PG, tally, *seconds) | judgement.metrics()
     return metrics | ({"broken_problems": broken} if broken else {})
+
+
+def as_tensor(totals: Sequence[float | None], step: int) -> Tensor:
+    """nan where a completion could not be judged; refused if it is all."""
+    if all(total is None for total in totals):
+        raise OwnRewardError(f"step {step}: the rewards gave None for all {len(totals)} completions.")
+    return torch.tensor([math.nan if total is None else total for total in totals])
 
 
 def broken_problems(problems: Sequence[Problem], groups: Sequence[Sequence[Rollout]], step: int) -> list[str]:
@@ -178,7 +185,7 @@ def step_metrics(
     """Means over completions, or over trained tokens; nan where there was nothing to average."""
     tokens = sum(len(episode.tokens_T) for episode in episodes)
     return {
-        "reward": rewards_PG.mean().item(),
+        "reward": rewards_PG.nanmean().item(),
         "loss": tally.loss,
         "grad_norm": tally.grad_norms[-1] if tally.grad_norms else math.nan,
         "lr": learner.optimizer.param_groups[0]["lr"],

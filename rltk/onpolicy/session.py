@@ -17,13 +17,14 @@ from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
 from rltk.onpolicy.critic import save_critic
 from rltk.onpolicy.loop import train
-from rltk.onpolicy.overoptimisation import has_turned
+from rltk.rewards.look import code_hashes
 from rltk.rollout.describe import describe
-from rltk.rollout.scores import curve, score_tasks
 from rltk.run.checkpoint import Progress
 from rltk.run.folder import Metrics
 from rltk.run.manifest import Read, Source
+from rltk.run.overoptimisation import has_turned
 from rltk.run.plan import Plan
+from rltk.run.scores import curve, score_tasks
 from rltk.run.session import Desk, Scores
 
 
@@ -33,13 +34,14 @@ class OnPolicyWork:
     parts: Assembled
 
     def __init__(self, plan: Plan) -> None:
-        self.recipe = plan.recipe
+        self.recipe, self.run = plan.recipe, plan.path
         self.inputs = load_inputs(plan.recipe)
 
     @property
     def read(self) -> Read:
         tasks = {task.name: Source(task.data.path, fingerprint(task.problems)) for task in self.inputs.tasks}
-        return Read(Source(self.recipe.data.path, self.inputs.data_hash), tasks, self.inputs.left_out)
+        code = code_hashes(self.recipe)
+        return Read(Source(self.recipe.data.path, self.inputs.data_hash), tasks, self.inputs.left_out, code=code)
 
     @property
     def statement(self) -> str:
@@ -59,7 +61,7 @@ class OnPolicyWork:
         ]
 
     def assemble(self, device: torch.device) -> None:
-        self.parts = assemble(self.recipe, self.inputs, device)
+        self.parts = assemble(self.recipe, self.inputs, device, run=self.run)
 
     def resume(self, checkpoint: Path) -> Progress:
         return self.parts.trainer.learner.resume(checkpoint)

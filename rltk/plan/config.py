@@ -36,6 +36,13 @@ def read_config(model: Model) -> dict[str, Any]:
     return read_json(model, download(model))
 
 
+def shape_at_hand(model: Model) -> Shape | None:
+    """From a config that is on this machine or in the table; None for one that would have to be asked for or built."""
+    if model.path != "embedded/policy" and model.path not in KNOWN and not expanded(model.path).is_dir():
+        return None
+    return shape_of(read_config(model)) if model.revision is None else None
+
+
 def read_json(model: Model, path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -115,8 +115,15 @@ def on_policy_learning_rate(tune: str, hidden_size: int) -> float:
     return prior("grpo", tune, hidden_size).lr
 
 
+def recipe_warning(recipe: Recipe, hidden_size: int, model_type: str = "") -> str | None:
+    """What to say of the learning rate that a recipe sets; None where it is within the spread, or auto."""
+    if recipe.optim.lr == "auto":
+        return None
+    found = prior(recipe.algo.type, recipe.tune.type, hidden_size, model_type)
+    return warning(recipe.optim.lr, found, recipe.tune.type, recipe.optim.steps)
+
+
 def warning(lr: float, found: Prior, tune: str, steps: int) -> str | None:
-    """What to say of a recipe's own learning rate; None where it is within the spread."""
     if lr < found.low:
         usual = "; the most common reason for 'LoRA does not learn' is a full fine-tuning's" if tune == "lora" else ""
         return f"optim.lr = {lr:g} is below {found.low:.1g}, the least that is documented for this{usual}."

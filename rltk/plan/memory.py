@@ -10,7 +10,8 @@ from math import ceil
 from typing import NamedTuple
 
 from rltk.plan.activations import FLOAT, activations, logits_bytes
-from rltk.plan.count import adapter_parameters, trainable_parameters
+from rltk.plan.count import adapter_parameters
+from rltk.plan.roles import roles, trained_parameters
 from rltk.plan.shape import Shape
 from rltk.plan.workload import Tune, Workload
 from rltk.recipe.schema import Full
@@ -60,7 +61,7 @@ class Memory(NamedTuple):
     sampling: Parts
     training: Parts
     roles: dict[str, float]
-    """Weights of each role: policy, and reference where it is a model of its own."""
+    """Bytes of weights that each role holds beside those before it; what it shares with the policy is the policy's."""
 
     @property
     def peak(self) -> Parts:
@@ -86,14 +87,15 @@ class State(NamedTuple):
 
 
 def plan_memory(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> Memory:
-    roles = role_weights(shape, tune, work)
-    state = lasting(shape, tune, sum(roles.values()), layout)
+    held = {name: role.held for name, role in roles(shape, tune, work).items()}
+    state = lasting(FLOAT * trained_parameters(shape, tune, work), sum(held.values()), layout)
     sampling = sampling_parts(shape, tune, work, layout, state) if work.is_sampled else Parts(weights=0.0)
-    return Memory(sampling, training_parts(shape, tune, work, layout, state), roles)
+    return Memory(sampling, training_parts(shape, tune, work, layout, state), held)
 
 
-def lasting(shape: Shape, tune: Tune, held: float, layout: Layout) -> State:
-    trained, gpus = FLOAT * trainable_parameters(shape, tune), layout.gpus
+def lasting(trained: float, held: float, layout: Layout) -> State:
+    """`trained` and `held`: bytes of the weights that train, and of all of them."""
+    gpus = layout.gpus
     weights = held / gpus if layout.zero >= 3 else held
     return State(
         weights=0.0 if layout.offload and layout.zero >= 3 else weights,
@@ -119,7 +121,7 @@ def training_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, sta
     found = activations(shape, tune, batch, work.number_size, checkpointing=work.has_checkpointing)
     logits = logits_bytes(shape, batch.scored)
     return Parts(
-        weights=state.weights + training_copies(shape, tune, work) + stale_copies(shape, tune),
+        weights=state.weights + training_copies(shape, tune, work) + stale_copies(shape, tune, work),
         gradients=state.gradients,
         optimizer=state.optimizer,
         activations=found.kept + max(0.0, found.working - logits),
@@ -127,20 +129,10 @@ def training_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, sta
     )
 
 
-def role_weights(shape: Shape, tune: Tune, work: Workload) -> dict[str, float]:
-    """Bytes of each role. With LoRA the reference is the policy with its adapter off."""
-    if isinstance(tune, Full):
-        policy = float(FLOAT * shape.parameters)
-        return {"policy": policy} | ({"reference": policy} if work.has_reference else {})
-    frozen = shape.linear - sum(m.size * m.times for m in shape.matrices if m.place == "router")
-    frozen += 0 if shape.is_tied else shape.embedding
-    base = FLOAT * (shape.parameters - frozen) + work.number_size * frozen
-    return {"policy": float(base + FLOAT * adapter_parameters(shape, tune))}
-
-
-def stale_copies(shape: Shape, tune: Tune) -> float:
-    """The adapter before this step and before the last one, by which a stale sampler is recognized."""
-    return 0.0 if isinstance(tune, Full) else 2.0 * FLOAT * adapter_parameters(shape, tune)
+def stale_copies(shape: Shape, tune: Tune, work: Workload) -> float:
+    """What trains, before this step and before the last one, by which a stale sampler is recognized."""
+    is_kept = work.is_sampled and not isinstance(tune, Full)
+    return 2.0 * FLOAT * trained_parameters(shape, tune, work) if is_kept else 0.0
 
 
 def training_copies(shape: Shape, tune: Tune, work: Workload) -> float:

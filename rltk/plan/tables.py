@@ -73,11 +73,22 @@ def show_memory(planned: Sequence[Arm], subject: Subject) -> None:
         cells = [size(parts[part]) for part in PARTS]
         table.add_row(arm.name, *cells, arm.memory.phase, size(arm.other_activations))
     show(table)
-    own = planned[0]
-    roles = ", ".join(f"{role} {size(held)}" for role, held in own.memory.roles.items())
-    say(f"weights by role: {roles}" + ("" if "reference" in own.memory.roles else "; no reference of its own"))
+    show_roles(planned)
     if subject.layout.gpus > 1:
         show_stages(planned, subject)
+
+
+def show_roles(planned: Sequence[Arm]) -> None:
+    """Where there are several; an arm in which one is missing shares the policy's weights for it."""
+    roles = list(dict.fromkeys(role for arm in planned for role in arm.memory.roles))
+    if len(roles) == 1:
+        return
+    say("\nweights that each role holds beside the policy's")
+    table = plain_table("arm", *roles)
+    for arm in planned:
+        held = arm.memory.roles
+        table.add_row(arm.name, *(size(held[role]) if role in held else "none" for role in roles))
+    show(table)
 
 
 def show_stages(planned: Sequence[Arm], subject: Subject) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rltk.plan.count import Tokens, attention_flops, forward_flops, training_flops
 from rltk.plan.devices import SAMPLING_EFFICIENCY, TRAINING_EFFICIENCY, Device
 from rltk.plan.memory import Layout, cache_bytes
+from rltk.plan.roles import critic_kind
 from rltk.plan.shape import Shape
 from rltk.plan.workload import Tune, Workload
 
@@ -43,12 +44,45 @@ def flops_a_token(shape: Shape, tune: Tune, *, checkpointing: bool) -> float:
 def step_flops(shape: Shape, tune: Tune, work: Workload, *, can_pack: bool) -> StepFlops:
     micro = work.micro_batch(shape.heads, can_pack=can_pack)
     times = work.sequences / micro.sequences
-    tokens = Tokens(times * micro.tokens, times * micro.scored)
-    pairs = times * micro.pairs
-    forward = forward_flops(shape, tokens, tune) + attention_flops(shape, pairs, trains=False)
-    again = forward if work.has_checkpointing else 0.0
-    once = training_flops(shape, tune, tokens) + attention_flops(shape, pairs, trains=True) + again
-    return StepFlops(sampling_flops(shape, tune, work), work.scores_before * forward, work.passes * once)
+    tokens, pairs = Tokens(times * micro.tokens, times * micro.scored), times * micro.pairs
+    policy = Passes.of(shape, tune, work, tokens, pairs)
+    critic = critic_passes(shape, tune, work, tokens._replace(scored=0), pairs)
+    scoring = work.scores_before * policy.forward + critic.forward + reward_flops(shape, work)
+    return StepFlops(sampling_flops(shape, tune, work), scoring, work.passes * (policy.training + critic.training))
+
+
+class Passes(NamedTuple):
+    """FLOPs of all tokens of a step, going through a model once."""
+
+    forward: float
+    """Without gradient."""
+    training: float
+    """Forward and backward."""
+
+    @classmethod
+    def of(cls, shape: Shape, tune: Tune, work: Workload, tokens: Tokens, pairs: float) -> "Passes":
+        forward = forward_flops(shape, tokens, tune) + attention_flops(shape, pairs, trains=False)
+        again = forward if work.has_checkpointing else 0.0
+        once = training_flops(shape, tune, tokens) + attention_flops(shape, pairs, trains=True)
+        return cls(forward, once + again)
+
+
+def critic_passes(shape: Shape, tune: Tune, work: Workload, tokens: Tokens, pairs: float) -> Passes:
+    """A head on the policy's trunk takes a pass of its own to value what was sampled, and none to train."""
+    kind = critic_kind(work, tune)
+    if kind is None:
+        return Passes(0.0, 0.0)
+    passes = Passes.of(shape, tune, work, tokens, pairs)
+    return passes._replace(training=0.0) if kind == "head" else passes
+
+
+def reward_flops(shape: Shape, work: Workload) -> float:
+    """Every completion is read once with its prompt by each reward model."""
+    tokens = work.sequences * work.lengths.total
+    on_base = forward_flops(shape, Tokens(tokens, 0)) + attention_flops(
+        shape, work.sequences * work.lengths.total**2, trains=False
+    )
+    return sum(on_base if reward.model is None else 2.0 * reward.model * tokens for reward in work.rewards)
 
 
 def sampling_flops(shape: Shape, tune: Tune, work: Workload) -> float:

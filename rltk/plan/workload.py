@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from rltk.recipe.schema import DPO, Full, LoRA, OnPolicy, Paired, Recipe
+from rltk.recipe.schema import DPO, PPO, Full, LoRA, OnPolicy, Paired, Recipe
 
 Tune = LoRA | Full
 
@@ -51,6 +51,16 @@ class MicroBatch(NamedTuple):
         return self.sequences * self.lengths.total**2
 
 
+class RewardRole(NamedTuple):
+    """A reward model that scores completions in the training process."""
+
+    name: str
+    model: int | None
+    """Parameters of a model of its own; None: an adapter of the policy's base."""
+    adapter: int
+    """Parameters of its adapter; 0 where it has none."""
+
+
 @dataclass(frozen=True)
 class Workload:
     """One step of the loop. What learns from data that is there samples nothing; a pair is a group of two."""
@@ -66,6 +76,10 @@ class Workload:
     scores_before: int
     """Forward passes over all completions without gradient: for fixed and for reference log-probabilities."""
     has_reference: bool
+    """Log-probabilities of the starting policy are computed from weights that stay in memory."""
+    critic: Literal["auto", "head", "adapter", "model"] | None
+    """PPO's, as the recipe asks for it."""
+    rewards: tuple[RewardRole, ...]
     is_bfloat16: bool
     has_checkpointing: bool
     steps: int
@@ -115,8 +129,9 @@ def workload_of(recipe: Recipe, assumed: Assumed) -> Workload:
             epochs=algo.epochs,
             is_sampled=True,
             rollout_batch=recipe.rollout.batch,
-            scores_before=(algo.updates * algo.epochs > 1) + (algo.kl > 0),
+            scores_before=fixes_logprobs(algo) + (algo.kl > 0),
             has_reference=algo.kl > 0,
+            critic=algo.critic.type if isinstance(algo, PPO) else None,
             **shared(recipe),
         )
     completion = assumed.completion or max(1, algo.max_length - assumed.prompt)
@@ -129,9 +144,15 @@ def workload_of(recipe: Recipe, assumed: Assumed) -> Workload:
         is_sampled=False,
         rollout_batch=None,
         scores_before=1 if isinstance(algo, DPO) else 0,
-        has_reference=isinstance(algo, DPO),
+        has_reference=False,  # DPO keeps the starting policy's numbers, or switches its adapter off
+        critic=None,
         **shared(recipe),
     )
+
+
+def fixes_logprobs(algo: OnPolicy) -> bool:
+    """Whether log-probabilities are computed once more before the first update (`Learner.fix_logprobs`)."""
+    return algo.updates * algo.epochs > 1 or (isinstance(algo, PPO) and algo.kl > 0)
 
 
 def shared(recipe: Recipe) -> dict[str, Any]:
@@ -140,4 +161,5 @@ def shared(recipe: Recipe) -> dict[str, Any]:
         "is_bfloat16": recipe.model.dtype == "bfloat16",
         "has_checkpointing": recipe.model.gradient_checkpointing,
         "steps": recipe.optim.steps,
+        "rewards": (),
     }

@@ -7,6 +7,8 @@ from transformers import PreTrainedTokenizerBase
 from rltk.errors import UserError, tell
 from rltk.models.load import context_length, load_config, load_tokenizer
 from rltk.plan.config import find_shape
+from rltk.plan.learning_rate import recipe_warning
+from rltk.plan.shape import Shape
 from rltk.preflight.disk import check_disk
 from rltk.preflight.found import Found, Looked
 from rltk.preflight.pairs import look_at_pairs
@@ -33,8 +35,13 @@ def look_at_rows(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Looked:
 
 def cheap(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, folder: Path | None = None) -> list[Found]:
     """What needs neither weights nor data."""
-    stops = stops_without_weights(recipe.model, load_config(recipe.model), tokenizer)
-    return [*check_template(tokenizer, stops), check_disk(recipe, find_shape(recipe.model), folder)]
+    stops, shape = stops_without_weights(recipe.model, load_config(recipe.model), tokenizer), find_shape(recipe.model)
+    return [*check_template(tokenizer, stops), *check_rate(recipe, shape), check_disk(recipe, shape, folder)]
+
+
+def check_rate(recipe: Recipe, shape: Shape) -> list[Found]:
+    said = recipe_warning(recipe, shape.hidden, shape.model_type)
+    return [] if said is None else [Found("warning", said.removesuffix("."), kind="learning_rate")]
 
 
 def refuse_unready(recipe: Recipe, folder: Path, *, is_quiet: bool) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rltk.errors import RecipeError, suggestion
 from rltk.recipe.accelerator import is_accelerator_visible
 from rltk.recipe.explain import Complaint, refusal, validate
+from rltk.recipe.implied import with_types
 from rltk.recipe.locate import find_recipe, shown
 from rltk.recipe.paths import absent_paths
 from rltk.recipe.resolved import resolved
@@ -62,7 +63,7 @@ def split_profiles(root: Node) -> tuple[Node, dict[str, Node]]:
     """The recipe as written, and what each profile changes."""
     written = root.value.get("profiles")
     if written is None:
-        return root, {}
+        return with_types(root), {}
     if not written.is_mapping:
         raise RecipeError(f"{written.where}: profiles = {written.text} must map a name to the keys it changes.")
     for name, overlay in written.value.items():
@@ -71,7 +72,8 @@ def split_profiles(root: Node) -> tuple[Node, dict[str, Node]]:
         if not overlay.is_mapping:
             raise RecipeError(f"{overlay.where}: profiles.{name} = {overlay.text} must be the keys that it changes.")
     base = mapping({key: node for key, node in root.value.items() if key != "profiles"}, root.where)
-    return base, {name: in_profile(overlay, name) for name, overlay in written.value.items()}
+    overlays = {name: in_profile(with_types(overlay), name) for name, overlay in written.value.items()}
+    return with_types(base), overlays
 
 
 def choose_profile(asked: str, available: Iterable[str], source: str, has_accelerator: bool) -> Profile:
@@ -95,7 +97,7 @@ def read_override(text: str) -> Node:
     if keys[0] == "profiles":
         raise RecipeError(f"{COMMAND_LINE}: {text!r} cannot change a profile; choose one with --profile.")
     node = read_yaml(value, lambda line: COMMAND_LINE, repr(text)) or Node(None, COMMAND_LINE, "null")
-    return reduce(lambda inner, key: mapping({key: inner}, COMMAND_LINE), reversed(keys), node)
+    return with_types(reduce(lambda inner, key: mapping({key: inner}, COMMAND_LINE), reversed(keys), node))
 
 
 def faults_elsewhere(base: Node, profiles: dict[str, Node]) -> list[Complaint]:

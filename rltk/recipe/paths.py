@@ -7,16 +7,24 @@ import os
 from rltk.errors import suggestion
 from rltk.recipe.explain import Complaint
 from rltk.recipe.locate import expanded, near_file
-from rltk.recipe.schema import EVAL_TASKS, Recipe
+from rltk.recipe.schema import EVAL_TASKS, PythonReward, Recipe
 from rltk.recipe.tree import Node, walk
 
 LOCAL_STARTS = ("./", "../", "/", "~")
-LOCAL_ENDS = (".json", ".jsonl", ".parquet")
+LOCAL_ENDS = (".json", ".jsonl", ".parquet", ".py")
 
 
 def absent_paths(recipe: Recipe, tree: Node) -> list[Complaint]:
     """Complaints about local paths that are not there; a hub id cannot be checked without the network."""
-    named = [(("model", "path"), recipe.model.path), (("data", "path"), recipe.data.path)]
+    named: list[tuple[tuple[str, ...], str]] = [
+        (("model", "path"), recipe.model.path),
+        (("data", "path"), recipe.data.path),
+    ]
+    named += [
+        (("rewards", name, "path"), reward.path)
+        for name, reward in recipe.rewards.items()
+        if isinstance(reward, PythonReward)
+    ]
     named += [(("eval", "tasks"), task) for task in recipe.eval.tasks if task not in EVAL_TASKS]
     found = [(key, path, what_is_wrong(path, may_be_remote=key != ("eval", "tasks"))) for key, path in named]
     return [complaint(key, path, wrong, tree) for key, path, wrong in found if wrong]
@@ -32,6 +40,6 @@ def what_is_wrong(path: str, *, may_be_remote: bool) -> str:
     return "" if may_be_remote else f"is neither a folder, a .jsonl file nor a task; {hint}"
 
 
-def complaint(key: tuple[str, str], path: str, wrong: str, tree: Node) -> Complaint:
+def complaint(key: tuple[str, ...], path: str, wrong: str, tree: Node) -> Complaint:
     *_, node = walk(tree, key)
     return Complaint(node.where, f"{'.'.join(key)} = {path} {wrong}")

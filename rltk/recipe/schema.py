@@ -7,18 +7,26 @@ import json
 from pydantic import Field, model_validator
 
 from rltk.recipe.fields import Name, Section, Whole, broken_rule
-from rltk.recipe.rules import unused_keys
+from rltk.recipe.rules import refuse_servers_that_cannot_follow, unused_keys
 from rltk.recipe.sections.algo import Algo
 from rltk.recipe.sections.compare import Compare
 from rltk.recipe.sections.data import Data
 from rltk.recipe.sections.embedded import EMBEDDED
-from rltk.recipe.sections.evaluation import EVAL_BLOCK, EVAL_TASKS, HELDOUT_LIKE, PREFERENCE_TASKS, Eval
+from rltk.recipe.sections.evaluation import EVAL_BLOCK, EVAL_TASKS, HELDOUT_LIKE, LOSS, PREFERENCE_TASKS, Eval
 from rltk.recipe.sections.hardware import DeepSpeed, Hardware
 from rltk.recipe.sections.model import EMBEDDED_MODELS, Model
 from rltk.recipe.sections.offline import DPO, SFT, Offline, Paired, RewardModel
 from rltk.recipe.sections.onpolicy import GRPO, PPO, RLOO, Critic, OnPolicy
 from rltk.recipe.sections.optim import Optim
-from rltk.recipe.sections.rewards import REWARD_NAME, AnswerReward, GoldReward, ModelReward, Reward, ServerReward
+from rltk.recipe.sections.rewards import (
+    REWARD_NAME,
+    AnswerReward,
+    GoldReward,
+    ModelReward,
+    PythonReward,
+    Reward,
+    ServerReward,
+)
 from rltk.recipe.sections.rollout import Rollout
 from rltk.recipe.sections.run import Run
 from rltk.recipe.sections.tune import Full, LoRA, Tune
@@ -31,6 +39,7 @@ __all__ = [
     "EVAL_TASKS",
     "GRPO",
     "HELDOUT_LIKE",
+    "LOSS",
     "PPO",
     "PREFERENCE_TASKS",
     "RLOO",
@@ -52,6 +61,7 @@ __all__ = [
     "OnPolicy",
     "Optim",
     "Paired",
+    "PythonReward",
     "Recipe",
     "Reward",
     "RewardModel",
@@ -90,7 +100,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _validation_exists(self) -> Recipe:
-        needs_it = self.eval.split == "validation" and "heldout" in self.eval.tasks
+        needs_it = self.eval.split == "validation" and {"heldout", LOSS} & set(self.eval.tasks)
         if needs_it and not self.data.is_embedded and not self.data.validation:
             raise broken_rule("must be at least 1 when eval.split is validation", "data.validation", "eval.split")
         return self
@@ -104,6 +114,13 @@ class Recipe(Section):
         if isinstance(self.algo, PPO) and self.hardware.deepspeed.offload == "nvme":
             must = "does not go with algo.type ppo, whose policy and critic are clipped apart; use cpu"
             raise broken_rule(must, "hardware.deepspeed.offload", "algo.type")
+        return self
+
+    @model_validator(mode="after")
+    def _solutions_have_a_loss(self) -> Recipe:
+        if LOSS in self.eval.tasks and not isinstance(self.algo, SFT):
+            must = f"names {LOSS}, which algo.type sft alone is scored by"
+            raise broken_rule(must, "eval.tasks", "algo.type")
         return self
 
     @model_validator(mode="after")
@@ -121,16 +138,16 @@ class Recipe(Section):
                 raise broken_rule(f"has no meaning with algo.type {self.algo.type}; remove it", "rewards", "algo.type")
             return self
         if self.data.kind == "preferences" and not self.rewards:
-            must = "has prompts without an answer to check: name at least one in rewards, of type model, server or gold"
+            must = "has prompts without an answer to check: name rewards of type model, server, python or gold"
             raise broken_rule(must, "data.path", "rewards")
         for name, reward in self.rewards.items():
             if not REWARD_NAME.fullmatch(name):
                 raise broken_rule(f"has a name, {name!r}, that is more than letters, digits, '_' and '-'", "rewards")
             if reward.type == "answer" and self.data.kind == "preferences":
-                must = "needs problems with answers, and data.kind is preferences; use model, server or gold"
+                must = "needs problems with answers, and data.kind is preferences; use model, server, python or gold"
                 raise broken_rule(must, f"rewards.{name}.type", "data.kind")
             if reward.type == "gold" and not self.knows_gold:
-                must = "is known for embedded/dialogues alone; use model or server"
+                must = "is known for embedded/dialogues alone; use model, server or python"
                 raise broken_rule(must, f"rewards.{name}.type", "data.path")
         return self
 
@@ -148,6 +165,11 @@ class Recipe(Section):
     def knows_gold(self) -> bool:
         """Whether the true reward of any completion is known."""
         return self.data.path == "embedded/dialogues"
+
+    @model_validator(mode="after")
+    def _servers_can_follow(self) -> Recipe:
+        refuse_servers_that_cannot_follow(self.algo, self.tune, self.rollout)
+        return self
 
     @model_validator(mode="after")
     def _data_suits_the_algorithm(self) -> Recipe:

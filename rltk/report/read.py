@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rltk.errors import UserError
-from rltk.run.folder import read_jsonl, read_manifest
+from rltk.run.folder import read_jsonl, read_manifest, read_metrics
 
 Row = dict[str, Any]
 WHEN = ("before", "after")
@@ -38,7 +38,7 @@ def read_run(path: Path, *, with_items: bool = True) -> Run:
     """The run in a folder, whatever became of it; UserError where it is none or a file is damaged."""
     manifest = read_manifest(path)
     items = read_items(path / "items") if with_items else {}
-    return Run(path, manifest, read_jsonl(path / "metrics.jsonl"), read_object(path / "scores.json"), items)
+    return Run(path, manifest, read_metrics(path), read_object(path / "scores.json"), items)
 
 
 def is_comparison(path: Path) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rltk.errors import UserError
 from rltk.recipe.locate import expanded, near_file
-from rltk.run.folder import resume_command
+from rltk.run.folder import read_manifest, resume_command
 
 
 def reward_folder(path: str, key: str) -> Path:
@@ -14,6 +14,9 @@ def reward_folder(path: str, key: str) -> Path:
         raise UserError(f"{key} = {path} does not exist{near_file(place)}")
     if not (place / "manifest.json").is_file():
         return place
+    algo = read_manifest(place)["recipe"].get("algo", {}).get("type")
+    if algo != "reward_model":
+        raise UserError(f"{key} = {path} is a run of algo.type {algo}, and none that trained a reward model.")
     if not (place / "model").is_dir():
         raise UserError(f"{key} = {path} is a run that has no model yet; finish it with: {resume_command(place)}")
     return place / "model"

@@ -4,6 +4,7 @@ A new kind of reward is a section in the recipe's schema and a case in `rltk.rew
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import nan
 from statistics import fmean
 from typing import NamedTuple
 
@@ -31,14 +32,17 @@ class Sample(NamedTuple):
     """The completion without special tokens."""
 
 
-Scorer = Callable[[Sequence[Sample]], list[float]]
+Scores = Sequence[float | None]
+"""None where a completion could not be judged."""
+Scorer = Callable[[Sequence[Sample]], Scores]
 
 
 class Judgement(NamedTuple):
     """Of samples, in order."""
 
-    totals: list[float]
-    by_name: dict[str, list[float]]
+    totals: list[float | None]
+    """None where any of the rewards is."""
+    by_name: dict[str, Scores]
     """Before their weights."""
     grades: list[Grade]
     """None at all where no reward is for the answer."""
@@ -47,10 +51,11 @@ class Judgement(NamedTuple):
 
     def metrics(self) -> dict[str, float]:
         """Means, for `metrics.jsonl`; a single reward of weight 1 has its mean under `reward` already."""
-        named = {f"reward/{name}": fmean(values) for name, values in self.by_name.items()}
-        is_told = len(named) == 1 and self.totals == next(iter(self.by_name.values()))
+        named = {f"reward/{name}": mean_of_judged(values) for name, values in self.by_name.items()}
+        is_told = len(named) == 1 and self.totals == list(next(iter(self.by_name.values())))
         gold = {} if self.gold is None else {"gold_reward": fmean(self.gold)}
-        return ({} if is_told else named) | gold | (unusable(self.grades) if self.grades else {})
+        unjudged = {"unjudged": self.totals.count(None) / len(self.totals)} if None in self.totals else {}
+        return ({} if is_told else named) | gold | unjudged | (unusable(self.grades) if self.grades else {})
 
 
 class Judge:
@@ -74,15 +79,12 @@ class Judge:
         grades: list[Grade] = []
         if any(reward.type == "answer" for reward in self.rewards.values()):
             grades = grade([sample.problem for sample in samples], [sample.text for sample in samples])
-        by_name = {
+        by_name: dict[str, Scores] = {
             name: [reward_of(verdict) for verdict in grades] if reward.type == "answer" else self.scorers[name](samples)
             for name, reward in self.rewards.items()
         }
         weights = [reward.weight for reward in self.rewards.values()]
-        totals = [
-            sum((weight * value for weight, value in zip(weights, values, strict=True)), 0.0)
-            for values in zip(*by_name.values(), strict=True)
-        ]
+        totals = [total(weights, values) for values in zip(*by_name.values(), strict=True)]
         return Judgement(totals, by_name, grades, gold_rewards(samples) if self.knows_gold else None)
 
 
@@ -95,6 +97,19 @@ def joined(dealt: Sequence[Sequence[int]], shares: Sequence[Judgement]) -> Judge
         collected(dealt, [share.grades for share in shares]) if any(share.grades for share in shares) else [],
         collected(dealt, golds) if golds else None,
     )
+
+
+def total(weights: Sequence[float], values: Scores) -> float | None:
+    """The weighted sum; None with a part of it unknown, because a sum without that part would be another reward."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    return sum((weight * value for weight, value in zip(weights, known, strict=True)), 0.0)
+
+
+def mean_of_judged(values: Scores) -> float:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else nan
 
 
 def gold_rewards(samples: Sequence[Sample]) -> list[float]:

@@ -1,5 +1,7 @@
 """The scorer of each reward that a recipe names, loaded or connected to before training begins."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
@@ -7,10 +9,12 @@ from transformers import PreTrainedTokenizerBase
 from rltk.data.prompt import PromptRenderer
 from rltk.errors import UserError
 from rltk.models.roles import fits, read_role
-from rltk.recipe.schema import AnswerReward, GoldReward, ModelReward, Recipe, ServerReward
+from rltk.recipe.schema import AnswerReward, GoldReward, ModelReward, PythonReward, Recipe, ServerReward
+from rltk.rewards.call import OwnScorer
 from rltk.rewards.folder import reward_folder
-from rltk.rewards.judge import Scorer, gold_rewards
+from rltk.rewards.judge import Sample, Scorer, Scores, gold_rewards
 from rltk.rewards.learned import BaseScorer, ModelScorer
+from rltk.rewards.own import load_own
 from rltk.rewards.remote import ServerScorer
 
 
@@ -26,11 +30,20 @@ def make_scorers(
                 scorers[name] = model_scorer(name, reward, recipe, policy, renderer, dtype)
             case ServerReward():
                 scorers[name] = ServerScorer(name, reward, renderer)
+            case PythonReward():
+                scorers[name] = of_samples(OwnScorer(load_own(name, reward)))
             case GoldReward():
                 scorers[name] = gold_rewards
             case AnswerReward():
                 pass
     return scorers
+
+
+def of_samples(own: OwnScorer) -> Scorer:
+    def score(samples: Sequence[Sample]) -> Scores:
+        return own([sample.problem for sample in samples], [sample.text for sample in samples])
+
+    return score
 
 
 def model_scorer(
@@ -43,6 +56,6 @@ def model_scorer(
         saved = read_role(folder) if fits(policy, folder) else None
         if saved is not None:
             return BaseScorer(name, policy, saved, dtype, tokens)
-        return ModelScorer(name, folder, renderer, next(policy.parameters()).device, tokens)
+        return ModelScorer(name, reward, folder, renderer, next(policy.parameters()).device, tokens)
     except ValueError as error:
         raise UserError(f"{key}: {error}.") from error

@@ -73,10 +73,15 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def mean(rows: Sequence[Row], values: Sequence[float]) -> dict[str, Any]:
-    """The mean over prompts of each one's mean, and its 95 % interval, clustered by prompt."""
+def mean(rows: Sequence[Row], values: Sequence[float | None]) -> dict[str, Any]:
+    """The mean over prompts of each one's mean, and its 95 % interval, clustered by prompt.
+
+    Completions that could not be judged are left out and counted.
+    """
     by_item: dict[str, list[float]] = {}
     for row, value in zip(rows, values, strict=True):
-        by_item.setdefault(row["id"], []).append(value)
+        if value is not None:
+            by_item.setdefault(row["id"], []).append(value)
     grouped = list(by_item.values())
-    return {"reward": mean_of_items(grouped), "ci95": [*clustered_interval(grouped)], "n": len(grouped)}
+    unjudged = {"unjudged": values.count(None)} if None in values else {}
+    return {"reward": mean_of_items(grouped), "ci95": [*clustered_interval(grouped)], "n": len(grouped)} | unjudged

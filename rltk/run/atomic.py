@@ -4,15 +4,13 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 SUFFIX = ".writing"
-DISK_IS_FULL = ("No space left on device", "Disk quota exceeded")
-"""What the system says then; libraries wrap it in errors of their own."""
 
 
 class Writer:
@@ -26,11 +24,15 @@ def write_text(path: Path, text: str) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = place_beside(path)
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:  # half a file would take room where there is none
+        beside.unlink(missing_ok=True)
+        raise
+    take_name(beside, path)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -39,6 +41,33 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(without_nan(row)) + "\n" for row in rows))
+
+
+def append_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Adds lines, on the disk when it returns; after an error the file is as it was.
+
+    A process that ends meanwhile leaves whole lines and at most one half, which `whole_lines` passes over.
+    """
+    data = "".join(json.dumps(without_nan(row)) + "\n" for row in rows).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:  # a buffer would be written once more when the file is closed
+        before = os.fstat(file.fileno()).st_size
+        try:
+            while data:
+                data = data[file.write(data) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            file.truncate(before)
+            raise
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """Of a file that may end in half a line; none where there is no file."""
+    try:
+        *lines, _half = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    return lines
 
 
 @contextmanager
@@ -58,7 +87,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
         raise
     shutil.rmtree(path, ignore_errors=True)
+    take_name(beside, path)
+
+
+def take_name(beside: Path, path: Path) -> None:
+    """The rename too is on the disk when it returns."""
     beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def settle(folder: Path) -> None:

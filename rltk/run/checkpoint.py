@@ -1,4 +1,5 @@
-"""Checkpoints: trained weights and optimizer state as safetensors, progress as JSON. Nothing is pickled.
+"""Checkpoints: trained weights and optimizer state as safetensors, progress as JSON, and a list of these files with
+their hashes. Nothing is pickled.
 
 Every random draw of a step is seeded by the run's seed and the step, so a checkpoint needs no generator state.
 """
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from rltk.errors import UserError
 from rltk.run.atomic import new_folder, write_json
+from rltk.run.whole import seal
 
 
 class Progress(NamedTuple):
@@ -49,6 +51,7 @@ def save_checkpoint(
         save_file(trained_weights(model), beside / "weights.safetensors")
         save_file(optimizer_tensors(model, optimizer), beside / "optimizer.safetensors")
         write_json(beside / "progress.json", progress._asdict())
+        seal(beside)
     for old in list_checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return path
@@ -83,9 +86,13 @@ def shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
-    found = [path for path in folder.glob("step-*") if (path / "progress.json").exists()]
-    return sorted(found, key=lambda path: (len(path.name), path.name))  # step-1000000 comes after step-999999
+    """Checkpoints that took their name, oldest first; whether they are still whole, `rltk.run.whole` tells."""
+    return sorted((path for path in folder.glob("step-*") if path.name[5:].isdecimal()), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Steps done when it was written."""
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -8,18 +8,19 @@ from typing import Any, NamedTuple
 from rltk.errors import UserError
 from rltk.recipe.resolved import recipe_from_resolved, recipe_hash
 from rltk.recipe.schema import Recipe
-from rltk.run.atomic import write_json, write_jsonl
+from rltk.run.atomic import append_jsonl, whole_lines, write_json, write_jsonl
 from rltk.run.lock import is_taken
 
 Metrics = dict[str, Any]
+METRICS = "metrics.jsonl"
 
 
 class RunFolder:
-    """Owns the files of one run. Metrics are held in memory and rewritten whole, so no line is ever half there."""
+    """Owns the files of one run. Metrics are in memory too; their file grows line by line, all others appear whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.metrics = read_jsonl(path / "metrics.jsonl")
+        self.metrics = read_metrics(path)
 
     @property
     def checkpoints(self) -> Path:
@@ -34,13 +35,13 @@ class RunFolder:
         write_json(path, before | changes)
 
     def log(self, row: Metrics) -> None:
+        append_jsonl(self.path / METRICS, [row])
         self.metrics.append(row)
-        write_jsonl(self.path / "metrics.jsonl", self.metrics)
 
     def forget_after(self, step: int) -> None:
-        """Drops metrics later than the checkpoint a run resumes from; those steps are made again."""
+        """Drops metrics later than the checkpoint a run resumes from, and half a line; those steps are made again."""
         self.metrics = [row for row in self.metrics if row["step"] <= step]
-        write_jsonl(self.path / "metrics.jsonl", self.metrics)
+        write_jsonl(self.path / METRICS, self.metrics)
 
     def scores(self) -> dict[str, Any]:
         path = self.path / "scores.json"
@@ -137,6 +138,19 @@ def unfinished_runs(recipe: Recipe, pattern: str | None = None) -> list[Path]:
         if manifest.get("status") != "finished":
             found.append((str(manifest.get("started")), len(path.name), path))  # -10 was started after -2
     return [path for *_, path in sorted(found)]
+
+
+def read_metrics(run: Path) -> list[Metrics]:
+    """A row a step, without a last one that is being written, or that a killed process left in half."""
+    path = run / METRICS
+    return [read_line(path, number, line) for number, line in enumerate(whole_lines(path), 1)]
+
+
+def read_line(path: Path, number: int, line: bytes) -> Metrics:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged (line {number}: {error}); start the run anew.") from error
 
 
 def read_jsonl(path: Path) -> list[Metrics]:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -58,9 +58,9 @@ def open_lock(path: Path) -> TextIO:
     except OSError as error:
         file.close()
         raise UserError(f"another process is working in {path}; wait for it, or stop it first.") from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+    with suppress(OSError):  # on a full disk: the lock holds without saying whose it is
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), str(os.getpid()).encode())
     return file
 
 

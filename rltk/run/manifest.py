@@ -31,6 +31,9 @@ class Read:
     """Rows that nothing is learned from, by id: the end of a sentence that says why."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What else the manifest should say of the data."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Hashes of the user's own files that take part, by path. Unlike data they may change before a run goes on, since a
+    mistake in one may be what ended it."""
 
     @property
     def task_hashes(self) -> dict[str, str]:
@@ -64,24 +67,25 @@ def write_manifest(folder: RunFolder, plan: Plan, read: Read, *, lr: float, devi
         left_out=dict(read.left_out),
         task_hashes=read.task_hashes,
         **read.more,
-        **made_with(device),
+        **made_with(read, device),
     )
 
 
-def note_resumption(folder: RunFolder, device: torch.device) -> str | None:
+def note_resumption(folder: RunFolder, read: Read, device: torch.device) -> str | None:
     """The manifest keeps what the run began with, and lists beside it what each resumption was made with.
 
     The sentence to say where the two differ.
     """
-    manifest, made = folder.manifest(), made_with(device)
+    manifest, made = folder.manifest(), made_with(read, device)
     changed = [key for key, value in made.items() if manifest.get(key) != value]
     resumed = [*manifest.get("resumed", []), {"at": now(), **made}]
     folder.update_manifest(status="running", failure=None, resumed=resumed)
     return f"not the {' and '.join(changed)} that the run began with: its numbers may differ" if changed else None
 
 
-def made_with(device: torch.device) -> dict[str, Any]:
-    return {"commit": commit(), "versions": versions(), "hardware": hardware(device)}
+def made_with(read: Read, device: torch.device) -> dict[str, Any]:
+    own = {"code": dict(read.code)} if read.code else {}
+    return {"commit": commit(), "versions": versions(), "hardware": hardware(device)} | own
 
 
 def now() -> str:

@@ -14,16 +14,16 @@ from shlex import quote
 from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError
 
 from rltk.distributed import world
-from rltk.errors import RewardGoneError, UserError, tell
+from rltk.errors import GoneError, UserError, tell
 from rltk.recipe.resolved import resolved
 from rltk.rollout.describe import change
-from rltk.run.atomic import DISK_IS_FULL, remove_leftovers
-from rltk.run.checkpoint import Progress, list_checkpoints
+from rltk.run.atomic import remove_leftovers
+from rltk.run.checkpoint import Progress, list_checkpoints, step_of
 from rltk.run.folder import Metrics, RunFolder, resume_command
 from rltk.run.interrupt import Stop
+from rltk.run.lookback import Damaged, look_back, set_aside
 from rltk.run.manifest import Read, note_resumption, now, refuse_other_data, write_manifest
 from rltk.run.plan import Plan
 from rltk.run.progress import Watch, duration
@@ -112,12 +112,13 @@ class Session:
             refuse_other_data(self.work.read, self.folder)
         self.device = world.device()
         self.work.assemble(self.device)
+        self.damaged: list[Damaged] = []
         self.progress = self.reached()
         # Nothing has been written until here, so that what is refused leaves no run behind.
         self.write_manifest()
         names = self.recipe.run.trackers if world.is_first() else ()
         trackers = Trackers(names, plan.path, self.recipe.name, resolved(self.recipe))
-        self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say))
+        self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say, self.recipe.run.grace))
 
     def run(self) -> int:
         status = "failed"
@@ -127,17 +128,12 @@ class Session:
                 status = "finished" if self.train_and_evaluate() else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
-        except RewardGoneError as error:
+        except GoneError as error:
             command = resume_command(self.plan.path)
-            raise RewardGoneError(f"{error} Once it is back, go on with: {command}") from error
+            raise type(error)(f"{error} {error.once}, go on with: {command}") from error
         except UserError as error:
             self.folder.update_manifest(failure=str(error))  # it would end so again
             raise
-        except (OSError, SafetensorError) as error:  # the latter wraps what the system said
-            if not any(reason in str(error) for reason in DISK_IS_FULL):
-                raise
-            command = resume_command(self.plan.path)
-            raise UserError(f"the disk of {self.plan.path} is full; make room, then go on with: {command}") from error
         finally:
             self.end(status)
         if not world.is_first():
@@ -170,16 +166,22 @@ class Session:
         self.folder.add_scores(when, self.work.score(when, self.desk))
 
     def reached(self) -> Progress:
-        """Where to go on from: the newest checkpoint of a resumed run, or the beginning."""
-        checkpoints = list_checkpoints(self.folder.checkpoints)
-        if not self.plan.is_resuming or not checkpoints:
+        """Where to go on from: the newest whole checkpoint of a resumed run, or the beginning."""
+        if not self.plan.is_resuming:
             return Progress(0, 0)
-        return self.work.resume(checkpoints[-1])
+        checkpoint, self.damaged = world.of_first(lambda: look_back(self.folder))
+        return Progress(0, 0) if checkpoint is None else self.work.resume(checkpoint)
 
     def write_manifest(self) -> None:
         if not self.plan.is_resuming:
             write_manifest(self.folder, self.plan, self.work.read, lr=self.work.lr, device=self.device)
-        elif warning := note_resumption(self.folder, self.device):
+            return
+        if world.is_first():
+            remove_leftovers(self.plan.path)
+            set_aside(self.damaged)
+        for path, reason in self.damaged:
+            tell(f"{path} is damaged ({reason}) and set aside; going on after step {self.progress.step}")
+        if warning := note_resumption(self.folder, self.work.read, self.device):
             self.watch.say(warning)
 
     def introduce(self) -> None:
@@ -190,16 +192,12 @@ class Session:
         for note in self.work.notes():
             self.watch.say(note)
         if self.plan.is_resuming:
-            if world.is_first():
-                remove_leftovers(self.plan.path)
             self.watch.say(f"going on after step {self.progress.step}")
 
     def interrupted(self) -> int:
         """Said even where all else is quiet: without it the work so far is lost to who does not know the command."""
         checkpoints = list_checkpoints(self.folder.checkpoints)
-        kept = (
-            f"after step {checkpoints[-1].name.removeprefix('step-').lstrip('0')}" if checkpoints else "from the start"
-        )
+        kept = f"after step {step_of(checkpoints[-1])}" if checkpoints else "from the start"
         command = resume_command(self.plan.path)
         print(f"interrupted; go on {kept} with: {command}", file=sys.stderr)
         if self.is_json:

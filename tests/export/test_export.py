@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from rltk.cli import main
 from rltk.errors import UserError
 from rltk.export import fresh
 from rltk.export.faithful import refuse_unfaithful
+from rltk.export.hub import push
 from rltk.export.load import load_tokenizer_of, load_trained
 from rltk.export.source import find_source
 from rltk.models.load import stop_tokens
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Sampling
-from tests import runs
+from tests import asked, runs
+from tests.export.hub import TOKEN, Hub, running_hub
 
 TOKENS = 6
 ELSEWHERE = """
@@ -54,26 +56,12 @@ def lora(guesser: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def export(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """What `rltk export --json` answers."""
-
-    def export(*argv: object) -> Any:
-        capfd.readouterr()
-        assert main(["export", *map(str, argv), "--json"]) == 0
-        return json.loads(capfd.readouterr().out)
-
-    return export
+    return asked.answers("export", capfd)
 
 
 @pytest.fixture
 def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def refused(*argv: object) -> str:
-        capfd.readouterr()
-        assert main(["export", *map(str, argv)]) == 2
-        printed = capfd.readouterr()
-        assert printed.out == "" and printed.err.count("\n") == 1
-        return printed.err.removeprefix("rltk: ").strip()
-
-    return refused
+    return asked.refusals("export", capfd)
 
 
 def prompts(run: Path, count: int = 40) -> list[list[int]]:
@@ -190,7 +178,7 @@ def test_on_a_full_disk_nothing_is_left(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", full)  # that of the standard library, by which weights are copied
-    assert "the disk is full; make room" in refused(lora, tmp_path / "deep" / "out")
+    assert "is full; make room, then export again" in refused(lora, tmp_path / "deep" / "out")
     assert runs.names(tmp_path) == []
 
 
@@ -203,6 +191,45 @@ def test_a_hub_out_of_reach_is_said_before_anything_is_written(
     assert "--push me/mine: the hub did not answer" in said and "are you online?" in said
     assert "is no name of a repository" in refused(lora, tmp_path / "out", "--push", "a/b/c")
     assert runs.names(tmp_path) == []
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with running_hub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield hub
+
+
+def test_what_is_pushed_is_the_folder_to_the_byte(
+    lora: Path, export: Callable[..., Any], hub: Hub, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made = export(lora, out, "--push", "me/mine")
+    assert made["pushed"] == f"{hub.url}/me/mine" and hub.summaries == ["Exported by rltk"]
+    assert hub.files == {path.name: path.read_bytes() for path in out.iterdir()}
+    push(out, "me/open", is_public=True)
+    assert hub.repositories == {"me/mine": True, "me/open": False}, "private unless asked otherwise"
+
+
+def test_what_the_hub_does_not_take_is_still_there(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# A model")
+    hub.is_full = True
+    with pytest.raises(UserError) as caught:
+        push(tmp_path, "me/mine", is_public=False)
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path} is written, but the hub did not take it (403 Forbidden")
+    assert said.endswith(f"try again with: hf upload me/mine {tmp_path}") and not hub.files
+
+
+def test_who_the_hub_does_not_know_is_refused_before_anything_is_written(
+    lora: Path, refused: Callable[..., str], hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
+    assert "the hub did not answer (" in refused(lora, tmp_path / "out", "--push", "me/mine")
+    assert runs.names(tmp_path) == [] and not hub.repositories
 
 
 def test_logits_that_differ_or_are_no_numbers_are_refused() -> None:

@@ -1,5 +1,7 @@
 """Advantages against numbers worked out by hand, and the invariants that a baseline promises."""
 
+from math import nan
+
 import pytest
 import torch
 
@@ -70,3 +72,22 @@ def test_equal_rewards_teach_exactly_nothing(reward: float, group: int) -> None:
 def test_zero_variance_is_of_groups_and_exact() -> None:
     assert zero_variance(REWARDS).tolist() == [False, False, True]
     assert zero_variance(torch.tensor([[1.0, 1.0], [1.0, 1.0 + 1e-6]])).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_could_not_be_judged_counts_for_nothing(scale: Scale) -> None:
+    """The others get what they would get without it, and it gets 0."""
+    few = torch.tensor([[1.0, 0.0, 0.5]])
+    expected = [grpo_advantages(few, scale), rloo_advantages(few)]
+    more = torch.tensor([[1.0, nan, 0.0, 0.5]])
+    for found, known in zip([grpo_advantages(more, scale), rloo_advantages(more)], expected, strict=True):
+        assert found[0, 1] == 0
+        torch.testing.assert_close(found[:, [0, 2, 3]], known, rtol=0, atol=1e-7)
+
+
+def test_a_group_of_which_one_or_none_was_judged_says_nothing() -> None:
+    rewards_PG = torch.tensor([[nan, 3.0], [nan, nan], [1.0, 0.0], [nan, nan]])
+    assert zero_variance(rewards_PG).tolist() == [True, True, False, True]
+    for scale in SCALES:
+        assert grpo_advantages(rewards_PG, scale)[[0, 1, 3]].abs().sum() == 0
+    assert rloo_advantages(rewards_PG).tolist() == [[0, 0], [0, 0], [1, -1], [0, 0]]

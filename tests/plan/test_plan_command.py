@@ -27,8 +27,8 @@ def without_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
-def plan(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
-    assert main(["plan", "gsm8k_grpo", "--json", *argv]) == 0
+def plan(capsys: pytest.CaptureFixture[str], *argv: str, recipe: str = "gsm8k_grpo") -> dict[str, Any]:
+    assert main(["plan", recipe, "--json", *argv]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -88,6 +88,43 @@ def test_full_fine_tuning_keeps_a_reference_and_lora_does_not(capsys: pytest.Cap
     assert arms[-1]["memory_by_role"]["reference"] == 4 * arms[-1]["trainable_parameters"]
 
 
+def test_ppo_has_adapters_where_full_fine_tuning_has_models(capsys: pytest.CaptureFixture[str]) -> None:
+    """The critic is an adapter and a head of the hidden size, or a model with one; with LoRA the reward model too."""
+    found = plan(capsys, "--profile", "none", recipe="hh_ppo")
+    lora, full = (found["arms"][place]["memory_by_role"] for place in (0, -1))
+    assert set(full) == {"policy", "reference", "critic", "reward quality"}
+    assert set(lora) == set(full) - {"reference"}
+    adapter, model = 8 * 630_784, found["model"]["parameters"]
+    assert lora["critic"] == lora["reward quality"] == 4 * (adapter + 1024)
+    assert full["critic"] == 4 * (model + 1024)
+    assert full["reward quality"] == 4 * (model + adapter + 1024)
+    assert "planned as a LoRA of the policy" in found["notes"][-1]
+    peak = found["arms"][-1]["peak_memory_bytes"]
+    assert peak["gradients"] == 4 * (2 * model + 1024) == peak["optimizer"] / 2
+
+
+def test_a_critic_costs_passes_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """A head on the policy's trunk is one more forward pass; a critic beside it is trained on top."""
+    arms = ["algo.critic.type=head", "algo.critic.type=adapter"]
+    head, beside = (plan(capsys, "--profile", "none", arm, recipe="gsm8k_ppo")["arms"][0] for arm in arms)
+    assert head["memory_by_role"]["critic"] == 4 * 1024 < beside["memory_by_role"]["critic"]
+    assert 1.3 < (beside["step_flops"] / head["step_flops"]) < 2
+
+
+def test_a_reward_model_is_counted_from_its_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """4 bytes a number of a whole model; an adapter of another base brings that base along."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": [3, 5]}, "b": {"dtype": "F32", "shape": [7]}}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    reward = f"rewards.quality.path={tmp_path}"
+    lora = plan(capsys, "--profile", "none", reward, recipe="hh_ppo")["arms"][0]
+    assert lora["memory_by_role"]["reward quality"] == 4 * 22
+    (tmp_path / "model.safetensors").rename(tmp_path / "adapter_model.safetensors")
+    for base, held in (("Qwen/Qwen3-0.6B", 4 * 22), ("Qwen/Qwen3-1.7B", 4 * (22 + 1_720_574_976))):
+        (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+        lora = plan(capsys, "--profile", "none", reward, recipe="hh_ppo")["arms"][0]
+        assert lora["memory_by_role"]["reward quality"] == held
+
+
 def test_a_learning_rate_of_full_fine_tuning_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     (said,) = plan(capsys, "--profile", "none", "optim.lr=1e-6")["warnings"]
     assert "LoRA does not learn" in said
@@ -103,7 +140,7 @@ def test_the_table_names_every_arm_and_part(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_offline_algorithms_are_planned_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """DPO's reference is a copy in full fine-tuning; nothing is sampled."""
+    """Nothing is sampled, and DPO's reference is no second model: an adapter off, or numbers that were kept."""
     (tmp_path / "dpo.yaml").write_text(
         "name: x\nmodel: {path: Qwen/Qwen3-0.6B}\ndata: {path: embedded/dialogues}\n"
         "algo: {type: dpo}\ntune: {type: lora}\n"
@@ -111,7 +148,7 @@ def test_offline_algorithms_are_planned_too(capsys: pytest.CaptureFixture[str], 
     assert main(["plan", str(tmp_path / "dpo.yaml"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["arms"][0]["peak_memory_bytes"]["kv_cache"] == 0
-    assert "reference" in found["arms"][-1]["memory_by_role"]
+    assert all(set(arm["memory_by_role"]) == {"policy"} for arm in found["arms"])
     assert found["arms"][0]["lr"] == pytest.approx(2e-5)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from rltk.errors import UserError
-from rltk.models import timing
-from rltk.models.timing import Timed, measured_step
+from rltk.onpolicy import timing
+from rltk.onpolicy.timing import Timed, measured_step
 from rltk.plan.arms import Subject
 from rltk.plan.config import find_shape
 from rltk.plan.memory import Layout

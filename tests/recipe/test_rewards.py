@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rltk.errors import RecipeError
 from rltk.recipe import load_recipe, recipe_from_resolved, resolved
-from rltk.recipe.schema import GoldReward, ModelReward
+from rltk.recipe.schema import GoldReward, ModelReward, PythonReward
 
 ROWS = [
     (
         "rewards.quality.type=gld",
-        'rewards.quality.type = gld must be "answer", "model", "server" or "gold"; did you mean gold?',
+        'rewards.quality.type = gld must be "answer", "model", "server", "gold" or "python"; did you mean gold?',
     ),
     ("rewards.quality.wight=2", "rewards.quality.wight = 2 is not a key of rewards.quality; did you mean weight?"),
     ("rewards.quality.weight=much", "rewards.quality.weight = much must be a number."),
-    ("rewards.b.weight=2", 'rewards.b.type is missing; it must be "answer", "model", "server" or "gold".'),
+    ("rewards.b.weight=2", 'rewards.b.type is missing; it must be "answer", "model", "server", "gold" or "python".'),
     (
         "rewards.quality={type: answer}",
-        "rewards.quality.type = answer needs problems with answers, and data.kind is preferences; use model, server or "
-        "gold.",
+        "rewards.quality.type = answer needs problems with answers, and data.kind is preferences; use model, server, "
+        "python or gold.",
     ),
     ("rewards.b={type: model}", "rewards.b.path is missing; it must be non-empty text."),
+    ("rewards.b={type: python, path: mine}", "rewards.b.path = mine must be a file that ends in .py."),
+    ("rewards.b.path=nowhere/mine.py", "rewards.b.path = nowhere/mine.py does not exist: there is no folder nowhere."),
     (
         "eval={every: 0, stop_on_overoptimisation: true}",
         "eval.stop_on_overoptimisation = true looks at the evaluations while training; set eval.every.",
@@ -37,7 +41,7 @@ def test_a_mistake_is_named_by_its_key(override: str, said: str) -> None:
 
 
 def test_gold_is_for_data_that_has_it() -> None:
-    with pytest.raises(RecipeError, match="is known for embedded/dialogues alone; use model or server"):
+    with pytest.raises(RecipeError, match="is known for embedded/dialogues alone; use model, server or python"):
         load_recipe("gsm8k_ppo", ["rewards.true={type: gold}"], "none")
 
 
@@ -54,3 +58,30 @@ def test_a_profile_or_override_replaces_a_reward_by_its_name() -> None:
     assert written.rewards["quality"] == ModelReward(path="runs/x")
     assert list(written.rewards) == ["quality", "b"]
     assert recipe_from_resolved(resolved(written)) == written
+
+
+def test_a_path_that_ends_in_py_is_of_type_python(tmp_path: Path) -> None:
+    """In the file, in a profile and on the command line; over a reward of another type it takes its place."""
+    mine = tmp_path / "mine.py"
+    mine.write_text("")
+    expected = PythonReward(path=str(mine), weight=0.5)
+    written = load_recipe("hh_ppo", [f"rewards.quality={{path: {mine}, weight: 0.5}}"], "laptop").recipe
+    assert written.rewards == {"quality": expected}
+    again = load_recipe("hh_ppo", [f"rewards.quality.path={mine}", "rewards.quality.weight=0.5"], "laptop").recipe
+    assert again == written and recipe_from_resolved(resolved(written)) == written
+    lines = ["rewards:", f"  mine: {{path: {mine}}}", "profiles:", "  p:", "    rewards:", "      mine: {type: gold}"]
+    file = tmp_path / "recipe.yaml"
+    file.write_text(
+        "\n".join(
+            [
+                *lines,
+                "name: t",
+                "model: {path: m}",
+                "data: {path: embedded/dialogues}",
+                "algo: {type: grpo}",
+                "tune: {type: full}",
+            ]
+        )
+    )
+    assert load_recipe(str(file), [], "none").recipe.rewards == {"mine": PythonReward(path=str(mine))}
+    assert load_recipe(str(file), [], "p").recipe.rewards == {"mine": GoldReward()}

@@ -108,12 +108,10 @@ def test_the_newest_are_kept_in_the_order_of_their_steps(tmp_path: Path) -> None
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-999999", "step-1000000"]
 
 
-def test_what_is_not_complete_is_no_checkpoint(tmp_path: Path) -> None:
+def test_what_has_not_taken_its_name_is_no_checkpoint(tmp_path: Path) -> None:
     model = lora()
-    (tmp_path / ".step-000003.writing").mkdir()
-    (tmp_path / "step-000004").mkdir()
-    (tmp_path / "step-000004" / "weights.safetensors").write_bytes(b"half")
-    (tmp_path / "step-notes").mkdir()
+    for name in (".step-000003.writing", "damaged-step-000004", "step-notes"):
+        (tmp_path / name).mkdir()
     assert list_checkpoints(tmp_path) == []
     path = save_checkpoint(tmp_path, model, adam(model), Progress(2, 0), keep=1)
     assert list_checkpoints(tmp_path) == [path]

@@ -283,7 +283,7 @@ def send(url: str, method: str, path: str, body: str | None) -> tuple[int, Any]:
     ("argv", "said"),
     [
         (["{base}", "--host", "0.0.0.0"], "lets other machines connect; give a token"),
-        (["{base}", "--port", "70000"], "cannot listen on port 70000"),
+        (["{base}", "--port", "70000"], "there is no port 70000"),
         (["{base}", "--token-file", "/absent"], "--token-file /absent cannot be read"),
         (["{base}/absent"], "does not exist"),
         (["{all}", "{all}"], "two adapters would be called all"),

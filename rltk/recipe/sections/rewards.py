@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rltk.recipe.fields import Count, Number, Positive, Section, Text
+from rltk.recipe.fields import Count, Flag, Number, Positive, Section, Text, Url
 
 REWARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -26,6 +26,8 @@ class ModelReward(Section):
     type: Literal["model"] = "model"
     path: Text
     """A run that trained a reward model, or the folder of a reward model or adapter."""
+    trust_remote_code: Flag = False
+    """Let Python code that comes with the reward model run here."""
     weight: Number = 1.0
     """Factor of this reward in the sum."""
 
@@ -34,7 +36,7 @@ class ServerReward(Section):
     """The score of a reward model behind a scoring server."""
 
     type: Literal["server"] = "server"
-    url: Text
+    url: Url
     """Where it answers, such as http://127.0.0.1:8100."""
     token_file: Text | None = None
     """File that holds the server's token; null where it asks for none."""
@@ -57,4 +59,18 @@ class GoldReward(Section):
     """Factor of this reward in the sum."""
 
 
-Reward = Annotated[AnswerReward | ModelReward | ServerReward | GoldReward, Field(discriminator="type")]
+class PythonReward(Section):
+    """What a function of your own gives: it takes (problem, completion), or all of a step's (problems, completions)."""
+
+    type: Literal["python"] = "python"
+    path: Annotated[str, Field(pattern=r"\.py$", json_schema_extra={"patternErrorMessage": "a file that ends in .py"})]
+    """The Python file; where a path ends in .py, type need not be written."""
+    function: Text | None = None
+    """Its name in that file; null is the name of the reward."""
+    in_flight: Count = 16
+    """Calls at once of an async function of one completion."""
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
+Reward = Annotated[AnswerReward | ModelReward | ServerReward | GoldReward | PythonReward, Field(discriminator="type")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rltk.recipe.fields import Count, Section, Text
+from rltk.recipe.fields import Count, Positive, Section, Text
 
 
 class Run(Section):
@@ -16,5 +16,7 @@ class Run(Section):
     """Steps between checkpoints: the most that a killed run loses."""
     keep: Count = 2
     """Checkpoints kept, the newest."""
+    grace: Positive = 20.0
+    """Seconds that a step may still take after Ctrl-C or SIGTERM, before it is ended and the steps before it kept."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Where metrics go beside the run folder."""

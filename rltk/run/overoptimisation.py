@@ -22,7 +22,7 @@ class Look(NamedTuple):
     """One evaluation, prompt by prompt in the same order each time."""
 
     step: int
-    proxy: list[float]
+    proxy: list[float | None]
     gold: list[float]
 
 
@@ -63,8 +63,10 @@ def has_turned(run: RunFolder) -> bool:
     return bool(run.metrics) and "overoptimised" in run.metrics[-1]
 
 
-def change(before: Sequence[float], after: Sequence[float]) -> Interval:
-    differences = [[later - earlier] for earlier, later in zip(before, after, strict=True)]
+def change(before: Sequence[float | None], after: Sequence[float | None]) -> Interval:
+    """Over the prompts whose completions could be judged both times."""
+    both = [(earlier, later) for earlier, later in zip(before, after, strict=True)]
+    differences = [[later - earlier] for earlier, later in both if earlier is not None and later is not None]
     return clustered_interval(differences, CONFIDENCE)
 
 

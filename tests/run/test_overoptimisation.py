@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rltk.onpolicy.overoptimisation import Look, find_turn, look_name, read_looks
 from rltk.run.atomic import write_jsonl
+from rltk.run.overoptimisation import Look, find_turn, look_name, read_looks
 
 
 def look(step: int, proxy: float, gold: float, *, prompts: int = 200, noise: float = 0.2) -> Look:

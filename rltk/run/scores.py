@@ -3,11 +3,11 @@
 from typing import Any
 
 from rltk.data.tasks import Task
-from rltk.onpolicy.overoptimisation import look_name, turn_at
 from rltk.recipe.schema import Recipe
 from rltk.rollout.describe import describe
 from rltk.rollout.evaluate import Evaluator
 from rltk.run.folder import Metrics
+from rltk.run.overoptimisation import look_name, turn_at
 from rltk.run.session import Desk, Scores
 
 

@@ -1,0 +1,36 @@
+"""A folder in which the commands of a page can be tried: recipes as in a checkout, and files that a reader has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.documented.pages import ROOT, files
+
+QUESTIONS = [
+    {"question": f"Ann has {n} hens and buys {n + 1}. How many has she?", "answer": str(2 * n + 1)}
+    for n in range(1, 41)
+]
+LOSSES = [
+    {"arm": arm, "data": data, "loss": round(floor + scale * data**-0.3, 4)}
+    for arm, floor, scale in (("full", 1.0, 9.0), ("lora-8", 1.05, 8.0))
+    for data in (100, 300, 1000, 3000, 10_000, 30_000)
+]
+MADE: dict[str, dict[str, object]] = {
+    "README.md": {"my.jsonl": QUESTIONS, "results.jsonl": LOSSES},
+    "docs/tutorial/grpo.md": {"mine.yaml": (ROOT / "recipes/gsm8k_grpo.yaml").read_text(encoding="utf-8")},
+    "docs/tutorial/dpo.md": {"pairs.jsonl": [{"prompt": "a", "chosen": "b", "rejected": "c"}] * 4},
+}
+"""What a page presumes or has made by a command that is not run, by name; lists are written a row a line."""
+
+
+def prepare(folder: Path, page: str) -> None:
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    for name, content in {**MADE.get(page, {}), **files(page)}.items():
+        text = content if isinstance(content, str) else "".join(json.dumps(row) + "\n" for row in rows(content))
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def rows(content: object) -> list[object]:
+    assert isinstance(content, list)
+    return content

@@ -1,0 +1,147 @@
+"""Every command in README, tutorials and how-tos: parsed and its recipe checked here, run small by the slow tests."""
+
+import io
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from rltk.cli import main, parse
+from rltk.recipe import load_recipe
+from rltk.recipe.schema import PythonReward
+from rltk.rewards.own import load_own
+from tests.documented.pages import PAGES, ROOT, Command, blocks, commands, simple_commands
+from tests.documented.place import prepare
+from tests.documented.rules import PAIRS, RULES, SAMPLED, rule_for
+
+TAKE_RECIPES = ("train", "compare", "check", "plan")
+FROM_ELSEWHERE = ("git", "cd", "pytest", "ruff", "pyright", "vllm")
+"""Programs that are not rltk's, whose arguments are their own business."""
+STOPPED = "runs/gsm8k_grpo/1a2b3c4d5e6f"
+STOPS = """
+CALLS = []
+def halfway(problems, completions):
+    CALLS.append(1)
+    {fault}
+    return [float(len(completion)) for completion in completions]
+"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_parses_and_every_recipe_key_exists(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path, page)
+    found = commands(page)
+    assert found
+    for command in found:
+        program, *rest = command.words
+        if program == "rltk":
+            check(command, rest)
+        elif program == "python":
+            check_module(command, rest)
+        elif program == "pip":
+            assert_extras_exist(command)
+        else:
+            assert program in FROM_ELSEWHERE, command.place
+
+
+def check(command: Command, words: list[str]) -> None:
+    """By the real parser and schema, as it is written."""
+    args = parse(words[0], words[1:])
+    if words[0] in TAKE_RECIPES and Path(args.recipe).suffix == ".yaml":
+        recipe = load_recipe(args.recipe, args.overrides, args.profile).recipe
+        for name, reward in recipe.rewards.items():
+            if isinstance(reward, PythonReward):
+                load_own(name, reward)
+    assert rule_for(command), command.place
+
+
+def check_module(command: Command, rest: list[str]) -> None:
+    assert rest[0] == "-m" and (rest[1] in ("venv",) or find_spec(rest[1])), command.place
+
+
+def assert_extras_exist(command: Command) -> None:
+    declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[project.optional-dependencies]")[2]
+    for extra in re.findall(r"\[(\w+)\]", command.text):
+        assert re.search(rf"^{extra} = \[", declared, re.MULTILINE), command.place
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_python_block_is_python(page: str) -> None:
+    for block in blocks(page):
+        if block.language == "python":
+            compile(block.text, f"{page}:{block.line}", "exec")
+
+
+def test_no_rule_is_left_over() -> None:
+    used = [rule_for(command).pattern for page in PAGES for command in commands(page) if command.words[0] == "rltk"]
+    assert len(used) > 60
+    assert {rule.pattern for rule in RULES} == set(used)
+
+
+def test_a_line_is_read_as_a_shell_reads_it() -> None:
+    line = "pip install -e '.[dev]' && rltk train a.yaml 'x={a: b}'  # and so on"
+    assert list(simple_commands(line)) == ["pip install -e '.[dev]'", "rltk train a.yaml 'x={a: b}'"]
+    assert list(simple_commands("rltk schema > recipe.schema.json")) == ["rltk schema"]
+    assert list(simple_commands('eval "$(rltk completion bash)"   # or zsh')) == ["rltk completion bash"]
+    assert list(simple_commands("# a comment alone")) == []
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A run of a policy and one of a reward model."""
+    folder = tmp_path_factory.mktemp("trained")
+    made = {"policy": ("gsm8k_grpo", SAMPLED), "reward": ("hh_reward_model", PAIRS)}
+    for name, (recipe, small) in made.items():
+        assert main(["train", recipe, *small_words(small), "--run", str(folder / name), "--quiet"]) == 0
+    return {name: str(folder / name) for name in made}
+
+
+def small_words(small: str) -> list[str]:
+    """`eval={a: 1}` is one word, whatever blanks it holds."""
+    return re.findall(r"\S+=\{[^}]*\}|\S+", small)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_run_one_after_the_other(
+    page: str,
+    trained: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path, page)
+    found = [command for command in commands(page) if command.words[0] == "rltk"]
+    if any(STOPPED in command.text for command in found):
+        stop_halfway(capfd)
+    ran = 0
+    for command in found:
+        rule = rule_for(command)
+        if not rule.not_run:
+            words = [swapped(word, rule.swaps, trained) for word in command.words[1:]]
+            monkeypatch.setattr("sys.stdin", io.StringIO("What is 2 + 2?\n"))
+            status = main([*words, *small_words(rule.more)])
+            assert status == 0, f"{command.place}: {command.text}\n{capfd.readouterr().err}"
+            ran += 1
+    print(f"{page}: ran {ran} of {len(found)} commands")
+
+
+def swapped(word: str, swaps: tuple[tuple[str, str], ...], trained: dict[str, str]) -> str:
+    for written, stands_for in swaps:
+        word = re.sub(rf"\b{written}\b", stands_for.format(**trained), word)
+    return word
+
+
+def stop_halfway(capfd: pytest.CaptureFixture[str]) -> None:
+    """Leaves an unfinished run where README has one."""
+    own = Path("halfway.py")
+    own.write_text(STOPS.format(fault="assert len(CALLS) < 2"))
+    small = [*small_words(SAMPLED), "rewards.halfway={path: halfway.py}"]
+    assert main(["train", "gsm8k_grpo", *small, "--run", STOPPED]) == 2
+    own.write_text(STOPS.format(fault="pass"))
+    capfd.readouterr()
