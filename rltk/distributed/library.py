@@ -20,8 +20,9 @@ def deepspeed() -> ModuleType:
     import deepspeed
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    # On CPUs it would compile, for minutes, a way to talk of its own; gloo has one.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    if not torch.cuda.is_available():
+        # It would try out compilers, aloud, and then compile, for minutes, a way to talk of its own; gloo has one.
+        deepspeed.ops.__compatible_ops__ = {}
     return deepspeed
 
 
