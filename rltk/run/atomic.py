@@ -48,6 +48,8 @@ def append_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
     A process that ends meanwhile leaves whole lines and at most one half, which `whole_lines` passes over.
     """
+    if not Writer.is_here:
+        return
     data = "".join(json.dumps(without_nan(row)) + "\n" for row in rows).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as file:  # a buffer would be written once more when the file is closed
