@@ -31,7 +31,7 @@ def train(args: Namespace) -> int:
         return train_here(plan, args)
     from rltk.distributed.launch import launch, refuse_unfit
 
-    refuse_unfit(hardware.processes, hardware.nodes)
+    refuse_unfit(hardware)
     return launch(["train", *args.argv], hardware.processes)
 
 
@@ -41,6 +41,10 @@ def train_together(args: Namespace) -> int:
 
     plan = world.of_first(lambda: make_plan(args))
     refuse_other_size(plan, world.size())
+    if plan.recipe.hardware.deepspeed.zero:
+        from rltk.distributed.library import refuse_absent
+
+        refuse_absent()
     return train_here(plan, args)
 
 

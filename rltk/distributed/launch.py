@@ -22,7 +22,9 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, PContext
 from torch.distributed.elastic.multiprocessing.api import RunProcsResult
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
+from rltk.distributed.library import refuse_absent
 from rltk.errors import UserError
+from rltk.recipe.schema import Hardware
 
 POLL = 0.2
 """Seconds between looks at the processes."""
@@ -47,8 +49,11 @@ def launch(argv: Sequence[str], processes: int) -> int:
         return status(result, processes)
 
 
-def refuse_unfit(processes: int, nodes: int) -> None:
-    """What this machine has no room for, and what one machine alone cannot start."""
+def refuse_unfit(hardware: Hardware) -> None:
+    """What this machine has no room for, or no DeepSpeed, and what one machine alone cannot start."""
+    processes, nodes = hardware.processes, hardware.nodes
+    if hardware.deepspeed.zero:
+        refuse_absent()
     visible = torch.cuda.device_count() if torch.cuda.is_available() else processes
     if processes > visible:
         raise UserError(
