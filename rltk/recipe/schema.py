@@ -114,6 +114,9 @@ class Recipe(Section):
         if isinstance(self.algo, PPO) and self.hardware.deepspeed.offload == "nvme":
             must = "does not go with algo.type ppo, whose policy and critic are clipped apart; use cpu"
             raise broken_rule(must, "hardware.deepspeed.offload", "algo.type")
+        if size > 1 and self.rollout.engine == "vllm" and isinstance(self.tune, Full):
+            must = "moves whole weights from one process alone; use native, or tune.type=lora"
+            raise broken_rule(must, "rollout.engine", "hardware.processes", "tune.type")
         return self
 
     @model_validator(mode="after")
