@@ -29,6 +29,6 @@ def deepspeed() -> ModuleType:
 def refuse_absent() -> None:
     if importlib.util.find_spec("deepspeed") is None:
         raise UserError(
-            "hardware.deepspeed.zero needs DeepSpeed, which is not installed; pip install 'rltk[deepspeed]' (Linux), or "
-            "set it to 0."
+            "hardware.deepspeed.zero needs DeepSpeed, which is not installed; set it to 0, or, on Linux, "
+            "pip install 'rltk[deepspeed]'."
         )

@@ -218,10 +218,11 @@ def taken_state(optimizer: torch.optim.Optimizer, weights: Sequence[nn.Parameter
 
 
 def put_state(engine: Any, optimizer: torch.optim.Optimizer, state: State) -> None:
-    """Gives every process its part of the state of a run that is resumed."""
-    if not state:
-        return
-    (step,) = {float(found["step"]) for found in state.values()}
+    """Gives every process its part of the state of a run that is resumed, or that of one that begins.
+
+    DeepSpeed would find the state where AdamW puts it at the first step, but of the first of its groups alone.
+    """
+    (step,) = {float(found["step"]) for found in state.values()} or {0.0}
     for flat in flat_weights(engine):
         optimizer.state[flat] = {"step": torch.tensor(step)} | {key: torch.zeros_like(flat) for key in MOMENTS}
     if hasattr(engine.optimizer, "_lazy_init_hp_params_optimizer_state"):
@@ -233,12 +234,9 @@ def put_state(engine: Any, optimizer: torch.optim.Optimizer, state: State) -> No
 
 def whole_state(optimizer: torch.optim.Optimizer, weights: Sequence[nn.Parameter]) -> Stored:
     """What the optimizer knows of each weight, put together from all processes; the first alone keeps it."""
-    known = [state["step"] for state in optimizer.state.values() if "step" in state]
-    if not known:
-        return SimpleNamespace(state={})
-    whole: State = {}
+    step, whole = next(iter(optimizer.state.values()))["step"], dict[nn.Parameter, dict[str, Tensor]]()
     for weight in weights:
         found = {key: deepspeed().utils.safe_get_full_optimizer_state(weight, key) for key in MOMENTS}
         if world.is_first():
-            whole[weight] = {"step": known[0].clone(), **{key: value.cpu() for key, value in found.items()}}
+            whole[weight] = {"step": step.clone(), **{key: value.cpu() for key, value in found.items()}}
     return SimpleNamespace(state=whole)

@@ -14,7 +14,7 @@ from tests.offline import made
 STEPS = 5
 ALGORITHMS = ("sft", "reward_model", "dpo", "grpo", "ppo")
 TUNES: dict[str, dict[str, Any]] = {"lora": {"type": "lora", "rank": 4}, "full": {"type": "full"}}
-RATES = {"lora": 0.002, "full": 0.0005}
+RATES = {"lora": 0.001, "full": 0.0003}
 LOSS, GRADIENT, WEIGHTS = 1e-4, 1e-3, 1e-3
 """By how much losses may differ, and, relative to their size, norms of gradients and all trained weights together."""
 
