@@ -3,31 +3,29 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from rltk.distributed import world
+from rltk.run.checkpoint import Stored
 
 T = TypeVar("T")
-
-
-class Stored(Protocol):
-    """What a checkpoint reads and writes of an optimizer: its state by weight."""
-
-    @property
-    def state(self) -> Any: ...
 
 
 class Engine(Protocol):
     """One optimizer step is `begin`, forward and backward passes, `add_up` and `step`."""
 
-    optimizer: torch.optim.Optimizer
     is_even: bool
     """Whether all processes have to make equally many passes."""
     holds_all: bool
     """Whether each process holds all weights at all times."""
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """It has the learning rates."""
+        ...
 
     def begin(self) -> None: ...
 

@@ -29,12 +29,12 @@ class Place(NamedTuple):
 def found(environment: Mapping[str, str] = os.environ) -> Place | None:
     """None where nobody but the user started this process."""
     if {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
-        numbers = (int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        return Place(*numbers, environment["MASTER_ADDR"], int(environment["MASTER_PORT"]))
+        rank, size, local_rank = (int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+        return Place(rank, size, local_rank, environment["MASTER_ADDR"], int(environment["MASTER_PORT"]))
     if "SLURM_STEP_NUM_TASKS" in environment and int(environment["SLURM_STEP_NUM_TASKS"]) > 1:  # only srun sets it
-        numbers = (int(environment[f"SLURM_{key}"]) for key in ("PROCID", "STEP_NUM_TASKS", "LOCALID"))
+        rank, size, local_rank = (int(environment[f"SLURM_{key}"]) for key in ("PROCID", "STEP_NUM_TASKS", "LOCALID"))
         port = SLURM_PORTS[int(environment["SLURM_JOB_ID"]) % len(SLURM_PORTS)]
-        return Place(*numbers, first_host(environment["SLURM_STEP_NODELIST"]), port)
+        return Place(rank, size, local_rank, first_host(environment["SLURM_STEP_NODELIST"]), port)
     return None
 
 

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +11,20 @@ from transformers import PreTrainedModel
 
 from rltk.distributed import world
 from rltk.distributed.config import deepspeed_config
-from rltk.distributed.engine import Engine, Replicas, Stored
+from rltk.distributed.engine import Engine, Replicas
 from rltk.distributed.library import deepspeed
 from rltk.recipe.schema import DeepSpeed, Optim, Recipe
+from rltk.run.checkpoint import Stored
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 State = dict[nn.Parameter, dict[str, Tensor]]
 """Of an optimizer, by weight."""
+
+
+class Whole(NamedTuple):
+    """An optimizer's state, of whole weights."""
+
+    state: State
 
 
 class Parts(nn.Module):
@@ -239,4 +245,4 @@ def whole_state(optimizer: torch.optim.Optimizer, weights: Sequence[nn.Parameter
         found = {key: deepspeed().utils.safe_get_full_optimizer_state(weight, key) for key in MOMENTS}
         if world.is_first():
             whole[weight] = {"step": step.clone(), **{key: value.cpu() for key, value in found.items()}}
-    return SimpleNamespace(state=whole)
+    return Whole(whole)
