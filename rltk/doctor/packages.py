@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 MAIN = ("torch", "transformers", "peft", "accelerate", "datasets", "safetensors", "pydantic")
 """Looked at where rltk itself is not installed, and so nothing says what it asks for."""
 EXTRAS = {
+    "deepspeed": ("deepspeed", "hardware.deepspeed.zero: 1, 2 or 3"),
     "tensorboard": ("tensorboard", "run.trackers: [tensorboard]"),
     "wandb": ("wandb", "run.trackers: [wandb]"),
     "trackio": ("trackio", "run.trackers: [trackio]"),

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from rltk.distributed.spread import spread
 from rltk.models.load import compute_dtype, load_weights, pad_token, stop_tokens
 from rltk.models.tune import tuned
 from rltk.offline.inputs import Inputs
@@ -37,12 +38,12 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     text = inputs.config.get_text_config()
     lr = peak_learning_rate(recipe, text.hidden_size, text.model_type)
     evaluator = Evaluator(
-        make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.eval.batch, dtype=dtype),
+        spread(make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.eval.batch, dtype=dtype)),
         inputs.tokenizer,
         max_new_tokens=recipe.rollout.max_new_tokens,
         context=inputs.context,
     )
-    sampler = make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype)
+    sampler = spread(make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype))
     writer = Writer(recipe, sampler, inputs.tokenizer, inputs.context)
     return Assembled(model, make_optimizer(recipe, model, lr), lr, evaluator, writer, statement)
 
