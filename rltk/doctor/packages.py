@@ -13,6 +13,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard", "run.trackers: [tensorboard]"),
     "wandb": ("wandb", "run.trackers: [wandb]"),
     "trackio": ("trackio", "run.trackers: [trackio]"),
+    "docs": ("mkdocs-material", "the documentation as a site: mkdocs serve"),
 }
 """By extra of `pip install 'rltk[EXTRA]'`: the package that it brings, and what that is for."""
 
