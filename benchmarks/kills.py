@@ -3,8 +3,8 @@
     python -m benchmarks.kills                  until there were 200 kills
     python -m benchmarks.kills --kills 1000     goes on where an earlier command stopped
 
-GRPO, and DPO on pairs that the policy writes, by LoRA and by full fine-tuning of a tiny model. Each kill draws a piece of
-work, which of its occurrences, and how long after its beginning; where it landed is counted by what the process was at.
+GRPO, and DPO on pairs that the policy writes, by LoRA and by full fine-tuning of a tiny model. Each kill draws a piece
+of work, which of its occurrences, and how long after its beginning; where it landed is counted by what was going on.
 A run is killed once, half of them again, a quarter a third time and so on, then it goes on to its end. Right after a
 kill no file may be written in half (but for the last line of metrics.jsonl, which resuming takes off), and at the end
 metrics, scores, items and weights have to be those of the run that nothing interrupted, to the bit. Needs a checkout:

@@ -4,16 +4,18 @@
     python -m benchmarks.rollout --all                 groups 1-32, completions 64-2,048, batches 8-512
 
 Both sample from the same weights under bfloat16 autocast, in turns within one process. Stop tokens are off, so that
-both write exactly the same number of tokens.
+both write exactly the same number of tokens. Where vLLM is installed its engine has a column too.
 """
 
 import argparse
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from benchmarks.record import device, matmul_ceiling, spread, synchronized_time, write_result
+from benchmarks.vllm_column import VllmColumn, is_there
 from rltk.data.problems import load_problems
 from rltk.data.prompt import PromptRenderer
 from rltk.models.adapters import add_lora, shrink_frozen
@@ -39,11 +41,15 @@ def main() -> None:
     if args.all:
         groups, lengths, batches = (1, 2, 4, 8, 16, 32), (64, 256, 1024, 2048), (8, 32, 128, 512)
     model, prompts = prepare(args)
+    beside: dict[str, Sampler] = {"vllm": VllmColumn(args.model, model)} if is_there() else {}
+    if not beside:
+        print("vLLM is not installed: no column of its own", flush=True)
     rows = []
     for group, length, batch in itertools.product(groups, lengths, batches):
         if batch >= group:
-            rows.append(compare(model, prompts[: batch // group], group, length, args.repeats))
-    write_result(args.name, {"settings": vars(args), "matmul_flops": matmul_ceiling(), "rows": rows}, packages=())
+            rows.append(compare(model, prompts[: batch // group], group, length, args.repeats, beside))
+    found = {"settings": vars(args), "has_vllm": bool(beside), "matmul_flops": matmul_ceiling(), "rows": rows}
+    write_result(args.name, found, packages=("vllm",) if beside else ())
 
 
 def prepare(args: argparse.Namespace) -> tuple[torch.nn.Module, list[list[int]]]:
@@ -56,11 +62,19 @@ def prepare(args: argparse.Namespace) -> tuple[torch.nn.Module, list[list[int]]]
     return model, prompts
 
 
-def compare(model: torch.nn.Module, prompts: list[list[int]], group: int, length: int, repeats: int) -> dict[str, Any]:
+def compare(
+    model: torch.nn.Module,
+    prompts: list[list[int]],
+    group: int,
+    length: int,
+    repeats: int,
+    beside: Mapping[str, Sampler],
+) -> dict[str, Any]:
     rows = len(prompts) * group
     samplers: dict[str, Sampler] = {
         "native": NativeSampler(model, stops=NEVER, batch=rows, dtype=torch.bfloat16),
         "generate": GenerateSampler(model, stops=NEVER, pad=0, batch=rows, dtype=torch.bfloat16),
+        **beside,
     }
     seconds: dict[str, list[float]] = {name: [] for name in samplers}
     for repeat in range(repeats + 1):
@@ -73,7 +87,8 @@ def compare(model: torch.nn.Module, prompts: list[list[int]], group: int, length
     speed = {name: spread([rows * length / value for value in values]) for name, values in seconds.items()}
     print(
         f"group {group:2} length {length:4} batch {rows:3}: native {speed['native']['median']:8,.0f} tokens/s, "
-        f"generate {speed['generate']['median']:8,.0f}, ratio {speedup['median']:.2f}",
+        f"generate {speed['generate']['median']:8,.0f}, ratio {speedup['median']:.2f}"
+        + "".join(f", {name} {speed[name]['median']:8,.0f}" for name in beside),
         flush=True,
     )
     return {"group": group, "length": length, "batch": rows, "tokens_per_second": speed, "speedup": speedup}

@@ -242,7 +242,11 @@ COMMANDS = {
     "serve": Command("answer over HTTP as OpenAI's API does, with many adapters on one base", serve_arguments, serve),
     "chat": Command("talk to a run in the terminal, beside another where asked", chat_arguments, chat),
     "plan": Command("say what memory, time and money a recipe would take, and at what risk", plan_arguments, plan),
-    "scaling": Command("fit scaling laws to finished runs, and find where arms cross", scaling_arguments, scaling),
+    "scaling": Command(
+        "make runs at several data and model sizes, fit scaling laws, and find where arms cross",
+        scaling_arguments,
+        scaling,
+    ),
     "findings": Command("measure what the literature says of LoRA and full fine-tuning", findings_arguments, findings),
     "compare": Command("say what LoRA costs against full fine-tuning, with evidence", compare_arguments, compare),
     "serve-reward": Command("serve the scores of a reward model over HTTP", serve_reward_arguments, serve_reward),

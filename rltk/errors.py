@@ -36,10 +36,18 @@ def suggestion(word: str, choices: Sequence[str], *, otherwise: str) -> str:
     return f"did you mean {match}?" if match else f"{otherwise} {', '.join(choices)}."
 
 
-class RewardGoneError(UserError):
-    """A reward cannot be had now, because the process that gives it is away; what was learned so far is not touched."""
+class GoneError(UserError):
+    """What another process gives cannot be had now, since that one is away; what was learned so far is not touched."""
 
     once = "Once it is back"
+
+
+class RewardGoneError(GoneError):
+    """A reward."""
+
+
+class SamplerGoneError(GoneError):
+    """Completions."""
 
 
 class OwnRewardError(RewardGoneError):

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from tests import tiny
+from tests import files, tiny
 
 TIMES = ("rollout_seconds", "train_seconds", "sampled_tokens_per_second", "seconds")
 """Metrics that are never the same twice."""
@@ -33,8 +32,7 @@ def problems(path: Path, count: int = 40, *, first: int = 0) -> Path:
         {"question": f"What is {i} times nothing, plus {7 + i % 3}?", "answer": f"It is #### {7 + i % 3}"}
         for i in range(first, first + count)
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return files.jsonl(path, rows)
 
 
 def write_recipe(folder: Path, model: Path, **sections: Any) -> Path:
@@ -51,12 +49,7 @@ def write_recipe(folder: Path, model: Path, **sections: Any) -> Path:
         "eval": {"tasks": [str(problems(folder / "test.jsonl", 12, first=1000))], "batch": 8},
         "run": {"dir": str(folder / "runs"), "checkpoint_every": 2},
     }
-    for name, value in sections.items():
-        is_overlay = isinstance(value, dict) and name != "tune"
-        base[name] = {**base.get(name, {}), **value} if is_overlay else value
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(base, sort_keys=False), encoding="utf-8")
-    return path
+    return files.recipe(folder / "recipe.yaml", base, sections)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """`rltk audit`: over gold solutions, labelled completions and a run's own; what it prints and refuses."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from rltk.cli import main
-from tests import runs
+from tests import asked, files, runs
 from tests.eval.written import CASES
 
 pytestmark = pytest.mark.usefixtures("patient_checker")
@@ -24,10 +23,7 @@ def answer(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """What `rltk audit --json` answers, having printed nothing else."""
 
     def answer(*argv: object) -> Any:
-        assert main(["audit", *map(str, argv), "--json"]) == 0
-        printed = capfd.readouterr()
-        assert printed.err == ""
-        found = json.loads(printed.out)
+        found = asked.answers("audit", capfd)(*argv)
         assert list(found) == KEYS and found["n"] == found["agree"] + found["false_negative"] + found["false_positive"]
         return found
 
@@ -36,13 +32,7 @@ def answer(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
 
 @pytest.fixture
 def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def refused(*argv: object) -> str:
-        assert main(["audit", *map(str, argv)]) == 2
-        printed = capfd.readouterr()
-        assert printed.out == "" and printed.err.count("\n") == 1
-        return printed.err.removeprefix("rltk: ").strip()
-
-    return refused
+    return asked.refusals("audit", capfd)
 
 
 def counts(found: Any) -> tuple[int, ...]:
@@ -50,8 +40,7 @@ def counts(found: Any) -> tuple[int, ...]:
 
 
 def write_rows(path: Path, *rows: dict[str, Any]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return files.jsonl(path, rows)
 
 
 def labelled(completion: str, gold: Any, correct: Any, **more: Any) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 import json
 import math
 from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks import curves, record, scale, step
+from benchmarks import curves, load, load_report, load_targets, record, scale, step
 from rltk.onpolicy.assemble import assemble, load_inputs
 from rltk.rollout.sampler import Rollout
 
@@ -169,3 +170,28 @@ def test_rltk_and_trl_are_set_up_alike() -> None:
     ]
     assert trained[0] == trained[1] != set()
     assert len(theirs.train_dataset) == 20
+
+
+def test_load_is_told_by_quarters_and_nearest_ranks() -> None:
+    assert load_report.percentile([3, 1, 2], 50) == 2 and load_report.percentile(range(1, 101), 99) == 99
+    assert math.isnan(load_report.percentile([], 99))
+    assert [load_report.quarter([1, 1, 9, 2, 2, 3, 4, 4], at) for at in range(4)] == [1, 5.5, 2.5, 4]
+    assert load_report.quarter([7], 0) == load_report.quarter([7], 3) == 7
+
+
+def test_load_asks_what_it_says(tmp_path: Path) -> None:
+    for target in (load_targets.completions(), load_targets.scores(tmp_path)):
+        kinds = Counter(question.kind for question in load.mixture(target, 1000, seed=0))
+        assert kinds == {"good": 940, "malformed": 50, "oversized": 10}
+        assert len(set(target.bodies)) == len(target.bodies) == 64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["serve", "serve-reward"])
+def test_servers_bear_a_load(name: str, tmp_path: Path) -> None:
+    """A few hundred requests say nothing of memory; of crashes and pairing they do."""
+    target = load_targets.completions() if name == "serve" else load_targets.scores(tmp_path)
+    found = load.measure(target, requests=400, clients=32)
+    assert (found["answered"], found["mispaired"], found["is_alive"]) == (376, 0, True)
+    assert (found["malformed_refused"], found["oversized_refused"]) == (20, 4)
+    assert 0 < found["latency_ms"]["good"]["p50"] <= found["latency_ms"]["good"]["p99"]

@@ -19,22 +19,13 @@ from rltk.cli import main
 from rltk.recipe.load import load_recipe
 from rltk.recipe.resolved import recipe_hash
 from rltk.run.lock import locked
-from tests import runs
+from tests import asked, runs
 from tests.forks import ROOT, SOURCES
 
 
 @pytest.fixture
 def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """The one sentence with which `rltk train` refuses, having said nothing else."""
-
-    def refused(*argv: object) -> str:
-        assert main(["train", *map(str, argv)]) == 2
-        printed = capfd.readouterr()
-        assert printed.out == ""
-        assert printed.err.startswith("rltk: ") and printed.err.endswith("\n") and printed.err.count("\n") == 1
-        return printed.err.removeprefix("rltk: ").strip()
-
-    return refused
+    return asked.refusals("train", capfd)
 
 
 def jsonl(path: Path, *values: object) -> Path:

@@ -1,33 +1,23 @@
 """Scores from a scoring server, as from a `Scorer` in this process; needs neither torch nor any other package."""
 
 import json
-import random
 import threading
-import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from http.client import HTTPException
+from typing import Any
 
 from rltk_reward_models.conversations import Conversation, Scored, check_conversation
+from rltk_reward_models.http_client import RETRIED, Connections, Patience, Reply
 from rltk_reward_models.protocol import from_answer, to_items
 
-RETRIED = (408, 429, 502, 503, 504)
-FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 CHARACTERS = 1_000_000
 """Of the conversations in one request; a longer one goes alone."""
 
 
 class ServerGoneError(ConnectionError):
     """The server has not answered for longer than the client's patience."""
-
-
-class Reply(NamedTuple):
-    status: int
-    retry_after: str | None
-    body: bytes
 
 
 class RemoteScorer:
@@ -45,16 +35,13 @@ class RemoteScorer:
     ) -> None:
         """`items` go in one request; `patience` is how many seconds a request is tried again after it first failed,
         `timeout` how many one answer may take."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is not the address of a server; give one such as http://127.0.0.1:8100")
+        self._connections = Connections(url, token, timeout=timeout)
         if in_flight < 1 or items < 1:
             raise ValueError(f"in_flight ({in_flight}) and items ({items}) must be at least 1")
-        self.url, self._parts, self._token = url.rstrip("/"), parts, token
-        self._in_flight, self._items, self._patience, self._timeout = in_flight, items, patience, timeout
+        self.url = self._connections.url
+        self._in_flight, self._items, self._patience = in_flight, items, patience
         self._model: str | None = None
         self._lock = threading.Lock()
-        self._local = threading.local()
 
     def info(self) -> dict[str, Any]:
         """What the server says of its model."""
@@ -112,45 +99,20 @@ class RemoteScorer:
 
     def _request(self, method: str, path: str, body: bytes | None, stop: threading.Event, what: str = "") -> Any:
         """The JSON of a successful answer, tried again while the server is away or busy."""
-        deadline, delay = None, FIRST_DELAY
+        patience = Patience(self._patience)
         while True:
             try:
-                reply = self._exchange(method, path, body)
+                reply = self._connections.exchange(method, path, body)
             except (OSError, HTTPException) as error:
-                trouble, wait = f"{type(error).__name__}: {error}", delay
+                trouble, wait = f"{type(error).__name__}: {error}", 0.0
             else:
                 if reply.status not in RETRIED:
                     return self._read(reply, what)
-                trouble, wait = f"status {reply.status}", max(delay, _seconds(reply.retry_after))
-            wait *= random.uniform(0.5, 1.0)  # or all clients of a server that was away come back at once
-            now = time.monotonic()
-            deadline = now + self._patience if deadline is None else deadline
-            if now + wait > deadline or stop.wait(wait):
+                trouble, wait = f"status {reply.status}", reply.seconds
+            if not patience.waits(stop, at_least=wait):
                 raise ServerGoneError(
                     f"{self.url} has given no answer for {self._patience:g} seconds ({trouble}); is it running?"
                 )
-            delay = min(2 * delay, LONGEST_DELAY)
-
-    def _exchange(self, method: str, path: str, body: bytes | None) -> Reply:
-        """One request and its answer on this thread's connection, which stays open for the next."""
-        connection = getattr(self._local, "connection", None) or self._connect()
-        self._local.connection = None
-        headers = {"Content-Type": "application/json"}
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
-        try:
-            connection.request(method, f"{self._parts.path.rstrip('/')}{path}", body, headers)
-            response = connection.getresponse()
-            reply = Reply(response.status, response.getheader("Retry-After"), response.read())
-        except BaseException:
-            connection.close()
-            raise
-        self._local.connection = connection
-        return reply
-
-    def _connect(self) -> HTTPConnection:
-        made = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
-        return made(str(self._parts.hostname), self._parts.port, timeout=self._timeout)
 
     def _read(self, reply: Reply, what: str) -> Any:
         try:
@@ -167,8 +129,3 @@ def _characters(conversation: Conversation) -> int:
     if isinstance(conversation, str):
         return len(conversation)
     return sum(len(message["content"]) for message in conversation)
-
-
-def _seconds(retry_after: str | None) -> float:
-    """A Retry-After in seconds; 0 if there is none, or it is a date."""
-    return float(retry_after) if retry_after and retry_after.isdecimal() else 0.0

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from rltk_reward_models.connection import Connection, RefusedError
+from rltk_reward_models.incoming import Incoming, RefusedError
 from rltk_reward_models.protocol import TooLargeError, from_items, to_answer
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Handler(Connection):
+class Handler(Incoming):
     paths: ClassVar[Mapping[str, str]] = {"/score": "POST", "/health": "GET", "/info": "GET"}
 
     def setup(self) -> None:

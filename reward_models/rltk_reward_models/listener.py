@@ -1,6 +1,6 @@
 """An HTTP server that takes so many connections, knows a token, and ends in order: a thread a connection.
 
-What it answers is its connection's business (`connection.py`), what works for it in a thread of its own its subclass's.
+What it answers is its connection's business (`incoming.py`), what works for it in a thread of its own its subclass's.
 """
 
 import hmac
@@ -13,7 +13,7 @@ from http.server import ThreadingHTTPServer
 from typing import Any, Protocol
 
 from rltk_reward_models.address import address_family, check_token
-from rltk_reward_models.connection import Connection
+from rltk_reward_models.incoming import Incoming
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,7 @@ class Listener(ThreadingHTTPServer):
     block_on_close = True
     request_queue_size = 128
 
-    def __init__(
-        self, connection: type[Connection], bounds: Bounds, *, host: str, port: int, token: str | None
-    ) -> None:
+    def __init__(self, connection: type[Incoming], bounds: Bounds, *, host: str, port: int, token: str | None) -> None:
         check_token(host, token)
         self.token, self.bounds = token, bounds
         self.address_family = address_family(host)

@@ -3,9 +3,10 @@
 A folder holds a whole transformers model for sequence classification with one label, or a PEFT adapter of one.
 """
 
+import logging
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict
@@ -20,12 +21,27 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
+from transformers.utils import logging as verbosity
 
 from rltk_reward_models.fingerprint import HEADS, base_fingerprint, recorded_base
 
+log = logging.getLogger(__name__)
 LOADING = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 ADAPTER = "adapter_model.safetensors"
+
+
+class Origin(NamedTuple):
+    """Where transformers finds a model, and whether its repository's own code may run."""
+
+    name: str
+    """A folder or hub id."""
+    revision: str | None
+    trust_remote_code: bool
+
+    @property
+    def options(self) -> dict[str, Any]:
+        # Said, even where it is no: without it transformers asks at a terminal.
+        return {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
 
 
 class Loaded(NamedTuple):
@@ -37,8 +53,19 @@ class Loaded(NamedTuple):
     """Whether the base was seen to be the one trained on (see `fingerprint.record_base`)."""
 
 
-def load_reward_model(path: str | Path, *, base: str | None, device: str, dtype: torch.dtype) -> Loaded:
-    """The model in evaluation mode with its tokenizer; ValueError where the folder is not a whole reward model."""
+def load_reward_model(
+    path: str | Path,
+    *,
+    base: str | None,
+    device: str,
+    dtype: torch.dtype,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Loaded:
+    """The model in evaluation mode with its tokenizer; ValueError where the folder is not a whole reward model.
+
+    `revision` is the branch, tag or commit of an adapter's base, if not what the adapter names.
+    """
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise ValueError(
@@ -47,7 +74,12 @@ def load_reward_model(path: str | Path, *, base: str | None, device: str, dtype:
     is_adapter = (folder / "adapter_config.json").is_file()
     if base is not None and not is_adapter:
         raise ValueError(f"{folder} holds a whole model, which has no base; leave base={base!r} out")
-    loaded = _load_adapter(folder, base, dtype) if is_adapter else _load_whole(folder, dtype)
+    if revision is not None and not is_adapter:
+        raise ValueError(f"{folder} is a folder, which has no revisions; leave revision={revision!r} out")
+    if trust_remote_code:
+        log.warning("trust_remote_code: Python code that comes with %s or its base may run in this process", folder)
+    itself = Origin(str(folder), None, trust_remote_code)
+    loaded = _load_adapter(itself, folder, base, revision, dtype) if is_adapter else _load_whole(itself, folder, dtype)
     nn.Module.to(loaded.model, device).eval()
     return loaded
 
@@ -81,36 +113,38 @@ def model_config(model: nn.Module) -> PretrainedConfig:
     return model.config.get_text_config()
 
 
-def _load_whole(folder: Path, dtype: torch.dtype) -> Loaded:
-    config = _config(str(folder), folder)
+def _load_whole(itself: Origin, folder: Path, dtype: torch.dtype) -> Loaded:
+    config = _config(itself, folder)
     if config.num_labels != 1:
         raise ValueError(
             f"{folder}: a reward model has one label, this one has {config.num_labels} "
             f"({', '.join(config.architectures or ['no architecture'])}); give a model for sequence classification "
             "trained with num_labels=1"
         )
-    model, missing = _classifier(str(folder), config, dtype, folder)
+    model, missing = _classifier(itself, config, dtype, folder)
     if missing:
         raise ValueError(
             f"{folder}: its weights lack {', '.join(missing[:3])}, which would be random; "
             "save the model again with its score head"
         )
-    return Loaded(model, _tokenizer(str(folder), folder), None, True)
+    return Loaded(model, _tokenizer(itself, folder), None, True)
 
 
-def _load_adapter(folder: Path, base: str | None, dtype: torch.dtype) -> Loaded:
+def _load_adapter(itself: Origin, folder: Path, base: str | None, revision: str | None, dtype: torch.dtype) -> Loaded:
     adapter = _adapter_config(folder)
     name = base or adapter.base_model_name_or_path
     if not name:
         raise ValueError(f"{folder}: adapter_config.json names no base model; give it as base=")
+    named = adapter.revision if base in (None, adapter.base_model_name_or_path) else None
+    origin = Origin(name, revision or named, itself.trust_remote_code)
     saved = _saved_keys(folder)
-    config = _config(name, folder, num_labels=1)
+    config = _config(origin, folder, num_labels=1)
     has_tokenizer = (folder / "tokenizer_config.json").is_file()
-    tokenizer = _tokenizer(str(folder) if has_tokenizer else name, folder)
+    tokenizer = _tokenizer(itself if has_tokenizer else origin, folder)
     if has_tokenizer and tokenizer.pad_token_id is not None:
         # Trainers pad with the tokenizer's token and pool at the last other one; an adapter has no config to say so.
         config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    model, missing = _classifier(name, config, dtype, folder)
+    model, missing = _classifier(origin, config, dtype, folder)
     if lacking := [key for key in missing if key.partition(".")[0] not in HEADS]:
         raise ValueError(f"{folder}: its base {name} lacks {', '.join(lacking[:3])}; download it again")
     is_verified = _check_base(model, name, folder)
@@ -128,6 +162,8 @@ def _adapter_config(folder: Path) -> PeftConfig:
             f"{folder}: adapter_config.json has task_type {adapter.task_type!r:.40}, a reward model needs SEQ_CLS; "
             "with another type PEFT does not train and save the score head"
         )
+    if getattr(adapter, "megatron_config", None):  # PEFT would import the module that it names
+        raise ValueError(f"{folder}: adapter_config.json has a megatron_config, which is not read here; remove it")
     return adapter
 
 
@@ -173,37 +209,47 @@ def _with_adapter(model: PreTrainedModel, saved: set[str], name: str, folder: Pa
 
 
 def _classifier(
-    name: str, config: PretrainedConfig, dtype: torch.dtype, folder: Path
+    origin: Origin, config: PretrainedConfig, dtype: torch.dtype, folder: Path
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model, and the names of weights that its files lack."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # It would warn of the missing head; that is looked at here.
+    level = verbosity.get_verbosity()
+    verbosity.set_verbosity_error()  # It would warn of the missing head; that is looked at here.
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            name, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
+            origin.name,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            **origin.options,
         )
     except LOADING as error:
-        raise _cannot(folder, f"safetensors weights of {name}", error) from error
+        raise _cannot(folder, f"safetensors weights of {origin.name}", error) from error
     finally:
-        logging.set_verbosity(level)
+        verbosity.set_verbosity(level)
     return model, sorted(info["missing_keys"])
 
 
-def _config(name: str, folder: Path, **changes: int) -> PretrainedConfig:
+def _config(origin: Origin, folder: Path, **changes: int) -> PretrainedConfig:
     try:
-        return AutoConfig.from_pretrained(name, **changes)
+        return AutoConfig.from_pretrained(origin.name, **origin.options, **changes)
     except LOADING as error:
-        raise _cannot(folder, f"config.json of {name}", error) from error
+        raise _cannot(folder, f"config.json of {origin.name}", error) from error
 
 
-def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
+def _tokenizer(origin: Origin, folder: Path) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(origin.name, **origin.options)
     except LOADING as error:
-        raise _cannot(folder, f"tokenizer of {name}", error) from error
+        raise _cannot(folder, f"tokenizer of {origin.name}", error) from error
 
 
 def _cannot(folder: Path, what: str, error: Exception) -> ValueError:
+    if "trust_remote_code" in str(error):
+        return ValueError(
+            f"{folder}: the {what} needs Python code that comes with it, which runs only where trust_remote_code is "
+            "asked for; read that code first"
+        )
     return ValueError(f"{folder}: the {what} could not be loaded ({_first_line(error)}); save or download it again")
 
 

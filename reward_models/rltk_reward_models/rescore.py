@@ -17,11 +17,21 @@ TOLERANCE = 1e-5
 """Of a score, absolute up to 1 and relative beyond."""
 
 
-def rescore(folder: str | Path, conversations: Sequence[Conversation], *, base: str | None, device: str) -> list[float]:
+def rescore(
+    folder: str | Path,
+    conversations: Sequence[Conversation],
+    *,
+    base: str | None,
+    device: str,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> list[float]:
     """Scores from a fresh process; ValueError with its words if it cannot give them."""
     command = [sys.executable, "-m", "rltk_reward_models.rescore", str(folder), "--device", device]
+    named = {"--base": base, "--revision": revision}
+    command += [word for option, value in named.items() if value is not None for word in (option, value)]
     done = subprocess.run(
-        command if base is None else [*command, "--base", base],
+        [*command, "--trust-remote-code"] if trust_remote_code else command,
         input=json.dumps([c if isinstance(c, str) else [dict(message) for message in c] for c in conversations]),
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
@@ -45,10 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m rltk_reward_models.rescore", description=__doc__)
     parser.add_argument("folder", help="a reward model, or an adapter of one")
     parser.add_argument("--base", help="folder or hub id of the adapter's base, if not the one it names")
+    parser.add_argument("--revision", help="branch, tag or commit of the adapter's base, if not the one it names")
+    parser.add_argument("--trust-remote-code", action="store_true", help="let Python code of the model run here")
     parser.add_argument("--device", default="cpu", help="such as cuda or cuda:1")
     options = parser.parse_args(arguments)
     try:
-        scorer = Scorer.load(options.folder, base=options.base, device=options.device)
+        scorer = Scorer.load(
+            options.folder,
+            base=options.base,
+            revision=options.revision,
+            trust_remote_code=options.trust_remote_code,
+            device=options.device,
+        )
         scores = [scored.score for scored in scorer.scores(json.load(sys.stdin))]
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

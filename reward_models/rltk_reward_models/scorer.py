@@ -67,6 +67,8 @@ class Scorer:
         path: str | Path,
         *,
         base: str | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         max_length: int | None = None,
@@ -75,14 +77,17 @@ class Scorer:
     ) -> "Scorer":
         """From a folder that `loading` accepts.
 
-        `base` replaces the base that an adapter names. `max_length` is the model's context by default; `batch_tokens`
-        bounds rows times longest row of a batch. `render` turns messages into text; by default the chat template does,
-        without a generation prompt. Text is read as it stands where there is a chat template, which writes all special
-        tokens; without one the tokenizer adds its own.
+        `base` replaces the base that an adapter names, `revision` the branch, tag or commit of it. Python code that
+        comes with a model runs only with `trust_remote_code`. `max_length` is the model's context by default;
+        `batch_tokens` bounds rows times longest row of a batch. `render` turns messages into text; by default the chat
+        template does, without a generation prompt. Text is read as it stands where there is a chat template, which
+        writes all special tokens; without one the tokenizer adds its own.
         """
         if batch_tokens < 1 or (max_length is not None and max_length < 1):
             raise ValueError(f"batch_tokens ({batch_tokens}) and max_length ({max_length}) must be at least 1")
-        loaded = load_reward_model(path, base=base, device=device, dtype=dtype)
+        loaded = load_reward_model(
+            path, base=base, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
+        )
         context = getattr(model_config(loaded.model), "max_position_embeddings", None)
         if max_length is not None and context is not None and max_length > context:
             raise ValueError(f"max_length ({max_length}) exceeds the context of {path}, which is {context}")

@@ -29,6 +29,8 @@ def serve(
     folder: str | Path,
     *,
     base: str | None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
     host: str,
     port: int,
     token_file: Path | None,
@@ -44,6 +46,8 @@ def serve(
     scorer = Scorer.load(
         folder,
         base=base,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
         device=device,
         dtype=DTYPES[dtype],
         max_length=max_length,
@@ -62,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rltk_reward_models.serve", description=__doc__)
     parser.add_argument("folder", help="a reward model, or an adapter of one")
     parser.add_argument("--base", help="folder or hub id of the adapter's base, if not the one it names")
+    parser.add_argument("--revision", help="branch, tag or commit of the adapter's base, if not the one it names")
+    parser.add_argument("--trust-remote-code", action="store_true", help="let Python code of the model run here")
     parser.add_argument("--host", default="127.0.0.1", help="any other than this machine's own needs a token")
     parser.add_argument("--port", type=int, default=8100, help="0 for any free one")
     parser.add_argument("--token-file", type=Path, help="clients must send its content: Authorization: Bearer ...")

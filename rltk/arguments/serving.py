@@ -19,6 +19,9 @@ def serve_arguments(parser: argparse.ArgumentParser) -> None:
     dtype = "type of the arithmetic; default: that of the run"
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help=dtype)
     parser.add_argument("--seconds", metavar="X", type=positive, help="the most that one answer may take")
+    modes = ("sampling", "raw_logprobs", "processed_logprobs")
+    logprobs = "log-probabilities of the whole softmax at the sampling temperature (default), or as vLLM's option says"
+    parser.add_argument("--logprobs-mode", choices=modes, default="sampling", help=logprobs)
 
 
 def serve_reward_arguments(parser: argparse.ArgumentParser) -> None:

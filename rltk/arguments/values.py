@@ -36,6 +36,13 @@ def named(text: str) -> str:
     return text
 
 
+def cluster(text: str) -> str:
+    """`ray`, or the address of a Ray cluster."""
+    if text != "ray" and not re.fullmatch(r"ray://[^/\s]+:\d+", text):
+        raise argparse.ArgumentTypeError(f"{text} must be ray, or an address such as ray://host:10001")
+    return text
+
+
 def limit(text: str) -> int | str:
     return text if text == "all" else whole(1)(text)
 

@@ -12,7 +12,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from rltk.compare.conclusion import COSTS, conclude
-from rltk.compare.crew import Crew, default_jobs
+from rltk.compare.crew import default_jobs, open_crew
 from rltk.compare.forecast import forecast
 from rltk.compare.margin import fix, look_again
 from rltk.compare.plan import (
@@ -28,7 +28,7 @@ from rltk.compare.plan import (
 from rltk.compare.runner import Runner, Share
 from rltk.compare.survey import Survey, survey
 from rltk.compare.watch import Board
-from rltk.errors import UserError
+from rltk.errors import UserError, tell
 from rltk.recipe.load import load_recipe
 
 INTERRUPTED = 130
@@ -52,6 +52,8 @@ def compare(args: Namespace) -> int:
         for note in asked.notes:
             print(note, file=sys.stderr, flush=True)
     if args.dry_run:
+        if args.on:
+            raise UserError(f"--dry-run measures this machine, and --on {args.on} is another; leave one of them out.")
         forecast(asked.comparison, jobs=args.jobs or default_jobs(), is_json=args.json, is_quiet=args.quiet)
         return 0
     begin(asked.comparison)
@@ -60,6 +62,7 @@ def compare(args: Namespace) -> int:
     if not made.found.is_complete:
         return unfinished(asked.comparison, made, args)
     show(asked.comparison, is_json=args.json)
+    write_page(asked.comparison)
     return 0
 
 
@@ -94,7 +97,7 @@ def make_all(asked: Asked, board: Board, args: Namespace) -> Made:
     mine = share.of_all(found.pending)
     if not mine:
         return Made(found, False)
-    with Crew(min(args.jobs or default_jobs(), len(mine))) as crew:
+    with open_crew(args.on, args.jobs, len(mine)) as crew:
         runner = Runner(asked.comparison, crew, board, deadline)
         while mine:
             board.begin(found)
@@ -140,6 +143,16 @@ def as_json(comparison: Comparison, run: Planned) -> dict[str, object]:
         "seed": run.seed,
         "path": str(comparison.folder(run)),
     }
+
+
+def write_page(comparison: Comparison) -> None:
+    """A page to look at. The verdict stands without it, so a failure to write it is said and fails nothing."""
+    from rltk.report.page import report_comparison  # only now: nothing else here needs templates
+
+    try:
+        tell(f"look at it: {report_comparison(comparison.path)}")
+    except UserError as error:
+        tell(f"no report was written ({error}); try again with: rltk report {quote(str(comparison.path))}")
 
 
 def show(comparison: Comparison, *, is_json: bool) -> None:

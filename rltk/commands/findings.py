@@ -29,14 +29,19 @@ def findings(args: argparse.Namespace) -> int:
     chosen = choose(args.ids, args.tier, catalogue)
     if args.status or not chosen:
         shown = chosen or list(catalogue.values())
-        rows = [told(finding, Path(args.out)) for finding in shown]
-        tell_rows(rows, as_json=args.json, with_results=args.status)
+        tell_rows([told(finding, Path(args.out)) for finding in shown], args)
         return 0
     profile: Profile = "gpu" if is_accelerator_visible() else "laptop"
     for finding in chosen:
         refuse_unmeasurable(finding, profile)
-    results = [measured(finding, profile, args) for finding in chosen]
-    if args.json:
+    results: list[dict[str, Any]] = []
+    for finding in chosen:
+        result = measured(finding, catalogue, profile, args)
+        if isinstance(result, int):
+            return result
+        if result is not None:
+            results.append(result)
+    if args.json and not args.dry_run:
         print(json.dumps(results, indent=2))
     return 0 if all(result["verdict"] != "not reproduced" for result in results) or not args.strict else 1
 
@@ -47,13 +52,18 @@ def told(finding: Finding, folder: Path) -> dict[str, Any]:
     return entry | {"here": read_result(folder, finding.id), "published": read_result(PUBLISHED, finding.id)}
 
 
-def tell_rows(rows: list[dict[str, Any]], *, as_json: bool, with_results: bool) -> None:
-    if as_json:
+def tell_rows(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
+    if args.json:
         print(json.dumps(rows, indent=2))
         return
-    from rltk.compare.findings_tables import show_catalogue, show_status
+    from rltk.compare.findings_tables import markdown, show_catalogue, show_status
 
-    (show_status if with_results else show_catalogue)(rows)
+    if args.markdown:
+        print(markdown(rows))
+    elif args.status:
+        show_status(rows)
+    else:
+        show_catalogue(rows)
 
 
 def refuse_unmeasurable(finding: Finding, profile: Profile) -> None:
@@ -61,22 +71,40 @@ def refuse_unmeasurable(finding: Finding, profile: Profile) -> None:
     match finding.experiment:
         case Function():
             return
-        case ComparisonOf(recipe=recipe):
+        case ComparisonOf(recipe=recipe, reading=None):
             overrides = " ".join(map(quote, getattr(finding.experiment, profile)))
             raise UserError(
-                f"{finding.id} takes a comparison of many runs; begin it with: rltk compare {recipe} {overrides}"
+                f"{finding.id} has no reading yet: nothing here computes its statistic. Its comparison can be made "
+                f"with: rltk compare {recipe} {overrides}"
             )
-        case Reanalysis(of=other):
-            raise UserError(f"{finding.id} is read from the runs that measure {other}; measure {other} first.")
+        case Reanalysis(of=other, reading=None):
+            raise UserError(
+                f"{finding.id} has no reading yet: nothing here computes its statistic from {other}'s runs."
+            )
         case Unavailable(needs=needs):
             raise UserError(f"{finding.id} cannot be measured here: it needs {needs}.")
 
 
-def measured(finding: Finding, profile: Profile, args: argparse.Namespace) -> dict[str, Any]:
-    """Runs the experiment, and writes its result."""
-    from rltk.compare.measure import measure
+def measured(
+    finding: Finding, catalogue: dict[str, Finding], profile: Profile, args: argparse.Namespace
+) -> dict[str, Any] | int | None:
+    """The result, which is written too; None where only a forecast was asked for, and a status where it was stopped."""
+    if isinstance(finding.experiment, Function):
+        if args.dry_run:
+            print(f"{finding.id} makes no runs: it is measured by a function, which takes seconds to minutes")
+            return None
+        from rltk.compare.measure import measure
 
-    result = measure(finding, profile)
+        result = measure(finding, profile, args.sources)
+    else:
+        from rltk.commands.findings_runs import folders_of
+        from rltk.compare.reread import refuse_incomplete, reread
+
+        folders = folders_of(finding, catalogue, profile, args)
+        if isinstance(folders, int) or args.dry_run:
+            return folders if isinstance(folders, int) else None
+        refuse_incomplete(finding, folders)
+        result = reread(finding, folders, profile)
     path = write_result(Path(args.out), finding.id, result)
     if not args.json:
         print(f"{finding.id}: {result['verdict']}: {result['summary']} (documented: {finding.reference}); {path}")

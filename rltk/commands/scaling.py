@@ -1,4 +1,6 @@
-"""`rltk scaling fit`: laws of loss against data and size for each arm, and where LoRA falls behind full fine-tuning."""
+"""`rltk scaling`: `run` makes the runs of a grid (`scaling_run.py`); `fit` finds in their results laws of loss against
+data and size for each arm, and where LoRA falls behind full fine-tuning.
+"""
 
 import argparse
 import json
@@ -15,10 +17,39 @@ FULL = ("full", "FullFT", "F")
 """Names under which an arm is full fine-tuning, where --reference does not say."""
 
 
-def scaling(args: argparse.Namespace) -> None:
-    results = read_results(args.results)
+OF_RUN = {
+    "overrides": "key=value",
+    "profile": "--profile",
+    "out": "--out",
+    "jobs": "--jobs",
+    "on": "--on",
+    "budget": "--budget",
+    "part": "--part",
+    "quiet": "--quiet",
+}
+OF_FIT = {key: f"--{key}" for key in ("reference", "residual", "draws", "seed", "plot")}
+
+
+def scaling(args: argparse.Namespace) -> int:
+    refuse_without_effect(args)
+    if args.what == "run":
+        from rltk.commands.scaling_run import scaling_run
+
+        return scaling_run(args)
+    return fit(args)
+
+
+def refuse_without_effect(args: argparse.Namespace) -> None:
+    other, theirs = ("fit", OF_FIT) if args.what == "run" else ("run", OF_RUN)
+    for key, option in theirs.items():
+        if getattr(args, key) not in (None, False, []):
+            raise UserError(f"{option} goes with `rltk scaling {other}`; leave it out of `rltk scaling {args.what}`.")
+
+
+def fit(args: argparse.Namespace) -> int:
+    results = read_results(args.target)
     reference = args.reference or next((name for name in FULL if name in results.arms), None)
-    residual = Residual(args.residual)
+    residual = Residual(args.residual or "loss")
     draws = 200 if args.draws is None else args.draws
     analysis = analyse(results.arms, reference=reference, residual=residual, draws=draws, seed=args.seed or 0)
     if args.plot:
@@ -28,11 +59,12 @@ def scaling(args: argparse.Namespace) -> None:
             draw(Path(args.plot), results.arms, analysis)
         except OSError as error:
             raise UserError(f"--plot {args.plot} cannot be written: {error}") from error
-    found = {"results": args.results, "failed_runs": results.failed, **to_json(analysis), "plot": args.plot}
+    found = {"results": args.target, "failed_runs": results.failed, **to_json(analysis), "plot": args.plot}
     if args.json:
         print(json.dumps(without_nan(found), indent=2))
     else:
         show(analysis, results.failed)
+    return 0
 
 
 def show(analysis: Analysis, failed: int) -> None:

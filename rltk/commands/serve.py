@@ -22,7 +22,7 @@ def serve(args: Namespace) -> None:
     from rltk.serving.server import ApiServer, run
 
     quiet_libraries()
-    service = open_service(served, limits)
+    service = open_service(served, limits, args.logprobs_mode)
     try:
         server = ApiServer(service, host=args.host, port=args.port, token=token)
     except OSError as error:

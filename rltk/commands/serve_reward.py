@@ -21,6 +21,7 @@ def serve_reward(args: Namespace) -> int:
         serve(
             target.folder,
             base=args.base or target.base,
+            trust_remote_code=target.trusts_remote_code,
             host=args.host,
             port=args.port,
             token_file=None if args.token_file is None else Path(args.token_file),

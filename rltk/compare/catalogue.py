@@ -31,9 +31,13 @@ class ComparisonOf(Section):
 
     type: Literal["comparison"]
     recipe: Text
+    reading: Text | None = None
+    """Function of rltk.compare.readings that makes a result of them; null where there is none yet."""
     laptop: tuple[Text, ...]
     """Overrides of the recipe, as on the command line."""
     gpu: tuple[Text, ...]
+    each: tuple[tuple[Text, ...], ...] = ()
+    """A comparison for each of these overrides, laid over the others."""
 
 
 class Reanalysis(Section):
@@ -41,6 +45,7 @@ class Reanalysis(Section):
 
     type: Literal["reanalysis"]
     of: Text
+    reading: Text | None = None
 
 
 class Unavailable(Section):

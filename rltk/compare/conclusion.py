@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -13,8 +14,8 @@ from rltk_eval.equivalence.verdict import Decision, Verdict, decide
 
 from rltk.compare.costs import costs
 from rltk.compare.margin import Fixed
+from rltk.compare.measures import clusters, item_scores, task_of
 from rltk.compare.optima import number, optima
-from rltk.compare.outcomes import item_scores, task_of
 from rltk.compare.plan import CONTROL, Comparison
 from rltk.compare.survey import Survey, refuse_incomplete, survey
 from rltk.compare.tuning import Sweep
@@ -22,6 +23,13 @@ from rltk.run.atomic import write_json
 
 COMPARISON, COSTS = "comparison.json", "costs.json"
 START = "start"
+SCORES = {
+    "greedy": "accuracy on the test split",
+    "sampled": "accuracy of samples on the test split",
+    "pairs": "accuracy on held-out pairs",
+    "loss": "log-loss of held-out solutions",
+}
+"""What is compared, by compare.metric."""
 FAMILY_SAYS = {
     Verdict.EQUIVALENT: "{arms}: equivalent to {reference}",
     Verdict.NON_INFERIOR: "{arms}: not inferior to {reference}",
@@ -47,10 +55,11 @@ def conclusion(comparison: Comparison, found: Survey, fixed: Fixed) -> dict[str,
     compare = comparison.recipe.compare
     scores = all_scores(comparison, found)
     reference = scores[comparison.reference]
-    gain, control = pair(reference, scores[START]), pair(scores[CONTROL], reference)
-    assay = Assay(gain, compare.minimum_gain, control)
+    alike = clusters(comparison, found.confirmation[0])
+    paired = partial(pair, higher_is_better=comparison.sign > 0, clusters=alike)
+    assay = Assay(paired(reference, scores[START]), compare.minimum_gain, paired(scores[CONTROL], reference))
     decisions = {
-        arm: decide(pair(scores[arm], reference), fixed.margin, assay, alpha=compare.alpha, looks=compare.looks)
+        arm: decide(paired(scores[arm], reference), fixed.margin, assay, alpha=compare.alpha, looks=compare.looks)
         for arm in comparison.others
     }
     family = decide_all(list(decisions.values()))
@@ -91,7 +100,7 @@ def scored(comparison: Comparison, arm: str, fixed: Fixed, scores: ArmScores) ->
     return {
         "of": comparison.control if arm == CONTROL else arm,
         "lr": fixed.rates[arm],
-        "accuracy": number(fmean(seeds.values())),
+        "score": number(fmean(seeds.values())),
         "seeds": {str(seed): number(value) for seed, value in seeds.items()},
     }
 
@@ -102,7 +111,7 @@ def by_seed(scores: ArmScores) -> dict[int, float]:
 
 def swept(sweep: Sweep) -> list[dict[str, Any]]:
     return [
-        {"lr": run.lr, "seed": run.seed, "steps": steps, "accuracy": score.accuracy, "failure": score.failure}
+        {"lr": run.lr, "seed": run.seed, "steps": steps, "score": score.value, "failure": score.failure}
         for run, score, steps in sorted(sweep.tried, key=lambda tried: (tried.steps, tried.run.lr, tried.run.seed))
     ]
 
@@ -114,7 +123,9 @@ def family_sentence(comparison: Comparison, family: Family, decisions: dict[str,
     says = FAMILY_SAYS[family.verdict].format(
         arms=", ".join(decisions), reference=comparison.reference, inferior=", ".join(family.inferior)
     )
-    return f"{says} (margin {fixed.margin.value:.4g}, {seeds} paired seeds, accuracy on the test split)."
+    return (
+        f"{says} (margin {fixed.margin.value:.4g}, {seeds} paired seeds, {SCORES[comparison.recipe.compare.metric]})."
+    )
 
 
 def family_json(family: Family) -> dict[str, Any]:

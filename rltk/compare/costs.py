@@ -1,4 +1,4 @@
-"""What the arms cost: seconds, tokens and memory, from their confirmation runs."""
+"""What the arms cost: seconds, tokens, operations and memory, from their confirmation runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 
 from rltk.compare.plan import CONTROL, Comparison, Planned
 from rltk.compare.survey import Survey
+from rltk.errors import UserError
+from rltk.plan.config import find_shape
+from rltk.plan.time import flops_a_token
+from rltk.recipe.schema import Recipe
 from rltk.run.folder import Metrics, read_metrics
 
 
@@ -20,15 +24,26 @@ def costs(comparison: Comparison, found: Survey) -> dict[str, Any]:
 
 def arm_costs(comparison: Comparison, found: Survey, runs: list[Planned]) -> dict[str, Any]:
     metrics = [read_metrics(comparison.folder(run)) for run in runs]
-    samples = all("sampled_tokens" in row for rows in metrics for row in rows)
+    tokens = median(sum(row.get("sampled_tokens", row.get("tokens", 0)) for row in rows) for rows in metrics)
+    per_token = training_flops(runs[0].recipe)
     peaks = [found.outcomes[run.id].manifest.get("peak_memory_bytes") for run in runs]
     return {
         "runs": len(runs),
         "seconds": median(map(seconds, metrics)),
         "seconds_a_step": median(seconds(rows) / len(rows) for rows in metrics),
-        "tokens": median(sum(row["sampled_tokens"] for row in rows) for rows in metrics) if samples else None,
+        "tokens": tokens or None,
+        "training_flops": None if per_token is None or not tokens else per_token * tokens,
         "peak_memory_bytes": None if None in peaks else median(peak for peak in peaks if peak is not None),
     }
+
+
+def training_flops(recipe: Recipe) -> float | None:
+    """A token that is learned from; None where the model's config cannot be had any more."""
+    try:
+        shape = find_shape(recipe.model)
+    except UserError:
+        return None
+    return flops_a_token(shape, recipe.tune, checkpointing=recipe.model.gradient_checkpointing)
 
 
 def seconds(rows: list[Metrics]) -> float:

@@ -1,4 +1,4 @@
-"""The workers that make runs: one a job, and where there are GPUs one a GPU."""
+"""The workers that make runs: one a job, and where there are GPUs one a GPU. Those of a cluster are in `cluster.py`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,44 @@ import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Protocol
 
 from rltk.compare.plan import Planned
 from rltk.compare.worker import FORK, SPAWN
 from rltk.recipe.accelerator import DEVICES, is_accelerator_visible
+
+
+class Hand(Protocol):
+    """What makes one run at a time."""
+
+    def start(self, run: Planned, argv: list[str], log: Path) -> None: ...
+
+
+class Hands(Protocol):
+    """What the runner needs of a crew, wherever its workers are."""
+
+    def idle(self) -> Sequence[Hand]: ...
+
+    def busy(self) -> list[Planned]: ...
+
+    def finished(self, seconds: float) -> Iterator[tuple[Planned, int | None]]:
+        """The runs that came to an end within so many seconds, with their exit status; None: their worker was lost."""
+        ...
+
+    def interrupt(self) -> None: ...
+
+
+def open_crew(on: str | None, jobs: int | None, most: int) -> AbstractContextManager[Hands]:
+    """Workers here, or on the Ray cluster that `on` names: so many, or one a GPU, and never more than `most`."""
+    if on is None:
+        return Crew(min(jobs or default_jobs(), most))
+    from rltk.compare.cluster import RayCrew
+
+    return RayCrew(on, jobs, most)
 
 
 class Worker:

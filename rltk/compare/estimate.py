@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rltk.compare.arms import overlaid
 from rltk.compare.costs import seconds
 from rltk.compare.crew import ending, make_one
-from rltk.compare.plan import Comparison, Planned
+from rltk.compare.plan import Comparison, Planned, Project, folder_of, write_recipe
 from rltk.errors import UserError
 from rltk.run.folder import read_manifest, read_metrics
 
@@ -31,9 +31,9 @@ class Pace(NamedTuple):
         return self.overhead + self.step * run.recipe.optim.steps
 
 
-def known_pace(comparison: Comparison, runs: Iterable[Planned]) -> Pace | None:
+def known_pace(project: Project, runs: Iterable[Planned]) -> Pace | None:
     """The typical pace of those runs that finished in one go; None where none did."""
-    paces = [pace for pace in (pace_of(comparison.folder(run)) for run in runs) if pace is not None]
+    paces = [pace for pace in (pace_of(folder_of(project, run)) for run in runs) if pace is not None]
     if not paces:
         return None
     return Pace(median(pace.overhead for pace in paces), median(pace.step for pace in paces))
@@ -57,7 +57,7 @@ def measured_pace(comparison: Comparison, run: Planned) -> Pace:
         short = overlaid(run.recipe, {"optim": {"steps": steps, "warmup": 0}}, "the measured run")
         trial, elsewhere = replace(run, recipe=short), replace(comparison, path=Path(folder))
         path, log = elsewhere.folder(trial), Path(folder) / "log"
-        recipe = str(elsewhere.write_recipe(trial))
+        recipe = str(write_recipe(elsewhere, trial))
         argv = ["train", recipe, "--run", str(path), "--profile", "none", "--quiet"]
         code = make_one(trial, argv, log)
         pace = pace_of(path)

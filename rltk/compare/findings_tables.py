@@ -8,7 +8,7 @@ from rltk.evaluation.tables import say, show
 
 Row = dict[str, Any]
 NOT_MEASURED = "not measured here"
-HOW = {"comparison": "rltk compare", "reanalysis": "from the runs of", "unavailable": "not yet"}
+HOW = {"comparison": "a comparison", "reanalysis": "from the runs of", "unavailable": "not yet"}
 
 
 def show_catalogue(rows: list[Row]) -> None:
@@ -26,6 +26,37 @@ def show_status(rows: list[Row]) -> None:
     show(table)
     if any(row["here"] is None and row["published"] for row in rows):
         say("* published with rltk, not measured on this machine")
+
+
+def markdown(rows: list[Row]) -> str:
+    """A page of all findings: what is documented, what came out, and how each is measured again."""
+    head = "| finding | claim | documented | measured | verdict | date, commit |\n|---|---|---|---|---|---|"
+    measured = [row for row in rows if row["here"] or row["published"]]
+    others = [row for row in rows if row not in measured]
+    lines = [f"{len(measured)} of {len(rows)} findings measured.", "", head, *map(markdown_row, measured)]
+    if others:
+        lines += ["", "## Not measured yet", "", "| finding | claim | documented | how |", "|---|---|---|---|"]
+        lines += [table_row(row["id"], row["claim"], row["reference"], way(row)) for row in others]
+    commands = [f"- {row['id']}: `{(row['here'] or row['published'])['command']}`" for row in measured]
+    return "\n".join([*lines, "", "## Commands", "", *commands])
+
+
+def markdown_row(row: Row) -> str:
+    summary, verdict, date, commit = (cell.rstrip("*") for cell in result_cells(row))
+    return table_row(row["id"], row["claim"], row["reference"], summary, verdict, f"{date} {commit}")
+
+
+def table_row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def way(row: Row) -> str:
+    experiment = row["experiment"]
+    if experiment["type"] == "unavailable":
+        return f"needs {experiment['needs']}"
+    if experiment["type"] != "function" and experiment["reading"] is None:
+        return "no reading yet"
+    return f"`rltk findings {row['id']}`"
 
 
 def columns(*names: str) -> Table:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rltk_eval.equivalence.assay import Margin, margin_of_gain
 
-from rltk.compare.outcomes import item_scores
+from rltk.compare.measures import item_scores
 from rltk.compare.plan import CONTROL, Comparison
 from rltk.compare.tuning import Tuning
 from rltk.errors import UserError
@@ -88,8 +88,16 @@ def sweep_says(comparison: Comparison, tuning: Tuning) -> dict[str, Any]:
         "alpha": compare.alpha,
         "looks": compare.looks,
         "rates": rates | {CONTROL: float(f"{rates[comparison.control] / compare.control.divisor:.3g}")},
-        "tuning": {run.id: score._asdict() for sweep in tuning.sweeps.values() for run, score, _ in sweep.tried},
+        "tuning": {
+            run.id: {score_key(comparison): score.value, "failure": score.failure}
+            for sweep in tuning.sweeps.values()
+            for run, score, _ in sweep.tried
+        },
     }
+
+
+def score_key(comparison: Comparison) -> str:
+    return "loss" if comparison.recipe.compare.metric == "loss" else "accuracy"
 
 
 def chosen(arm: str, lr: float | None) -> float:
@@ -101,13 +109,13 @@ def chosen(arm: str, lr: float | None) -> float:
 def reference_gain(comparison: Comparison, tuning: Tuning) -> float:
     """What the reference gained over the start at its best learning rate, on the validation split."""
     sweep = tuning.sweeps[comparison.reference]
-    starts = [tried.run for tried in sweep.tried if tried.run.recipe.eval.before and tried.score.accuracy is not None]
+    starts = [tried.run for tried in sweep.tried if tried.run.recipe.eval.before and tried.score.value is not None]
     if not starts:
         raise UserError("the reference failed at the middle of its learning rates; lower compare.rates.centre.")
     start = fmean(fmean(item_scores(comparison, run, "before").values()) for run in starts)
     longest = max(tried.steps for tried in sweep.tried)
-    after = [t.score.accuracy for t in sweep.tried if t.run.lr == sweep.lr and t.steps == longest]
-    return fmean(score for score in after if score is not None) - start
+    after = [t.score.value for t in sweep.tried if t.run.lr == sweep.lr and t.steps == longest]
+    return comparison.sign * (fmean(score for score in after if score is not None) - start)
 
 
 def the_margin(comparison: Comparison, gain: float) -> Margin:

@@ -15,21 +15,24 @@ RATES_OF_A_PARABOLA = 3
 
 def optima(comparison: Comparison, tuning: Tuning) -> dict[str, dict[str, Any]]:
     """For every arm its chosen rate and, from 3 rates on, the parabola's optimum and its ratio to the reference's."""
-    fits = {arm: fit(sweep) for arm, sweep in tuning.sweeps.items()}
+    higher_is_better = comparison.sign > 0
+    fits = {arm: fit(sweep, higher_is_better=higher_is_better) for arm, sweep in tuning.sweeps.items()}
     reference = fits[comparison.reference]
     return {arm: describe(tuning.sweeps[arm], fits[arm], reference) for arm in comparison.arms}
 
 
-def fit(sweep: Sweep) -> Optimum | None:
+def fit(sweep: Sweep, *, higher_is_better: bool = True) -> Optimum | None:
     """Through the shortest runs, which are there for all rates; None with fewer than 3 rates that did not fail."""
     steps = min(tried.steps for tried in sweep.tried)
     failed = {tried.run.lr for tried in sweep.tried if tried.score.failure is not None}
     points = [
-        SweepPoint(tried.run.lr, tried.run.seed, tried.score.accuracy)
+        SweepPoint(tried.run.lr, tried.run.seed, tried.score.value)
         for tried in sweep.tried
-        if tried.steps == steps and tried.run.lr not in failed and tried.score.accuracy is not None
+        if tried.steps == steps and tried.run.lr not in failed and tried.score.value is not None
     ]
-    return best_lr(points) if len({point.lr for point in points}) >= RATES_OF_A_PARABOLA else None
+    if len({point.lr for point in points}) < RATES_OF_A_PARABOLA:
+        return None
+    return best_lr(points, higher_is_better=higher_is_better)
 
 
 def describe(sweep: Sweep, fitted: Optimum | None, reference: Optimum | None) -> dict[str, Any]:

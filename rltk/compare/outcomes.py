@@ -1,23 +1,17 @@
-"""What became of a planned run, and what it scored, read from its folder alone."""
+"""What became of a planned run, read from its folder alone."""
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from math import isclose
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
-from rltk.compare.plan import Comparison, Phase, Planned, first_difference
+from rltk.compare.plan import Comparison, Phase, Planned, Project, first_difference, folder_of
 from rltk.errors import UserError
 from rltk.recipe.resolved import recipe_from_resolved, recipe_hash, resolved
-from rltk.run.folder import read_jsonl, read_manifest
+from rltk.run.folder import read_manifest
 from rltk.run.lock import is_taken
 
 Status = Literal["absent", "unfinished", "failed", "finished"]
-AGREE = 1e-9
-"""By how much the accuracy in scores.json may differ from that of the items, for rounding."""
 UNLIKE = {
     "data_hash": "trained on other problems",
     "task_hashes": "evaluated on other problems",
@@ -37,9 +31,9 @@ class Outcome(NamedTuple):
         return self.manifest.get("failure") if self.status == "failed" else None
 
 
-def read_outcome(comparison: Comparison, run: Planned) -> Outcome:
+def read_outcome(project: Project, run: Planned) -> Outcome:
     """What became of a run; refused where its folder holds a run of another recipe."""
-    path = comparison.folder(run)
+    path = folder_of(project, run)
     if not is_taken(path):
         return Outcome("absent", {})
     manifest = read_manifest(path)
@@ -57,9 +51,7 @@ def refuse_foreign(path: Path, manifest: dict[str, Any], run: Planned) -> None:
     if recipe_hash(found) == run.hash == manifest["recipe_hash"]:
         return
     key, has, planned = first_difference(relevant(resolved(found)), relevant(resolved(run.recipe)))
-    what = (
-        f"its recipe has {key} = {has} where this comparison has {planned}" if key else "its hash is not its recipe's"
-    )
+    what = f"its recipe has {key} = {has} where the plan has {planned}" if key else "its hash is not its recipe's"
     raise UserError(f"{path} is not the {run} ({what}); move it away.")
 
 
@@ -77,44 +69,6 @@ def refuse_strangers(comparison: Comparison, phase: Phase, runs: list[Planned]) 
         raise UserError(
             f"{folder / strangers[0]} is no {phase} run of this comparison ({len(strangers)} such); move it away."
         )
-
-
-def item_scores(comparison: Comparison, run: Planned, when: str) -> dict[str, float]:
-    """What a finished run scored on each item of its first task, before or after training, from 0 to 1."""
-    path, metric = comparison.folder(run), comparison.recipe.compare.metric
-    file, task = path / "scores.json", task_of(path, when)
-    score = read_scores(path)[when][task]
-    accuracy = (score if metric == "greedy" else score.get("sampled", {})).get("accuracy")
-    if not isinstance(accuracy, float):
-        raise UserError(f"{file}: the {metric} accuracy {when} training is {json.dumps(accuracy)}, no number ({run}).")
-    rows = read_jsonl(path / "items" / f"{when}-{task}.jsonl")
-    by_item: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        if row.get("decoding") == metric:
-            by_item[row["id"]].append(float(row["correct"]))
-    means = {item: fmean(values) for item, values in by_item.items()}
-    if not means or not isclose(fmean(means.values()), accuracy, abs_tol=AGREE):
-        raise UserError(f"{file} and the items beside it disagree on the accuracy {when} training ({run}).")
-    return means
-
-
-def task_of(path: Path, when: str) -> str:
-    """The name of the first task in a run's scores."""
-    scores = read_scores(path).get(when)
-    if not scores:
-        raise UserError(f"{path / 'scores.json'} has no scores {when} training; make the run anew.")
-    return next(iter(scores))
-
-
-def read_scores(path: Path) -> dict[str, Any]:
-    file = path / "scores.json"
-    try:
-        scores = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is finished and has no scores.json; make the run anew.") from error
-    except ValueError as error:
-        raise UserError(f"{file} is damaged ({error}); make the run anew.") from error
-    return scores
 
 
 def refuse_unlike(comparison: Comparison, runs: list[Planned]) -> None:

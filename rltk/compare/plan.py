@@ -6,26 +6,28 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rltk.compare.arms import arm_recipes, overlaid
 from rltk.compare.centre import full_centre, learning_rate
 from rltk.errors import UserError
 from rltk.recipe.resolved import digest, recipe_from_resolved, recipe_hash, resolved
-from rltk.recipe.schema import HELDOUT_LIKE, Recipe, RewardModel
+from rltk.recipe.schema import HELDOUT_LIKE, LOSS, SFT, Recipe, RewardModel
 from rltk.run.atomic import write_json
 
-Phase = Literal["tuning", "confirmation"]
+Phase = Literal["tuning", "confirmation", "grid"]
 PLAN = "plan.json"
 RECIPES = "recipes"
 CONTROL = "control"
+NOT_ITS_OWN = ("confirmation_seeds", "keep_models", "scaling")
+"""Keys of `compare` that a comparison may change after it began, or that are no business of its."""
 CONFIRMATION_OFFSET = 100
 """Confirmation seeds begin so far above the recipe's, where tuning seeds, at most so many, end."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run of a comparison; `arm` is `control` for the negative control."""
+    """A run of a comparison or of a grid; `arm` is `control` for the negative control."""
 
     phase: Phase
     arm: str
@@ -44,6 +46,29 @@ class Planned:
     def __str__(self) -> str:
         """What a message calls it."""
         return f"{self.phase} run of arm {self.arm}, learning rate {self.lr:g}, seed {self.seed}"
+
+
+class Project(Protocol):
+    """Runs that belong together, as what makes them sees it."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+
+def folder_of(project: Project, run: Planned) -> Path:
+    return project.path / run.phase / run.id
+
+
+def write_recipe(project: Project, run: Planned) -> Path:
+    """The run's own recipe, which `rltk train` takes."""
+    path = project.path / RECIPES / f"{run.id}.json"
+    values = {key: value for key, value in resolved(run.recipe).items() if key != "compare"}
+    if not path.exists():
+        write_json(path, values)
+    return path
 
 
 @dataclass(frozen=True)
@@ -78,6 +103,11 @@ class Comparison:
     def hash(self) -> str:
         return digest(kept(self.recipe))
 
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return -1 if self.recipe.compare.metric == "loss" else 1
+
     def tuning_seeds(self) -> list[int]:
         return [self.recipe.seed + k for k in range(self.recipe.compare.tuning_seeds)]
 
@@ -89,21 +119,24 @@ class Comparison:
         return learning_rate(self.centre, self.arms[arm].tune.type, place)
 
     def folder(self, run: Planned) -> Path:
-        return self.path / run.phase / run.id
+        return folder_of(self, run)
 
     def tuning_run(self, arm: str, place: int, seed: int, steps: int) -> Planned:
         """The start is evaluated in one run a seed, the reference's at its centre: it is the same in all."""
         options = {
             "split": "validation",
-            "tasks": self.arms[arm].eval.tasks[:1],
+            "tasks": self.tasks(arm)[:1],
             "before": arm == self.reference and place == 0 and steps == self.steps(arm, 0),
         }
         return self.make(("tuning", arm, self.rate(arm, place), seed), arm, options, {"steps": steps})
 
     def confirmation_run(self, arm: str, lr: float, seed: int) -> Planned:
         of = self.control if arm == CONTROL else arm
-        options = {"split": "test", "before": arm == self.reference}
+        options = {"split": "test", "tasks": self.tasks(of), "before": arm == self.reference}
         return self.make(("confirmation", arm, lr, seed), of, options, {})
+
+    def tasks(self, arm: str) -> tuple[str, ...]:
+        return (LOSS,) if self.recipe.compare.metric == "loss" else self.arms[arm].eval.tasks
 
     def steps(self, arm: str, halving: int) -> int:
         """Steps of the runs that are left after `halving` halvings."""
@@ -113,18 +146,10 @@ class Comparison:
         self, what: tuple[Phase, str, float, int], of: str, options: dict[str, Any], optim: dict[str, Any]
     ) -> Planned:
         phase, arm, lr, seed = what
-        if self.recipe.compare.metric == "greedy":  # sampled completions would be paid for and not used
+        if self.recipe.compare.metric in ("greedy", "loss"):  # samples would be paid for and not used
             options = options | {"samples": 0, "k": ()}
         overlay = {"seed": seed, "optim": {"lr": lr, **optim}, "eval": options}
         return Planned(phase, arm, lr, seed, overlaid(self.arms[of], overlay, f"{phase} run of arm {arm}"))
-
-    def write_recipe(self, run: Planned) -> Path:
-        """The run's own recipe, which `rltk train` takes."""
-        path = self.path / RECIPES / f"{run.id}.json"
-        values = {key: value for key, value in resolved(run.recipe).items() if key != "compare"}
-        if not path.exists():
-            write_json(path, values)
-        return path
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -133,27 +158,34 @@ def default_folder(recipe: Recipe) -> Path:
 
 def check_comparable(comparison: Comparison) -> None:
     """Refuses, before anything runs, a recipe whose arms could not be evaluated."""
-    first = comparison.arms[comparison.reference]
-    if first.data.kind == "preferences" or isinstance(first.algo, RewardModel):
-        raise UserError(
-            f"algo.type {first.algo.type} on data.kind {first.data.kind} is not scored by accuracy on problems, "
-            "which is what rltk compare judges by; take a recipe that trains on problems and evaluates on them."
-        )
-    task = first.eval.tasks[0]
-    if task not in HELDOUT_LIKE:
+    first, metric = comparison.arms[comparison.reference], comparison.recipe.compare.metric
+    refuse_unmeasured(first, metric)
+    if CONTROL in comparison.arms:
+        raise UserError(f"compare.arms: {CONTROL} is what the negative control is called; name the arm otherwise.")
+    task = comparison.tasks(comparison.reference)[0]
+    if metric in ("greedy", "sampled") and task not in HELDOUT_LIKE:
         raise UserError(
             f"eval.tasks begins with {task}, which has no validation split to choose learning rates on; "
             f"let it begin with one of {', '.join(HELDOUT_LIKE)}."
         )
-    if task == "heldout" and not first.data.is_embedded and not first.data.validation:
+    if task in ("heldout", LOSS) and not first.data.is_embedded and not first.data.validation:
         raise UserError(
-            "data.validation is 0, and learning rates are chosen on validation problems; "
+            "data.validation is 0, and learning rates are chosen on what it holds out; "
             "set it, such as compare.base={data: {validation: 500}}."
         )
-    if comparison.recipe.compare.metric == "sampled" and not first.eval.samples:
+    if metric == "sampled" and not first.eval.samples:
         raise UserError("compare.metric is sampled and eval.samples is 0; set it to at least 1.")
-    if CONTROL in comparison.arms:
-        raise UserError(f"compare.arms: {CONTROL} is what the negative control is called; name the arm otherwise.")
+
+
+def refuse_unmeasured(recipe: Recipe, metric: str) -> None:
+    """Refuses a metric that runs of this recipe do not have."""
+    has_pairs = recipe.data.kind == "preferences" or isinstance(recipe.algo, RewardModel)
+    what = f"algo.type {recipe.algo.type} on data.kind {recipe.data.kind}"
+    if metric == "loss" and (not isinstance(recipe.algo, SFT) or has_pairs):
+        raise UserError(f"compare.metric is loss, which is of held-out solutions in SFT, and this is {what}.")
+    if metric != "loss" and has_pairs != (metric == "pairs"):
+        fit = "pairs" if has_pairs else "greedy, sampled or, for SFT, loss"
+        raise UserError(f"compare.metric is {metric}, and {what} is scored otherwise; set it to {fit}.")
 
 
 def begin(comparison: Comparison) -> None:
@@ -196,11 +228,9 @@ def refuse_change(begun: Comparison, comparison: Comparison) -> None:
 
 
 def kept(recipe: Recipe) -> dict[str, Any]:
-    """What a comparison is begun with: all but where runs are kept, and how many confirmation seeds there are."""
+    """What a comparison is begun with: all that changes what its runs are, or what they show."""
     values = resolved(recipe)
-    compare = {
-        key: value for key, value in values["compare"].items() if key not in ("confirmation_seeds", "keep_models")
-    }
+    compare = {key: value for key, value in values["compare"].items() if key not in NOT_ITS_OWN}
     return {key: value for key, value in values.items() if key != "run"} | {"compare": compare}
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from rltk.compare.crew import Crew, ending
+from rltk.compare.crew import Hands, ending
 from rltk.compare.outcomes import read_outcome
-from rltk.compare.plan import Comparison, Planned
+from rltk.compare.plan import Planned, Project, folder_of, write_recipe
 from rltk.compare.watch import Board
 from rltk.errors import UserError
 from rltk.run.lock import is_locked
 
 LOGS = "logs"
+MOST_LOSSES = 3
+"""Workers that one run may lose before it is taken to be what ends them."""
 POLL = 0.5
 """Seconds between looks at the clock."""
 
@@ -37,10 +40,11 @@ class Share(NamedTuple):
 class Runner:
     """Makes runs until nothing is left to start."""
 
-    def __init__(self, comparison: Comparison, crew: Crew, board: Board, deadline: float) -> None:
-        self.comparison, self.crew, self.board, self.deadline = comparison, crew, board, deadline
+    def __init__(self, project: Project, crew: Hands, board: Board, deadline: float) -> None:
+        self.project, self.crew, self.board, self.deadline = project, crew, board, deadline
         self.interrupts = 0
         self.refusals: list[str] = []
+        self.losses: Counter[str] = Counter()
 
     @property
     def is_stopping(self) -> bool:
@@ -62,7 +66,10 @@ class Runner:
                         started += 1
                 self.board.show(self.crew.busy())
                 for run, code in self.crew.finished(POLL):
-                    self.settle(run, code)
+                    if code is None:
+                        waiting += self.lost(run)
+                    else:
+                        self.settle(run, code)
                 if waiting and not self.crew.idle() and not self.crew.busy():
                     self.refusals.append("no worker is left; start again to go on")
         if self.refusals:
@@ -72,29 +79,40 @@ class Runner:
     def next_run(self, waiting: list[Planned]) -> Planned | None:
         """Takes the first run that is nobody's from the list, and all that another process has made meanwhile."""
         for run in list(waiting):
-            if is_locked(self.comparison.folder(run)):
+            if is_locked(folder_of(self.project, run)):
                 continue
             waiting.remove(run)
-            if read_outcome(self.comparison, run).status in ("absent", "unfinished"):
+            if read_outcome(self.project, run).status in ("absent", "unfinished"):
                 return run
             self.board.finished(run)
         return None
 
     def command(self, run: Planned) -> list[str]:
         """The arguments of `rltk` that make the run or go on with it."""
-        return train_command(self.comparison, run)
+        return train_command(self.project, run)
 
     def log(self, run: Planned) -> Path:
-        return self.comparison.path / LOGS / f"{run.id}.log"
+        return self.project.path / LOGS / f"{run.id}.log"
+
+    def lost(self, run: Planned) -> list[Planned]:
+        """The run again, for whoever is free: it goes on from its last checkpoint."""
+        self.losses[run.id] += 1
+        if self.losses[run.id] == MOST_LOSSES:
+            self.refusals.append(
+                f"the {run} lost its worker {MOST_LOSSES} times; see {self.log(run)} and the cluster's."
+            )
+            return []
+        self.board.say(f"the worker of the {run} was lost; the run goes on elsewhere")
+        return [run]
 
     def settle(self, run: Planned, code: int) -> None:
         """Notes how a run ended; one that would end so again in another comparison too stops this one."""
-        outcome = read_outcome(self.comparison, run)
-        path = self.comparison.folder(run)
+        outcome = read_outcome(self.project, run)
+        path = folder_of(self.project, run)
         if outcome.status == "finished":
-            tidy(path, keep_model=self.comparison.recipe.compare.keep_models)
+            tidy(path, keep_model=self.project.recipe.compare.keep_models)
             self.board.finished(run)
-        elif outcome.failure is not None and run.phase == "tuning":
+        elif outcome.failure is not None and run.phase != "confirmation":
             self.board.done.add(run.id)
             self.board.say(f"the {run} failed: {outcome.failure}")
         elif not is_locked(path) and not (self.interrupts and code in (130, -signal.SIGINT)):
@@ -118,11 +136,11 @@ class Runner:
                 signal.signal(number, handler)
 
 
-def train_command(comparison: Comparison, run: Planned) -> list[str]:
-    path = comparison.folder(run)
-    if read_outcome(comparison, run).status != "absent":
+def train_command(project: Project, run: Planned) -> list[str]:
+    path = folder_of(project, run)
+    if read_outcome(project, run).status != "absent":
         return ["train", str(path), "--resume", "--quiet"]
-    return ["train", str(comparison.write_recipe(run)), "--run", str(path), "--profile", "none", "--quiet"]
+    return ["train", str(write_recipe(project, run)), "--run", str(path), "--profile", "none", "--quiet"]
 
 
 def tidy(path: Path, *, keep_model: bool) -> None:

@@ -7,7 +7,8 @@ from statistics import fmean
 from typing import NamedTuple
 
 from rltk.compare.margin import Fixed, read_fixed, refuse_early, refuse_late, seed_count
-from rltk.compare.outcomes import Outcome, item_scores, read_outcome, refuse_strangers, refuse_unlike
+from rltk.compare.measures import item_scores
+from rltk.compare.outcomes import Outcome, read_outcome, refuse_strangers, refuse_unlike
 from rltk.compare.plan import CONTROL, Comparison, Planned
 from rltk.compare.tuning import Score, Tuning, tune
 from rltk.errors import UserError
@@ -21,6 +22,10 @@ class Survey(NamedTuple):
     confirmation: list[Planned]
     outcomes: dict[str, Outcome]
     """Of every run that is known to be needed, by id."""
+
+    @property
+    def phases(self) -> dict[str, list[Planned]]:
+        return {"tuning": self.tuning.runs, "confirmation": self.confirmation}
 
     @property
     def runs(self) -> list[Planned]:

@@ -12,7 +12,7 @@ from rltk.evaluation.tables import say, show
 from rltk.run.progress import duration
 
 Conclusion = dict[str, Any]
-COLUMNS = ("lr", "accuracy", "difference", "interval", "verdict", "best lr", "ratio", "seconds", "memory")
+COLUMNS = ("lr", "score", "difference", "interval", "verdict", "best lr", "ratio", "seconds", "memory")
 
 
 def show_conclusion(found: Conclusion, spent: dict[str, dict[str, Any]]) -> None:
@@ -27,26 +27,32 @@ def show_conclusion(found: Conclusion, spent: dict[str, dict[str, Any]]) -> None
 
 
 def arm_table(found: Conclusion, spent: dict[str, dict[str, Any]]) -> Table:
+    is_loss = found["metric"] == "loss"
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("arm")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "verdict" else "right")
     start = list(found["start"].values())
-    table.add_row("start", "", percent(sum(start) / len(start)))
+    table.add_row("start", "", shown(sum(start) / len(start), is_loss=is_loss))
     for arm, row in found["arms"].items():
         name = f"{CONTROL}: {row['of']}, lr too low" if arm == CONTROL else arm
-        against = verdict_cells(found["verdicts"].get(arm))
+        against = verdict_cells(found["verdicts"].get(arm), is_loss=is_loss)
         cells = [*optimum_cells(found["optima"].get(arm)), *cost_cells(spent.get(arm))]
-        table.add_row(name, f"{row['lr']:g}", percent(row["accuracy"]), *against, *cells)
+        table.add_row(name, f"{row['lr']:g}", shown(row["score"], is_loss=is_loss), *against, *cells)
     return table
 
 
-def verdict_cells(verdict: dict[str, Any] | None) -> list[str]:
+def verdict_cells(verdict: dict[str, Any] | None, *, is_loss: bool) -> list[str]:
     if verdict is None:
         return ["", "", ""]
     low, high = verdict["interval"]
-    interval = "-" if low is None else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-    return [f"{100 * verdict['difference']:+.1f}", interval, verdict["verdict"].replace("_", " ")]
+    interval = "-" if low is None else f"[{gained(low, is_loss)}, {gained(high, is_loss)}]"
+    return [gained(verdict["difference"], is_loss), interval, verdict["verdict"].replace("_", " ")]
+
+
+def gained(difference: float, is_loss: bool) -> str:
+    """In nats, or in points."""
+    return f"{difference:+.4f}" if is_loss else f"{100 * difference:+.1f}"
 
 
 def optimum_cells(optimum: dict[str, Any] | None) -> list[str]:
@@ -68,8 +74,8 @@ def cost_cells(spent: dict[str, Any] | None) -> list[str]:
     return [f"{spent['seconds']:.1f}", "-" if memory is None else f"{memory / 2**30:.2f} GiB"]
 
 
-def percent(share: float) -> str:
-    return f"{share:.1%}"
+def shown(score: float, *, is_loss: bool) -> str:
+    return f"{score:.4f}" if is_loss else f"{score:.1%}"
 
 
 def show_plan(rows: list[tuple[Planned, str]], later: list[Planned], pace: Pace, jobs: int, seconds: float) -> None:

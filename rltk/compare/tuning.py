@@ -16,14 +16,14 @@ Scored = Callable[[Planned], "Score"]
 
 
 class Score(NamedTuple):
-    """What is known of a run: its accuracy once it is finished, or the sentence it failed with; neither: not yet."""
+    """What is known of a run: its score once it is finished, or the sentence it failed with; neither: not yet."""
 
-    accuracy: float | None = None
+    value: float | None = None
     failure: str | None = None
 
     @property
     def is_known(self) -> bool:
-        return self.accuracy is not None or self.failure is not None
+        return self.value is not None or self.failure is not None
 
 
 class Tried(NamedTuple):
@@ -111,13 +111,13 @@ class Stage:
         return [tried for (name, _, _), tried in self.runs.items() if name == arm]
 
     def means(self, arm: str) -> dict[int, float]:
-        """The mean accuracy at each rate whose runs all came to an end; a rate at which one failed is out."""
+        """The mean score at each rate whose runs all came to an end, more being better; those that failed are out."""
         found: dict[int, float] = {}
         for place in self.places[arm]:
-            scores = [self.runs[arm, place, seed].score.accuracy for seed in self.comparison.tuning_seeds()]
+            scores = [self.runs[arm, place, seed].score.value for seed in self.comparison.tuning_seeds()]
             known = [score for score in scores if score is not None]
             if len(known) == len(scores):
-                found[place] = fmean(known)
+                found[place] = self.comparison.sign * fmean(known)
         return found
 
     def better_half(self) -> Places:

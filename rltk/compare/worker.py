@@ -3,8 +3,11 @@
 It reads orders from stdin, a line of JSON each ({"argv": [...], "log": "path"}), answers each with the exit status, and
 ends when stdin does. Without an accelerator it imports torch once and forks, which saves every run the seconds that
 takes; CUDA does not survive a fork, so with one each run is a program of its own.
+
+`python -m rltk.compare.worker tied PID ARGV...` is such a program for a worker of a cluster, which is process PID.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -14,7 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-FORK, SPAWN = "fork", "spawn"
+FORK, SPAWN, TIED = "fork", "spawn", "tied"
+DIES_WITH_ITS_PARENT = 1
+"""PR_SET_PDEATHSIG of Linux."""
 INTERRUPTED = 130
 
 
@@ -70,5 +75,19 @@ def run_here(argv: list[str], log: Path, stop: Stop) -> NoReturn:
     sys.exit(main(argv))
 
 
+def run_tied(parent: int, argv: list[str]) -> NoReturn:
+    """A worker that is lost must not leave a run behind that nobody knows of: it holds its folder's lock and a GPU."""
+    from rltk.cli import main
+
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIES_WITH_ITS_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(INTERRUPTED)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # Ray's processes do not hear it
+    sys.exit(main(argv))
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == TIED:
+        run_tied(int(sys.argv[2]), sys.argv[3:])
     serve(sys.argv[1])

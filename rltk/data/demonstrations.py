@@ -27,16 +27,17 @@ class Demonstrations(NamedTuple):
     """What was found in the rows they were read from, where that needs saying."""
 
 
-def load_demonstrations(data: Data, tokenizer: PreTrainedTokenizerBase) -> Demonstrations:
-    """Of the training split: worked solutions, preferred replies, or the best replies of embedded dialogues."""
+def load_demonstrations(data: Data, tokenizer: PreTrainedTokenizerBase, split: str = "train") -> Demonstrations:
+    """Of a split: worked solutions, or of the training split preferred replies, or embedded dialogues' best."""
+    if data.kind != "preferences":
+        renderer = PromptRenderer(tokenizer, data)
+        solved = load_solved(data, split)
+        return Demonstrations([Demonstration(p.id, renderer.messages(p), solution) for p, solution in solved], None)
+    assert split == "train"
     if data.path == EMBEDDED:
         return Demonstrations(best_dialogues(data), None)
-    if data.kind == "preferences":
-        pairs, report = load_split(data, "train")
-        return Demonstrations([Demonstration(pair.id, pair.prompt, pair.chosen) for pair in pairs], report.text)
-    renderer = PromptRenderer(tokenizer, data)
-    solved = load_solved(data, "train")
-    return Demonstrations([Demonstration(p.id, renderer.messages(p), solution) for p, solution in solved], None)
+    pairs, report = load_split(data, "train")
+    return Demonstrations([Demonstration(pair.id, pair.prompt, pair.chosen) for pair in pairs], report.text)
 
 
 def best_dialogues(data: Data) -> list[Demonstration]:

@@ -14,6 +14,8 @@ EXTRAS = {
     "wandb": ("wandb", "run.trackers: [wandb]"),
     "trackio": ("trackio", "run.trackers: [trackio]"),
     "docs": ("mkdocs-material", "the documentation as a site: mkdocs serve"),
+    "vllm": ("vllm", "rollout.engine: vllm with full fine-tuning"),
+    "ray": ("ray", "rltk compare --on, rltk scaling run --on"),
 }
 """By extra of `pip install 'rltk[EXTRA]'`: the package that it brings, and what that is for."""
 

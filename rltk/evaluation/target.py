@@ -9,6 +9,7 @@ from rltk.errors import UserError, suggestion
 from rltk.recipe.locate import near_file
 from rltk.recipe.paths import LOCAL_STARTS
 from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
+from rltk.recipe.sections.rollout import OF_SERVERS
 from rltk.run.folder import resume_command, run_recipe
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -54,8 +55,18 @@ def run_target(path: Path) -> Target:
     if not saved.exists():
         raise UserError(f"{path} has no model yet; finish it with: {resume_command(path)}")
     is_adapter = (saved / "adapter_config.json").exists()
+    if is_adapter:
+        refuse_unsafe_adapter(saved, read_adapter_config(saved))
     model = recipe.model if is_adapter else recipe.model.model_copy(update={"path": str(saved), "revision": None})
-    return Target(model, saved if is_adapter else None, recipe.data, recipe.rollout, recipe.eval, recipe.seed)
+    return Target(model, saved if is_adapter else None, recipe.data, here(recipe.rollout), recipe.eval, recipe.seed)
+
+
+def here(rollout: Rollout) -> Rollout:
+    """Sampling in this process: the servers that a run was trained with may be gone."""
+    if rollout.engine != "vllm":
+        return rollout
+    of_servers = {key: Rollout.model_fields[key].default for key in ("engine", *OF_SERVERS, "gpu_memory")}
+    return rollout.model_copy(update=of_servers)
 
 
 def adapter_base(path: Path) -> Model:
@@ -64,10 +75,17 @@ def adapter_base(path: Path) -> Model:
     base = config.get("base_model_name_or_path")
     if not base:
         raise UserError(f"{file} names no base_model_name_or_path.")
-    if not (path / ADAPTER_WEIGHTS).exists():  # pickles, which PEFT would read too, can run code
-        raise UserError(f"{path} holds no {ADAPTER_WEIGHTS}.")
+    refuse_unsafe_adapter(path, config)
     is_embedded = Path(base).parts[-3:] == EMBEDDED_POLICY  # wherever rltk was installed when it was saved
     return Model(path="embedded/policy" if is_embedded else base, revision=config.get("revision"))
+
+
+def refuse_unsafe_adapter(path: Path, config: dict[str, Any]) -> None:
+    """Where loading it could run code: PEFT would read pickles, and import a module that the configuration names."""
+    if not (path / ADAPTER_WEIGHTS).exists():
+        raise UserError(f"{path} holds no {ADAPTER_WEIGHTS}.")
+    if config.get("megatron_config"):
+        raise UserError(f"{path / 'adapter_config.json'} has a megatron_config, which rltk does not read; remove it.")
 
 
 def read_adapter_config(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rltk.errors import UserError
-from rltk.evaluation.target import ADAPTER_WEIGHTS, EMBEDDED_POLICY
+from rltk.evaluation.target import EMBEDDED_POLICY, refuse_unsafe_adapter
 from rltk.recipe.locate import expanded, near_file
 from rltk.recipe.resolved import recipe_from_resolved
 from rltk.recipe.schema import Recipe
@@ -57,8 +57,8 @@ def find_source(name: str) -> Source:
     adapter, config = (read_optional(saved / file) for file in (ADAPTER_CONFIG, "config.json"))
     if adapter is None and config is None:
         raise UserError(f"{saved} holds neither {ADAPTER_CONFIG} nor config.json; train the run anew.")
-    if adapter is not None and not (saved / ADAPTER_WEIGHTS).exists():
-        raise UserError(f"{saved} holds no {ADAPTER_WEIGHTS}; train the run anew.")
+    if adapter is not None:
+        refuse_unsafe_adapter(saved, adapter)
     scores = read_optional(run / "scores.json") or {}
     return Source(run, manifest, recipe, scores, adapter, None if adapter is not None else config)
 

@@ -13,6 +13,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from rltk.errors import UserError
 from rltk.evaluation.target import ADAPTER_WEIGHTS
+from rltk.export.adapter import portable
 from rltk.export.faithful import fresh_logits, logits_of, probes, refuse_unfaithful
 from rltk.export.load import load_tokenizer_of, load_trained
 from rltk.export.source import ADAPTER_CONFIG, Source
@@ -62,14 +63,8 @@ def write_adapter(source: Source, folder: Path) -> None:
     for name in BESIDE_WEIGHTS[1:]:
         if (source.saved / name).exists():
             shutil.copyfile(source.saved / name, folder / name)
-    config = source.adapter | {"base_model_name_or_path": source.base, "revision": source.recipe.model.revision}
-    config |= {"inference_mode": True, "lora_alpha": whole_where_possible(source.adapter["lora_alpha"])}
+    config = portable(source.adapter, base=source.base, revision=source.recipe.model.revision)
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def whole_where_possible(alpha: float) -> float | int:
-    """Some readers expect a whole number, as PEFT's own type says."""
-    return int(alpha) if float(alpha).is_integer() else alpha
 
 
 def merged(model: PeftModel, dtype: torch.dtype) -> PreTrainedModel:

@@ -4,6 +4,7 @@ Weights come in float32, whatever the checkpoint holds: what trains is float32 i
 bfloat16 autocast. A frozen weight may go back to bfloat16 afterwards (`adapters.shrink_frozen`), never one that trains.
 """
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from transformers import (
 )
 
 import rltk.embedded
-from rltk.errors import UserError
+from rltk.errors import UserError, tell
 from rltk.models.experts import follow_autocast
 from rltk.models.scoring import has_known_head
 from rltk.recipe.schema import Model
@@ -34,6 +35,8 @@ def local_path(path: str) -> str:
 
 
 def load_config(model: Model) -> PretrainedConfig:
+    if model.trust_remote_code:
+        say_code_may_run(model.path)
     try:
         return AutoConfig.from_pretrained(
             local_path(model.path), revision=model.revision, trust_remote_code=model.trust_remote_code
@@ -43,6 +46,8 @@ def load_config(model: Model) -> PretrainedConfig:
 
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
+    if model.trust_remote_code:
+        say_code_may_run(model.path)
     try:
         return AutoTokenizer.from_pretrained(
             local_path(model.path), revision=model.revision, trust_remote_code=model.trust_remote_code
@@ -84,7 +89,18 @@ def without_noise(config: PretrainedConfig) -> PretrainedConfig:
     return config
 
 
+@cache
+def say_code_may_run(path: str) -> None:
+    """Once a process for each model."""
+    tell(f"model.trust_remote_code = true: Python code that comes with {path} may run here, with all your rights")
+
+
 def cannot_load(model: Model, what: str, error: Exception) -> UserError:
+    if "trust_remote_code" in str(error):
+        return UserError(
+            f"model.path = {model.path!r}: its {what} needs Python code that comes with it, which runs only where the "
+            "recipe says model.trust_remote_code: true; read that code first."
+        )
     first_line = str(error).strip().split("\n")[0]
     return UserError(
         f"model.path = {model.path!r}: its {what} could not be loaded ({first_line}); "

@@ -18,8 +18,9 @@ from rltk.data.prompt import PromptRenderer, misfit, render_all
 from rltk.data.tasks import Task, load_tasks, short_name
 from rltk.errors import UserError
 from rltk.models.load import context_length, load_config, load_tokenizer
+from rltk.offline.heldout_loss import Solutions
 from rltk.offline.rows import Reader
-from rltk.recipe.schema import SFT, Offline, Recipe
+from rltk.recipe.schema import LOSS, SFT, Offline, Recipe
 from rltk.run.manifest import Read, Source
 
 
@@ -51,6 +52,8 @@ class Inputs:
     tasks: list[Task]
     heldout: Heldout | None
     """What a run on preferences is scored on, in place of tasks."""
+    solutions: Solutions | None
+    """Held-out solutions, where the recipe asks for their log-loss."""
     read: Read
 
     @property
@@ -66,10 +69,13 @@ def load_inputs(recipe: Recipe) -> Inputs:
     heldout = load_heldout(recipe, reader) if is_preferences else None
     tasks = [] if is_preferences else load_fitting_tasks(recipe, tokenizer, context)
     sources = {task.name: Source(task.data.path, problems.fingerprint(task.problems)) for task in tasks}
+    solutions = load_solutions(recipe, tokenizer, reader) if LOSS in recipe.eval.tasks and not is_preferences else None
+    if solutions is not None:
+        sources[LOSS] = Source(recipe.data.path, solutions.hash)
     if heldout is not None:
         sources[heldout.name] = Source(recipe.data.path, preferences.fingerprint(heldout.pairs))
     read = Read(Source(recipe.data.path, training.hash), sources, training.left_out)
-    return Inputs(tokenizer, config, reader, training, tasks, heldout, read)
+    return Inputs(tokenizer, config, reader, training, tasks, heldout, solutions, read)
 
 
 def load_training(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, reader: Reader, context: int | None) -> Training:
@@ -110,11 +116,21 @@ def askable(
 
 def load_fitting_tasks(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, context: int | None) -> list[Task]:
     options = recipe.eval
-    tasks = load_tasks(options.tasks, recipe.data, split=options.split, limit=options.limit, root=options.data_root)
+    names = [name for name in options.tasks if name != LOSS]
+    tasks = load_tasks(names, recipe.data, split=options.split, limit=options.limit, root=options.data_root)
     for task in tasks:
         renderer = PromptRenderer(tokenizer, task.data)
         render_all(renderer, task.problems, max_new_tokens=recipe.rollout.max_new_tokens, context=context)
     return tasks
+
+
+def load_solutions(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, reader: Reader) -> Solutions:
+    shown = load_demonstrations(recipe.data, tokenizer, recipe.eval.split).rows[: recipe.eval.limit]
+    short = [one for one in shown if reader.misfit(one) is None]
+    if not short:
+        raise UserError(f"{recipe.data.path}: all {len(shown)} held-out solutions are too long; raise algo.max_length.")
+    lessons = [reader.lesson(one) for one in short]
+    return Solutions(short, lessons, demonstrations.fingerprint(short), len(shown) - len(short))
 
 
 def load_heldout(recipe: Recipe, reader: Reader) -> Heldout:

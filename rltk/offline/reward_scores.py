@@ -69,9 +69,17 @@ def check_saved(referee: Referee, pairs: Sequence[Preference], folder: Path) -> 
     texts = [text.prompt + reply for text in chosen for reply in (text.chosen, text.rejected)]
     is_adapter = isinstance(referee.model, PeftModel)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    base = local_path(referee.recipe.model.path) if is_adapter else None
+    base = referee.recipe.model
     try:
-        difference = worst_difference(referee.scores(texts), rescore(folder, texts, base=base, device=device))
+        again = rescore(
+            folder,
+            texts,
+            base=local_path(base.path) if is_adapter else None,
+            revision=base.revision if is_adapter else None,
+            trust_remote_code=base.trust_remote_code,
+            device=device,
+        )
+        difference = worst_difference(referee.scores(texts), again)
     except ValueError as error:
         raise UserError(f"the reward model was not saved: {error}; go on with the run to try again.") from error
     if not difference <= TOLERANCE:

@@ -99,7 +99,7 @@ class RewardWork:
                 f"{long} of {len(course.rows)} pairs are longer than {most} tokens, of which the last are read"
             )
         parts = (self.recipe, self.model, self.optimizer, course, progress, desk)
-        return Stage(*parts, lambda step: self.accuracy(task, step, desk))
+        return Stage(*parts, lambda step: {"heldout_accuracy": self.accuracy(task, step, desk)})
 
     def contest(self, pair: Preference) -> Contest:
         has_margins = self.recipe.data.margin is not None

@@ -14,6 +14,7 @@ from rltk.models.save import save_model
 from rltk.offline.assemble import Assembled, assemble
 from rltk.offline.course import make_course
 from rltk.offline.dpo import train_dpo
+from rltk.offline.heldout_loss import HeldoutLoss
 from rltk.offline.inputs import load_inputs
 from rltk.offline.own_pairs import own_pairs
 from rltk.offline.ranking import Ranking, describe_ranking
@@ -22,6 +23,7 @@ from rltk.offline.steps import Stage
 from rltk.recipe.schema import SFT
 from rltk.rollout.describe import describe
 from rltk.run.checkpoint import Progress, load_checkpoint
+from rltk.run.folder import Metrics
 from rltk.run.manifest import Read
 from rltk.run.plan import Plan
 from rltk.run.scores import curve, score_tasks
@@ -33,6 +35,7 @@ class OfflineWork:
 
     parts: Assembled
     ranking: Ranking | None = None
+    loss: HeldoutLoss | None = None
 
     def __init__(self, plan: Plan) -> None:
         self.recipe = plan.recipe
@@ -65,6 +68,8 @@ class OfflineWork:
         self.parts = assemble(self.recipe, self.inputs, device)
         if self.inputs.heldout is not None:
             self.ranking = Ranking(self.recipe, self.inputs.heldout, self.inputs.reader, self.parts)
+        if self.inputs.solutions is not None:
+            self.loss = HeldoutLoss(self.recipe, self.inputs.solutions, self.parts.model)
 
     def resume(self, checkpoint: Path) -> Progress:
         return load_checkpoint(checkpoint, self.parts.model, self.parts.optimizer)
@@ -72,7 +77,9 @@ class OfflineWork:
     def score(self, when: str, desk: Desk) -> Scores:
         if self.ranking is not None:
             return self.ranking.score(when, desk)
-        return score_tasks(self.parts.evaluator, self.inputs.tasks, self.recipe, when, desk)
+        scores = {} if self.loss is None else self.loss.score(when, desk)
+        found = score_tasks(self.parts.evaluator, self.inputs.tasks, self.recipe, when, desk) | scores
+        return {task: found[task] for task in self.inputs.read.tasks}
 
     def train(self, progress: Progress, desk: Desk) -> None:
         if progress.step == self.recipe.optim.steps:
@@ -86,8 +93,7 @@ class OfflineWork:
         reader, parts = self.inputs.reader, self.parts
         read = reader.lesson if isinstance(self.recipe.algo, SFT) else reader.pair
         course = make_course(self.recipe, self.examples(desk), read)
-        heldout_accuracy = partial(self.curve, desk=desk)
-        return Stage(self.recipe, parts.model, parts.optimizer, course, progress, desk, heldout_accuracy)
+        return Stage(self.recipe, parts.model, parts.optimizer, course, progress, desk, partial(self.curve, desk=desk))
 
     def examples(self, desk: Desk) -> Sequence[Demonstration | Preference]:
         """What is learned from; the policy's own pairs are sampled here, once."""
@@ -111,10 +117,13 @@ class OfflineWork:
             desk.watch.say(f"left out of training: {len(pairs) - len(fit)} pairs of more than algo.max_length tokens")
         return fit
 
-    def curve(self, step: int, desk: Desk) -> float:
+    def curve(self, step: int, desk: Desk) -> Metrics:
         if self.ranking is not None:
-            return self.ranking.accuracy(step, desk)
-        return curve(self.parts.evaluator, self.inputs.tasks[0], self.recipe, step, desk)["accuracy"]
+            return {"heldout_accuracy": self.ranking.accuracy(step, desk)}
+        found = {} if self.loss is None else self.loss.curve(step, desk)
+        for task in self.inputs.tasks[:1]:
+            found["heldout_accuracy"] = curve(self.parts.evaluator, task, self.recipe, step, desk)["accuracy"]
+        return found
 
     def save(self, path: Path) -> None:
         save_model(self.parts.model, self.inputs.tokenizer, path)

@@ -43,8 +43,8 @@ class Stage:
     course: Course
     progress: Progress
     desk: Desk
-    heldout_accuracy: Callable[[int], float]
-    """For the curve, after a step."""
+    heldout: Callable[[int], Metrics]
+    """What it scores on what is held out after a step, for the curve."""
 
     @property
     def device(self) -> torch.device:
@@ -163,7 +163,7 @@ class Steps(TrainerCallback):
             "seconds": seconds,
         }
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
-            metrics["heldout_accuracy"] = self.stage.heldout_accuracy(done)
+            metrics |= self.stage.heldout(done)
         desk.folder.log(metrics)
         desk.show(desk.folder.metrics[-1])
         self.unusable = self.unusable + 1 if self.is_skipped else 0

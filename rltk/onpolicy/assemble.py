@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -33,6 +34,8 @@ from rltk.rewards.look import look_at_rewards
 from rltk.rewards.scorers import make_scorers
 from rltk.rollout.engines import choose_engine, make_sampler
 from rltk.rollout.evaluate import Evaluator
+from rltk.rollout.servers.fleet import Fleet
+from rltk.rollout.servers.open import open_sampler, reach_servers
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Inputs:
     """Training problems that cannot be asked, by id: the end of a sentence that says why."""
     not_evaluated: dict[str, str]
     """Conversations held out that cannot be asked, likewise; problems are refused instead."""
+    fleet: Fleet | None
+    """The servers that sample, where the recipe names some."""
 
     @property
     def data_hash(self) -> str:
@@ -64,6 +69,7 @@ class Assembled:
 def load_inputs(recipe: Recipe) -> Inputs:
     """Every problem is read, its gold answer checked and its prompt measured here, before any weights load."""
     look_at_rewards(recipe)
+    fleet = reach_servers(recipe)
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
     context = context_length(config)
     kept = askable(recipe, load_asked(recipe.data, "train"), tokenizer, context)
@@ -77,7 +83,7 @@ def load_inputs(recipe: Recipe) -> Inputs:
             not_evaluated |= reasons
         else:
             render_all(renderer, task.problems, max_new_tokens=limit, context=context)
-    return Inputs(tokenizer, config, kept.rows, tasks, kept.left_out, not_evaluated)
+    return Inputs(tokenizer, config, kept.rows, tasks, kept.left_out, not_evaluated, fleet)
 
 
 def fitting(
@@ -113,8 +119,11 @@ def askable(
     return kept
 
 
-def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
-    """Loads the weights, adds the adapter, and connects sampler, learner and evaluator to the one model."""
+def assemble(recipe: Recipe, inputs: Inputs, device: torch.device, *, run: Path = Path("run")) -> Assembled:
+    """Loads the weights, adds the adapter, and connects sampler, learner and evaluator to the one model.
+
+    `run` is the run's folder, where adapters for servers are written unless the recipe names another.
+    """
     base = load_weights(recipe.model, device)
     stops = stop_tokens(base, inputs.tokenizer)
     pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
@@ -127,16 +136,23 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
         critic = make_critic(recipe, model, lr=critic_learning_rate(recipe, hidden_size))
         statement += f"; {critic}"
     if engine != "native":
-        statement += f"; completions come from {engine}"
+        statement += f"; completions come from {' and '.join(recipe.rollout.servers) or engine}"
     context = context_length(inputs.config)
     judge = Judge(recipe, make_scorers(recipe, model, inputs.tokenizer, dtype))
     learner = Learner(recipe, model, lr=learning_rate(recipe, inputs.config), can_pack=can_pack, critic=critic)
     if critic is not None:
         statement += f"; {memory_statement(learner)}"
+    if engine == "vllm":
+        sampler = evaluating = open_sampler(recipe, model, inputs.tokenizer, inputs.fleet, stops=stops, run=run)
+    else:
+        sampler, evaluating = (
+            make_sampler(engine, model, stops=stops, pad=pad, batch=batch, dtype=dtype)
+            for batch in (recipe.rollout.batch, recipe.eval.batch)
+        )
     trainer = Trainer(
         recipe=recipe,
         learner=learner,
-        sampler=make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype),
+        sampler=sampler,
         order=Order(inputs.problems, seed=recipe.seed),
         renderer=PromptRenderer(inputs.tokenizer, recipe.data),
         tokenizer=inputs.tokenizer,
@@ -144,7 +160,7 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
         context=context,
     )
     evaluator = Evaluator(
-        make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.eval.batch, dtype=dtype),
+        evaluating,
         inputs.tokenizer,
         max_new_tokens=recipe.rollout.max_new_tokens,
         context=context,

@@ -23,12 +23,16 @@ EXPLAINED = {torch.bfloat16: 1e-2, torch.float32: 1e-4}
 """KL (nats a token) that rounding explains, by compute type; 0.01 is where training is known to stay stable."""
 IMPOSSIBLE = 0.2
 """KL above which no arithmetic is an excuse, whoever sampled."""
+SERVERS = "look whether all of rollout.servers serve model.path, with its own weights"
 
 
-def check_sampler(learner: Learner, episodes: Sequence[Episode], step: int, mismatch: float) -> None:
+def check_sampler(
+    learner: Learner, episodes: Sequence[Episode], step: int, mismatch: float, *, engine: str = "auto"
+) -> None:
     """Raises `UserError` if the completions of `step` (from 1) were not sampled by the policy that trains.
 
     `mismatch` is the KL divergence that training found; where nothing was trained it is nan, and measured here.
+    `engine` is the recipe's.
     """
     whole = [episode for episode in episodes if not episode.rollout.is_broken and len(episode.tokens_T)]
     probes = whole[:: max(1, len(whole) // PROBES)][:PROBES]
@@ -41,7 +45,8 @@ def check_sampler(learner: Learner, episodes: Sequence[Episode], step: int, mism
     if likeliest is not None and suspects[likeliest] < found / 3:
         raise UserError(f"{said}: they come from {likeliest} (KL {suspects[likeliest]:.3g}).")
     if found > IMPOSSIBLE:
-        raise UserError(f"{said}, and rounding does not explain it; try rollout.engine=generate.")
+        remedy = SERVERS if engine == "vllm" else "try rollout.engine=generate"
+        raise UserError(f"{said}, and rounding does not explain it; {remedy}.")
 
 
 def mismatch_of_suspects(learner: Learner, probes: Sequence[Episode]) -> Iterator[tuple[str, float]]:

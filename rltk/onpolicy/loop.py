@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rltk.data.problems import Order, Problem
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
-from rltk.errors import OwnRewardError, RewardGoneError, UserError
+from rltk.errors import GoneError, OwnRewardError, UserError
 from rltk.models import diagnostics
 from rltk.models.capacity import outcome_bits
 from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
@@ -68,7 +68,7 @@ def train(
     for step in range(progress.step, recipe.optim.steps):
         try:
             metrics = train_step(trainer, step)
-        except RewardGoneError:  # before anything was learned from this step: none that was made is lost
+        except GoneError:  # before anything was learned from this step: none that was made is lost
             save_checkpoint(run.checkpoints, learner.trains_in, learner.optimizer, progress, keep=recipe.run.keep)
             raise
         metrics |= diagnostics.step_metrics(learner.model, metrics["outcome_bits"], run.metrics)
@@ -119,7 +119,7 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
         for p, (prompt, group) in enumerate(zip(prompts, groups, strict=True))
         for g, completion in enumerate(group)
     ]
-    check = partial(check_sampler, trainer.learner, episodes, step + 1)
+    check = partial(check_sampler, trainer.learner, episodes, step + 1, engine=rollout.engine)
     tally = trainer.learner.learn(episodes, step, check)
     seconds = (sampled - started, time.monotonic() - sampled)
     metrics = step_metrics(trainer.learner, episodes, rewards_PG, tally, *seconds) | judgement.metrics()

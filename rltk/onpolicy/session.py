@@ -32,7 +32,7 @@ class OnPolicyWork:
     parts: Assembled
 
     def __init__(self, plan: Plan) -> None:
-        self.recipe = plan.recipe
+        self.recipe, self.run = plan.recipe, plan.path
         self.inputs = load_inputs(plan.recipe)
 
     @property
@@ -59,7 +59,7 @@ class OnPolicyWork:
         ]
 
     def assemble(self, device: torch.device) -> None:
-        self.parts = assemble(self.recipe, self.inputs, device)
+        self.parts = assemble(self.recipe, self.inputs, device, run=self.run)
 
     def resume(self, checkpoint: Path) -> Progress:
         learner = self.parts.trainer.learner

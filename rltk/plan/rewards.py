@@ -25,9 +25,7 @@ def reward_roles(recipe: Recipe, shape: Shape) -> tuple[tuple[RewardRole, ...], 
             try:
                 folder = reward_folder(reward.path, f"rewards.{name}.path")
             except UserError:
-                notes.append(
-                    f"rewards.{name}.path = {reward.path} holds no model yet: taken to be a LoRA of the policy"
-                )
+                notes.append(f"rewards.{name}.path = {reward.path} holds no model yet: planned as a LoRA of the policy")
                 found.append(RewardRole(f"reward {name}", None, default_adapter(recipe, shape)))
             else:
                 found.append(read_role(f"reward {name}", f"rewards.{name}.path", folder, recipe))

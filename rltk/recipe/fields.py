@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 RULE = "rule"
@@ -31,9 +32,18 @@ def read_exponent(value: object) -> object:
     return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
 
 
+def without_secrets(url: str) -> str:
+    """The resolved recipe is kept in the run folder, and in whatever that is uploaded to."""
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise broken_rule("must hold no user, password or query, as it is kept in the run folder; use token_file")
+    return url
+
+
 # Strict: to pydantic true is 1 and "8" is 8 unless told otherwise. The bounds stand inside, before the validator,
 # because pydantic writes those outside it into the JSON Schema under names that no editor knows.
 Text = Annotated[str, Field(min_length=1)]
+Url = Annotated[Text, AfterValidator(without_secrets)]
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Whole = Annotated[int, Field(strict=True, ge=0)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from rltk.recipe.explain import refusal, validate
 from rltk.recipe.schema import Recipe
+from rltk.recipe.sections.rollout import OF_SERVERS
 from rltk.recipe.tree import Where, from_plain
 
 
@@ -21,8 +22,13 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """12 hex digits, equal for recipes that differ at most in `run` and `compare`, which change no result."""
-    return digest({key: value for key, value in resolved(recipe).items() if key not in ("run", "compare")})
+    """12 hex digits, equal for recipes that differ at most in what changes no result.
+
+    That is `run`, `compare`, and where servers are, so that a run can go on with others.
+    """
+    kept = {key: value for key, value in resolved(recipe).items() if key not in ("run", "compare")}
+    kept["rollout"] = {key: value for key, value in kept["rollout"].items() if key not in (*OF_SERVERS, "gpu_memory")}
+    return digest(kept)
 
 
 def digest(values: Any) -> str:

@@ -7,12 +7,12 @@ import json
 from pydantic import Field, model_validator
 
 from rltk.recipe.fields import Name, Section, Whole, broken_rule
-from rltk.recipe.rules import unused_keys
+from rltk.recipe.rules import refuse_servers_that_cannot_follow, unused_keys
 from rltk.recipe.sections.algo import Algo
 from rltk.recipe.sections.compare import Compare
 from rltk.recipe.sections.data import Data
 from rltk.recipe.sections.embedded import EMBEDDED
-from rltk.recipe.sections.evaluation import EVAL_BLOCK, EVAL_TASKS, HELDOUT_LIKE, PREFERENCE_TASKS, Eval
+from rltk.recipe.sections.evaluation import EVAL_BLOCK, EVAL_TASKS, HELDOUT_LIKE, LOSS, PREFERENCE_TASKS, Eval
 from rltk.recipe.sections.model import EMBEDDED_MODELS, Model
 from rltk.recipe.sections.offline import DPO, SFT, Offline, Paired, RewardModel
 from rltk.recipe.sections.onpolicy import GRPO, PPO, RLOO, Critic, OnPolicy
@@ -38,6 +38,7 @@ __all__ = [
     "EVAL_TASKS",
     "GRPO",
     "HELDOUT_LIKE",
+    "LOSS",
     "PPO",
     "PREFERENCE_TASKS",
     "RLOO",
@@ -95,9 +96,16 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _validation_exists(self) -> Recipe:
-        needs_it = self.eval.split == "validation" and "heldout" in self.eval.tasks
+        needs_it = self.eval.split == "validation" and {"heldout", LOSS} & set(self.eval.tasks)
         if needs_it and not self.data.is_embedded and not self.data.validation:
             raise broken_rule("must be at least 1 when eval.split is validation", "data.validation", "eval.split")
+        return self
+
+    @model_validator(mode="after")
+    def _solutions_have_a_loss(self) -> Recipe:
+        if LOSS in self.eval.tasks and not isinstance(self.algo, SFT):
+            must = f"names {LOSS}, which algo.type sft alone is scored by"
+            raise broken_rule(must, "eval.tasks", "algo.type")
         return self
 
     @model_validator(mode="after")
@@ -142,6 +150,11 @@ class Recipe(Section):
     def knows_gold(self) -> bool:
         """Whether the true reward of any completion is known."""
         return self.data.path == "embedded/dialogues"
+
+    @model_validator(mode="after")
+    def _servers_can_follow(self) -> Recipe:
+        refuse_servers_that_cannot_follow(self.algo, self.tune, self.rollout)
+        return self
 
     @model_validator(mode="after")
     def _data_suits_the_algorithm(self) -> Recipe:

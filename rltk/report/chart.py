@@ -1,4 +1,4 @@
-"""Charts as SVG text: lines, marks with intervals, bands and rules. What they show is also said in words."""
+"""Charts as SVG text: lines, bands, marks with intervals and rules. What they show is also said in words."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ class Line(NamedTuple):
     """None: undefined there, so the line has a gap."""
     colour: int = 0
     is_faint: bool = False
+
+
+class Band(NamedTuple):
+    """The room between two curves, such as a confidence band."""
+
+    label: str
+    points: Sequence[tuple[float, float, float]]
+    """At each x the lower and the upper bound."""
+    colour: int = 0
 
 
 class Mark(NamedTuple):
@@ -53,6 +62,7 @@ class Chart(NamedTuple):
     x_unit: str = ""
     x_labels: Sequence[tuple[float, str]] = ()
     """In place of numbers."""
+    bands: Sequence[Band] = ()
 
 
 def is_empty(chart: Chart) -> bool:
@@ -64,6 +74,7 @@ def draw(chart: Chart) -> str:
     x, y = axes(chart)
     parts = [
         *frame(chart, x, y),
+        *(draw_band(band, x, y) for band in chart.bands),
         *(segment for line in chart.lines for segment in draw_line(line, x, y)),
         *(part for mark in chart.marks for part in draw_mark(mark, x, y, chart.unit)),
     ]
@@ -79,6 +90,7 @@ def axes(chart: Chart) -> tuple[Axis, Axis]:
     defined = [(x, y) for line in chart.lines for x, y in line.points if y is not None]
     bounds = [bound for mark in chart.marks for bound in (mark.y, *mark.interval) if bound is not None]
     xs = [*(x for line in chart.lines for x, _ in line.points), *(mark.x for mark in chart.marks)]
+    bounds += [bound for band in chart.bands for _, *both in band.points for bound in both]
     ys = [*(y for _, y in defined), *bounds, *(rule.y for rule in chart.rules)]
     return (
         make_axis(xs, LEFT, WIDTH - RIGHT, is_log=chart.is_log_x),
@@ -98,6 +110,12 @@ def frame(chart: Chart, x: Axis, y: Axis) -> Iterator[str]:
     yield text((LEFT + right) / 2, HEIGHT - 4, chart.x_title, "middle")
     for rule in chart.rules:
         yield f'<path class="rule" d="M{LEFT} {y(rule.y)}H{right}"/>' + text(right, y(rule.y) - 4, rule.label, "end")
+
+
+def draw_band(band: Band, x: Axis, y: Axis) -> str:
+    edge = [(at, high) for at, _, high in band.points] + [(at, low) for at, low, _ in reversed(band.points)]
+    path = " ".join(f"{x(at):g},{y(value):g}" for at, value in edge)
+    return f'<polygon class="band c{band.colour % COLOURS}" points="{path}"/>'
 
 
 def draw_line(line: Line, x: Axis, y: Axis) -> Iterator[str]:
@@ -142,6 +160,7 @@ def text(x: float, y: float, words: str, anchor: str) -> str:
 def in_words(chart: Chart) -> str:
     """What someone hears who does not see the chart."""
     said = [line_in_words(line, chart) for line in chart.lines if not line.is_faint and line.label]
+    said += [band_in_words(band, chart) for band in chart.bands if band.points]
     said += [mark_in_words(mark, chart.unit) for mark in chart.marks]
     said += [f"{rule.label} at {written(rule.y, chart.unit)}" for rule in chart.rules]
     return f"{chart.title} over {chart.x_title}. {'; '.join(filter(None, said))}."
@@ -154,6 +173,11 @@ def line_in_words(line: Line, chart: Chart) -> str:
     (first, begins), (last, ends), ys = defined[0], defined[-1], [y for _, y in defined]
     begin, end, low, high = (written(value, chart.unit) for value in (begins, ends, min(ys), max(ys)))
     return f"{line.label}: {begin} at {first:g}, {end} at {last:g}, lowest {low}, highest {high}"
+
+
+def band_in_words(band: Band, chart: Chart) -> str:
+    at, low, high = band.points[-1]
+    return f"{band.label}: {written(low, chart.unit)} to {written(high, chart.unit)} at {at:g}"
 
 
 def mark_in_words(mark: Mark, unit: str) -> str:

@@ -14,7 +14,7 @@ from rltk.report.items import kind_of
 from rltk.report.read import Row, Run
 from rltk.run.progress import duration
 
-VALUES = {"accuracy": "share", "reward": ""}
+VALUES = {"accuracy": "share", "reward": "", "loss": ""}
 """What a score may be of, and its unit."""
 BREAKDOWNS = {"by_level": "level", "by_subject": "subject", "by_subset": "subset"}
 DRAWS = {"pass_at_k": "pass", "maj_at_k": "maj"}

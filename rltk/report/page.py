@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from rltk import __version__
 from rltk.errors import UserError
-from rltk.report import curves, items, verdict
+from rltk.report import curves, evidence, items, verdict
 from rltk.report.chart import Chart, draw
 from rltk.report.embed import embed
 from rltk.report.facts import facts, paired_rows, recipe_text, score_rows
@@ -90,9 +90,14 @@ def render_comparison(comparison: Comparison, phases: dict[str, list[Run]], home
         "comparison.html",
         title=f"Comparison {found.get('name', comparison.path.name)}",
         found=found,
+        is_share=evidence.unit_of(found) == "share",
+        score_name=evidence.score_name(found),
         arms=verdict.arms(comparison),
         names=list(found["arms"]),
-        charts=verdict.charts(comparison, phases["confirmation"]),
+        charts=evidence.charts(comparison, phases["confirmation"]),
+        optima=verdict.optima(comparison),
+        costs=verdict.costs(comparison),
+        changes=verdict.changes(comparison, phases["confirmation"]),
         rows={
             phase: [run_row(run.path, run.manifest, run.metrics, run.scores) for run in runs]
             for phase, runs in phases.items()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from rltk.report.axis import written
 from rltk.report.read import Row
 
-SHOWN = {"accuracy": "share", "reward": ""}
+SHOWN = {"accuracy": "share", "reward": "", "loss": ""}
 
 
 class RunRow(NamedTuple):

@@ -1,14 +1,16 @@
-"""What a comparison of arms found, as the page has it: its charts and the rows of its tables."""
+"""What a comparison of arms found, as the rows of the page's tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
 from rltk.report.axis import written
-from rltk.report.chart import GREY, Chart, Line, Mark, Rule
-from rltk.report.read import Comparison, Row, Run
+from rltk.report.evidence import runs_of, unit_of
+from rltk.report.read import Comparison, Row, Run, read_object
+
+EXPONENTS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
 class Arm(NamedTuple):
@@ -16,128 +18,150 @@ class Arm(NamedTuple):
 
     name: str
     lr: str
-    accuracy: str
+    score: str
     difference: str
     interval: str
     verdict: str
+
+
+class Cost(NamedTuple):
+    name: str
     seconds: str
+    seconds_a_step: str
     tokens: str
+    flops: str
     memory: str
 
 
+class Best(NamedTuple):
+    """Where the best learning rate of an arm lies, by a parabola through its sweep."""
+
+    name: str
+    chosen: str
+    optimum: str
+    ratio: str
+    problem: str
+
+
+class Change(NamedTuple):
+    """What training did to the weights of an arm: means over its confirmation runs."""
+
+    name: str
+    parameters: str
+    norm: str
+    stable_rank: str
+    effective_rank: str
+    intruders: str
+    capacity_used: str
+
+
 def arms(comparison: Comparison) -> list[Arm]:
-    found, spent = comparison.found, comparison.costs
+    found = comparison.found
     return [
         Arm(
-            name=name if row.get("of", name) == name else f"{name} ({row['of']}, learning rate too low)",
+            name=shown_name(name, row),
             lr=f"{row['lr']:.3g}",
-            accuracy=written(row["accuracy"], "share"),
-            **against(found["verdicts"].get(name)),
-            **cost_words(spent.get(name, {})),
+            score=written(row["score"], unit_of(found)),
+            **against(found["verdicts"].get(name), unit_of(found)),
         )
         for name, row in found["arms"].items()
     ]
 
 
-def against(verdict: Row | None) -> dict[str, str]:
+def shown_name(name: str, row: Row) -> str:
+    return name if row.get("of", name) == name else f"{name} ({row['of']}, learning rate too low)"
+
+
+def against(verdict: Row | None, unit: str) -> dict[str, str]:
     """Empty for the reference and for the control, on which there is no verdict."""
     if verdict is None:
         return {"difference": "", "interval": "", "verdict": ""}
     low, high = verdict["interval"]
     return {
-        "difference": written(verdict["difference"], "points"),
-        "interval": "-" if low is None else f"[{written(low, 'points')}, {written(high, 'points')}]",
+        "difference": gained(verdict["difference"], unit),
+        "interval": "-" if low is None else f"[{gained(low, unit)}, {gained(high, unit)}]",
         "verdict": verdict["verdict"].replace("_", " "),
     }
 
 
-def cost_words(spent: Row) -> dict[str, str]:
-    memory = spent.get("peak_memory_bytes")
-    return {
-        "seconds": written(spent.get("seconds")),
-        "tokens": written(spent.get("tokens")),
-        "memory": "-" if memory is None else f"{memory / 2**30:.2f} GiB",
-    }
+def gained(difference: float | None, unit: str) -> str:
+    if difference is None:
+        return "-"
+    return written(difference, "points") if unit == "share" else f"{difference:+.3g}"
 
 
-def charts(comparison: Comparison, confirmation: list[Run]) -> list[Chart]:
-    """What the verdict rests on: differences, the sweep of learning rates, and curves of the confirmation runs."""
-    drawn = [
-        difference_chart(comparison),
-        rate_chart(comparison),
-        curve_chart(confirmation, list(comparison.found["arms"])),
+def costs(comparison: Comparison) -> list[Cost]:
+    """Empty where the costs were not kept."""
+    return [
+        Cost(
+            name=name,
+            seconds=written(spent.get("seconds")),
+            seconds_a_step=written(spent.get("seconds_a_step")),
+            tokens=written(spent.get("tokens")),
+            flops=flops(spent.get("training_flops")),
+            memory=gibibytes(spent.get("peak_memory_bytes")),
+        )
+        for name in comparison.found["arms"]
+        for spent in [comparison.costs.get(name)]
+        if spent
     ]
-    return [chart for chart in drawn if chart is not None]
 
 
-def rate_chart(comparison: Comparison) -> Chart | None:
-    """Accuracy over learning rates, a line an arm, of the longest runs of the sweep; dots are seeds."""
-    sweep = comparison.found.get("sweep") or {}
-    kept = {arm: longest([row for row in rows if row["accuracy"] is not None]) for arm, rows in sweep.items()}
-    lines = [Line(arm, rate_means(rows), number) for number, (arm, rows) in enumerate(kept.items())]
-    marks = [
-        Mark(f"{arm}, seed {row['seed']}", row["lr"], row["accuracy"], (None, None), number)
-        for number, (arm, rows) in enumerate(kept.items())
-        for row in rows
+def flops(count: float | None) -> str:
+    if count is None:
+        return "-"
+    size, letter = next(((size, letter) for size, letter in EXPONENTS if count >= size), (1.0, ""))
+    return f"{count / size:.3g} {letter}FLOP"
+
+
+def gibibytes(size: float | None) -> str:
+    return "-" if size is None else f"{size / 2**30:.2f} GiB"
+
+
+def optima(comparison: Comparison) -> list[Best]:
+    return [
+        Best(
+            name=name,
+            chosen="-" if row["lr"] is None else f"{row['lr']:.3g}",
+            optimum=rate(row["optimum"], row["interval"]),
+            ratio=rate(row["ratio_to_reference"], row["ratio_interval"]),
+            problem=row["problem"] or "",
+        )
+        for name, row in (comparison.found.get("optima") or {}).items()
     ]
-    if not marks:
-        return None
-    about = "On the tuning split; each arm goes on with the best rate of its own."
-    title, x_title = "Accuracy over learning rates", "learning rate"
-    return Chart("rates", title, lines, marks, unit="share", x_title=x_title, about=about, is_log_x=True)
 
 
-def longest(rows: list[Row]) -> list[Row]:
-    """Those of most steps: earlier rounds of a halving are shorter and cannot be held beside them."""
-    most = max((row.get("steps") or 0 for row in rows), default=0)
-    return [row for row in rows if (row.get("steps") or 0) == most]
+def rate(value: float | None, interval: Sequence[float | None] | None) -> str:
+    if value is None:
+        return "-"
+    low, high = interval or (None, None)
+    return f"{value:.3g}" if low is None or high is None else f"{value:.3g} [{low:.2g}, {high:.2g}]"
 
 
-def rate_means(rows: list[Row]) -> list[tuple[float, float | None]]:
-    rates = sorted({row["lr"] for row in rows})
-    return [(lr, fmean(row["accuracy"] for row in rows if row["lr"] == lr)) for lr in rates]
+def changes(comparison: Comparison, runs: Sequence[Run]) -> list[Change]:
+    """Arms whose runs left no adapter.json are not among them."""
+    kept = {name: described(runs_of(name, runs)) for name in comparison.found["arms"]}
+    return [change(name, rows) for name, rows in kept.items() if rows]
 
 
-def curve_chart(runs: list[Run], names: list[str]) -> Chart | None:
-    """Reward over steps, the mean over each arm's seeds, with the seeds faint behind it."""
-    lines: list[Line] = []
-    for number, name in enumerate(names):
-        own = [run for run in runs if run.manifest["id"].startswith(f"{name}-lr")]
-        curves = [[(row["step"], row.get("reward")) for row in run.metrics] for run in own]
-        lines += [Line(name, curve, number, is_faint=True) for curve in curves]
-        lines += [Line(name, mean_curve(curves), number)] if curves else []
-    return Chart("curves", "Reward of the confirmation runs", lines) if lines else None
+def described(runs: Sequence[Run]) -> list[Row]:
+    rows = [read_object(run.path / "adapter.json") for run in runs]
+    return [row for row in rows if row]
 
 
-def mean_curve(curves: list[list[tuple[float, float | None]]]) -> list[tuple[float, float | None]]:
-    """As far as all of them go."""
-    columns = zip(*curves, strict=False)
-    return [(column[0][0], mean([y for _, y in column if y is not None])) for column in columns]
+def change(name: str, rows: list[Row]) -> Change:
+    relative = [m["relative_norm"] for row in rows for m in row["matrices"].values() if m["relative_norm"] is not None]
+    return Change(
+        name=name,
+        parameters=f"{rows[0]['parameters']:,}",
+        norm=written(mean(relative), "share"),
+        stable_rank=written(mean([row["stable_rank"] for row in rows])),
+        effective_rank=written(mean([row["effective_rank"] for row in rows])),
+        intruders=written(mean([row["intruders"] / max(1, len(row["matrices"])) for row in rows])),
+        capacity_used=written(mean([row["capacity_used"] for row in rows]), "share"),
+    )
 
 
-def mean(values: list[float]) -> float | None:
-    return fmean(values) if values else None
-
-
-def difference_chart(comparison: Comparison) -> Chart | None:
-    """Arm less reference, arm beside arm, with the margin drawn."""
-    found = comparison.found
-    margin, arms = found["margin"]["value"], list(found["verdicts"])
-    marks = [mark for at, arm in enumerate(arms, 1) for mark in differences(found, arm, at)]
-    if not marks or margin is None:
-        return None
-    rules = [Rule("margin", margin), Rule("no difference", 0.0), Rule("margin", -margin)]
-    about = "Large dots with the interval of the verdict: mean over seeds; grey dots: seeds. In points of accuracy."
-    title = f"Difference from {comparison.found['reference']}"
-    room, labels = Line("", [(0.5, None), (len(arms) + 0.6, None)]), list(enumerate(arms, 1))
-    return Chart("difference", title, [room], marks, rules, "points", "arm", about, x_labels=labels)
-
-
-def differences(found: Row, arm: str, at: int) -> Iterator[Mark]:
-    """Of every seed that both have, a little beside the mean with its interval."""
-    verdict, reference = found["verdicts"][arm], found["arms"][found["reference"]]["seeds"]
-    for seed, value in found["arms"][arm]["seeds"].items():
-        if seed in reference:
-            yield Mark(f"{arm}, seed {seed}", at + 0.12, value - reference[seed], (None, None), GREY)
-    if verdict["difference"] is not None:
-        yield Mark(arm, at, verdict["difference"], verdict["interval"], at)
+def mean(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if defined else None

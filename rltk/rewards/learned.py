@@ -21,6 +21,7 @@ from rltk.models.lean import Layers, lean_training
 from rltk.models.modes import computing_in, evaluating
 from rltk.models.roles import SavedRole, add_role
 from rltk.models.scoring import last_hidden, values_of
+from rltk.recipe.schema import ModelReward
 from rltk.rewards.judge import Sample
 from rltk.rewards.text import scored_text
 
@@ -61,9 +62,19 @@ class BaseScorer:
 class ModelScorer:
     """A reward model with weights and tokenizer of its own."""
 
-    def __init__(self, name: str, folder: Path, renderer: PromptRenderer, device: torch.device, tokens: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        reward: ModelReward,
+        folder: Path,
+        renderer: PromptRenderer,
+        device: torch.device,
+        tokens: int,
+    ) -> None:
         self.name, self.renderer = name, renderer
-        self.scorer = OwnScorer.load(folder, device=str(device), batch_tokens=tokens)
+        self.scorer = OwnScorer.load(
+            folder, trust_remote_code=reward.trust_remote_code, device=str(device), batch_tokens=tokens
+        )
 
     def __call__(self, samples: Sequence[Sample]) -> list[float]:
         texts = [scored_text(self.renderer, sample, self.scorer.tokenizer) for sample in samples]

@@ -7,10 +7,10 @@ from rltk_reward_models.client import RemoteScorer, ServerGoneError
 
 from rltk.data.prompt import PromptRenderer
 from rltk.errors import RewardGoneError, UserError
-from rltk.recipe.locate import expanded
 from rltk.recipe.schema import ServerReward
 from rltk.rewards.judge import Sample
 from rltk.rewards.text import conversation, scored_text
+from rltk.secrets import read_token
 
 
 class ServerScorer:
@@ -19,7 +19,7 @@ class ServerScorer:
     def __init__(self, name: str, reward: ServerReward, renderer: PromptRenderer) -> None:
         self.name, self.reward, self.renderer = name, reward, renderer
         try:
-            token = read_token(name, reward)
+            token = read_token(f"rewards.{name}.token_file", reward.token_file)
             self.scorer = RemoteScorer(reward.url, token, in_flight=reward.in_flight, patience=reward.patience)
             self.model = self.scorer.info()
         except ServerGoneError as error:
@@ -39,12 +39,3 @@ class ServerScorer:
         if self.reward.send == "text":
             return scored_text(self.renderer, sample, self.renderer.tokenizer)
         return [message._asdict() for message in conversation(self.renderer, sample)]
-
-
-def read_token(name: str, reward: ServerReward) -> str | None:
-    if reward.token_file is None:
-        return None
-    try:
-        return expanded(reward.token_file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"rewards.{name}.token_file = {reward.token_file} cannot be read: {error}.") from error

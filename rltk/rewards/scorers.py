@@ -56,6 +56,6 @@ def model_scorer(
         saved = read_role(folder) if fits(policy, folder) else None
         if saved is not None:
             return BaseScorer(name, policy, saved, dtype, tokens)
-        return ModelScorer(name, folder, renderer, next(policy.parameters()).device, tokens)
+        return ModelScorer(name, reward, folder, renderer, next(policy.parameters()).device, tokens)
     except ValueError as error:
         raise UserError(f"{key}: {error}.") from error

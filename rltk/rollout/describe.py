@@ -6,6 +6,9 @@ from typing import Any
 
 def describe(score: dict[str, Any]) -> str:
     """`greedy 45.1% [42.0, 48.2], sampled 33.0% [30.1, 36.0] (n = 1000)`, or the same with rewards."""
+    if "loss" in score:
+        low, high = map(number, score["ci95"])
+        return f"{score['loss']:.4f} nats a token [{low}, {high}] (n = {score['n']})"
     text = f"greedy {interval(score)}"
     if "gold_reward" in score:
         text += f", gold {interval(score['gold_reward'])}"
@@ -15,7 +18,9 @@ def describe(score: dict[str, Any]) -> str:
 
 
 def change(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """By how much the greedy score has changed: `+23.4 points` of accuracy, or a difference of rewards."""
+    """By how much the greedy score has changed: `+23.4 points` of accuracy, or a difference of rewards or losses."""
+    if "loss" in after:
+        return f"{after['loss'] - before['loss']:+.4f}"
     if "accuracy" in after:
         return f"{100 * (after['accuracy'] - before['accuracy']):+.1f} points"
     return f"{after['reward'] - before['reward']:+.3f}"

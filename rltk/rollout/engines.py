@@ -16,8 +16,8 @@ CLOSE = 1e-3
 
 def choose_engine(asked: str, model: nn.Module) -> str:
     """The engine for `rollout.engine`: `generate` for a model that `native` cannot run, unless native was demanded."""
-    if asked == "generate":
-        return "generate"
+    if asked in ("generate", "vllm"):
+        return asked
     if runs_natively(model):
         return "native"
     if asked == "native":

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
-from rltk.errors import RewardGoneError, UserError, tell
+from rltk.errors import GoneError, UserError, tell
 from rltk.recipe.resolved import resolved
 from rltk.rollout.describe import change
 from rltk.run.atomic import remove_leftovers
@@ -124,9 +124,9 @@ class Session:
                 status = "finished" if self.train_and_evaluate() else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
-        except RewardGoneError as error:
+        except GoneError as error:
             command = resume_command(self.plan.path)
-            raise RewardGoneError(f"{error} {error.once}, go on with: {command}") from error
+            raise type(error)(f"{error} {error.once}, go on with: {command}") from error
         except UserError as error:
             self.folder.update_manifest(failure=str(error))  # it would end so again
             raise

@@ -1,11 +1,11 @@
 """Answers as OpenAI's API has them, whole or in pieces."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rltk.serving.job import Token
-from rltk.serving.text import Vocabulary, Writing
+from rltk.serving.text import Writing
 
 
 @dataclass
@@ -57,7 +57,8 @@ class Form(Protocol):
 
 @dataclass(frozen=True)
 class Completions:
-    vocabulary: Vocabulary
+    word: Callable[[int], str]
+    """What a token is called."""
     has_logprobs: bool
     has_ids: bool
     kind: str = "text_completion"
@@ -81,12 +82,12 @@ class Completions:
         return found
 
     def logprobs(self, choice: Choice, tokens: Sequence[Token]) -> dict[str, Any]:
-        words = [self.vocabulary.token(token.id) for token in tokens]
+        words = [self.word(token.id) for token in tokens]
         offsets = []
         for word in words:
             offsets.append(choice.offset)
             choice.offset += len(word)
-        tops = [{self.vocabulary.token(id): logprob for id, logprob in token.top} for token in tokens]
+        tops = [{self.word(id): logprob for id, logprob in token.top} for token in tokens]
         return {
             "tokens": words,
             "token_logprobs": [token.logprob for token in tokens],
@@ -101,7 +102,8 @@ class Completions:
 
 @dataclass(frozen=True)
 class Chats:
-    vocabulary: Vocabulary
+    word: Callable[[int], str]
+    """What a token is called."""
     has_logprobs: bool
     has_ids: bool
     kind: str = "chat.completion"
@@ -136,7 +138,7 @@ class Chats:
         return self.named(token.id, token.logprob) | {"top_logprobs": [self.named(*one) for one in token.top]}
 
     def named(self, id: int, logprob: float) -> dict[str, Any]:
-        word = self.vocabulary.token(id)
+        word = self.word(id)
         return {"token": word, "logprob": logprob, "bytes": list(word.encode("utf-8"))}
 
     def around(self, choices: Sequence[Choice]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from rltk.rollout.draw import draw
 from rltk.rollout.native import COMPACT_BELOW, NativeSampler
 from rltk.rollout.sampler import Sampling
 from rltk.serving.job import Event, Job, Token
+from rltk.serving.logprobs import SAMPLING, Mode, told
 from rltk.serving.mixing import Adapter, Mixing
 
 
@@ -62,7 +63,10 @@ def groups_of(job: Job) -> list[Group]:
 
 
 class Batch:
-    def __init__(self, model: PreTrainedModel, *, stops: tuple[int, ...], dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: PreTrainedModel, *, stops: tuple[int, ...], dtype: torch.dtype, logprobs: Mode = SAMPLING
+    ) -> None:
+        self.logprobs: Mode = logprobs
         self.model, self.stops, self.mixing, self.head = model, frozenset(stops), Mixing(model), Head(model)
         self.engine = NativeSampler(model, stops=stops, batch=None, dtype=dtype)
         self.engine.can_capture = self.engine.steps_are_static = False
@@ -152,7 +156,10 @@ class Batch:
             at_A = torch.tensor(alike, device=logits_BV.device)
             uniforms_A = torch.tensor([uniform(rows[at]) for at in alike], device=logits_BV.device)
             tokens_B[at_A], logprobs_B[at_A] = draw(logits_BV[at_A], uniforms_A, sampling)
-            tops |= likeliest(rows, alike, logits_BV, sampling)
+            if self.logprobs != SAMPLING:
+                told_AV = told(logits_BV[at_A], sampling, self.logprobs)
+                logprobs_B[at_A] = told_AV.gather(1, tokens_B[at_A, None])[:, 0]
+            tops |= likeliest(rows, alike, logits_BV, sampling, self.logprobs)
         for at, (row, token, logprob) in enumerate(zip(rows, tokens_B.tolist(), logprobs_B.tolist(), strict=True)):
             self.tell(row, Token(token, logprob, tops.get(at, [])))
         return tokens_B
@@ -170,7 +177,8 @@ class Batch:
             return
         row.length += 1
         is_last = row.length == row.sampling.max_new_tokens
-        ending = "stop" if token.id in self.stops else "length" if is_last else None
+        is_stop = token.id in self.stops or token.id in row.job.stops
+        ending = "stop" if is_stop else "length" if is_last else None
         row.is_over = ending is not None
         row.job.events.put(Event(row.index, token, ending))
 
@@ -181,13 +189,13 @@ def uniform(row: Row) -> float:
 
 
 def likeliest(
-    rows: Sequence[Row], alike: Sequence[int], logits_BV: Tensor, sampling: Sampling
+    rows: Sequence[Row], alike: Sequence[int], logits_BV: Tensor, sampling: Sampling, mode: Mode
 ) -> dict[int, list[tuple[int, float]]]:
     """The likeliest tokens of those rows that asked for some."""
     found = {}
     for at in alike:
         if (count := rows[at].job.top) and not rows[at].is_over:
-            logprobs_V = (logits_BV[at] / (sampling.temperature or 1.0)).log_softmax(-1)
-            top = logprobs_V.topk(min(count, len(logprobs_V)))
+            [logprobs_V] = told(logits_BV[at : at + 1], sampling, mode)
+            top = logprobs_V.topk(min(count, int(logprobs_V.isfinite().sum())))
             found[at] = list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import unquote
 
-from rltk_reward_models.connection import Connection, RefusedError
+from rltk_reward_models.incoming import Incoming, RefusedError
 
 from rltk.serving.wire import (
     ApiError,
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MODELS = "/v1/models"
 
 
-class Handler(Connection):
+class Handler(Incoming):
     paths: ClassVar[Mapping[str, str]] = {
         "/health": "GET",
         MODELS: "GET",
@@ -89,7 +89,7 @@ class Handler(Connection):
                 self._complete(service.ask_chat(request), is_stream=request.stream)
             case "/v1/load_lora_adapter":
                 order = parse(LoadRequest, body)
-                service.add(order.lora_name, order.lora_path)
+                service.add(order.lora_name, order.lora_path, replaces=order.load_inplace)
                 self.reply(200, f"Success: LoRA adapter '{order.lora_name}' added successfully.")
             case _:
                 order = parse(UnloadRequest, body)

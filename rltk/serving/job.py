@@ -40,8 +40,12 @@ class Job:
     n: int
     sampling: Sampling
     seed: int
+    row: int
+    """Of the seed's random numbers, that of the first completion."""
     adapter: Adapter | None
     top: int = 0
+    stops: tuple[int, ...] = ()
+    """Beside those of the model."""
     events: "queue.SimpleQueue[Event | FailedError]" = field(default_factory=queue.SimpleQueue)
     cancelled: set[int] = field(default_factory=set)
     """Completions that nobody wants to go on."""
@@ -51,8 +55,8 @@ class Job:
         return len(self.prompts) * self.n
 
     def uniforms(self) -> Tensor:
-        """[count, T], those of `NativeSampler.sample` with the same prompts, n and seed."""
-        return uniforms(self.count, self.sampling.max_new_tokens, self.seed)
+        """[count, T], those of `NativeSampler.sample` with the same n and seed, and these prompts after `row` rows."""
+        return uniforms(self.row + self.count, self.sampling.max_new_tokens, self.seed)[self.row :]
 
     def cancel(self) -> None:
         self.cancelled.update(range(self.count))

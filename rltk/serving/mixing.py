@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rltk.errors import UserError
-from rltk.evaluation.target import ADAPTER_WEIGHTS, read_adapter_config
+from rltk.evaluation.target import ADAPTER_WEIGHTS, read_adapter_config, refuse_unsafe_adapter
 from rltk.models.lean import Forward
 
 TRIED = (1, 2, 3, 4, 5)
@@ -189,8 +189,7 @@ def read_terms(model: PeftModel, dtype: torch.dtype, folder: Path) -> Iterator[t
 def refuse_other_kinds(folder: Path) -> None:
     """By its configuration, before PEFT changes anything in the model."""
     config = read_adapter_config(folder)
-    if not (folder / ADAPTER_WEIGHTS).exists():  # pickles, which PEFT would read too, can run code
-        raise UserError(f"{folder} holds no {ADAPTER_WEIGHTS}.")
+    refuse_unsafe_adapter(folder, config)
     for key in OTHER_KINDS:
         if config.get(key):
             raise unsupported(folder, f"its adapter_config.json has {key}")

@@ -12,6 +12,7 @@ from rltk.models.load import compute_dtype, context_length, load_tokenizer, load
 from rltk.rollout.engines import runs_natively
 from rltk.serving.batch import Batch
 from rltk.serving.choose import Served, is_same_base
+from rltk.serving.logprobs import SAMPLING, Mode
 from rltk.serving.mixing import Adapter
 from rltk.serving.scheduler import Scheduler
 from rltk.serving.service import Service
@@ -19,8 +20,8 @@ from rltk.serving.text import Vocabulary
 from rltk.serving.wire import ApiError, Limits
 
 
-def open_service(served: Served, limits: Limits) -> Service:
-    """Ready to answer, with all its adapters."""
+def open_service(served: Served, limits: Limits, logprobs: Mode = SAMPLING) -> Service:
+    """Ready to answer, with all its adapters; `logprobs` is what those in its answers are of."""
     tokenizer = load_tokenizer(served.base)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_weights(served.base, device)
@@ -30,7 +31,7 @@ def open_service(served: Served, limits: Limits) -> Service:
     model.requires_grad_(False)
     if dtype == torch.bfloat16:
         shrink_frozen(model)
-    batch = Batch(model, stops=stop_tokens(model, tokenizer), dtype=dtype)
+    batch = Batch(model, stops=stop_tokens(model, tokenizer), dtype=dtype, logprobs=logprobs)
     service = Service(
         Scheduler(batch, most=limits.batch),
         Vocabulary(tokenizer),

@@ -19,6 +19,8 @@ from rltk.serving.text import Vocabulary, Writing
 from rltk.serving.wire import ApiError, Asked, ChatRequest, CompletionRequest, Limits
 
 SEEDS = 2**63
+STREAM = 2**25
+"""Random numbers that one request may have drawn, those it skips among them."""
 WATCH_SECONDS = 0.5
 """How often who waits looks whether the client has gone."""
 Gone = Callable[[], bool]
@@ -57,7 +59,7 @@ class Service:
 
     def describe(self, name: str, named: Named) -> dict[str, Any]:
         about = {"id": name, "object": "model", "created": self.started, "owned_by": "rltk", "root": named.root}
-        return about | {"parent": None if named.adapter is None else self.base}
+        return about | {"parent": None if named.adapter is None else self.base, "max_model_len": self.context}
 
     def find(self, name: str) -> Named:
         with self._lock:
@@ -67,21 +69,23 @@ class Service:
                 raise ApiError(404, message, param="model", code="model_not_found")
             return self._models[name]
 
-    def add(self, name: str, folder: str) -> None:
+    def add(self, name: str, folder: str, *, replaces: bool = False) -> None:
         """Loads an adapter between two steps; whoever is being served waits for as long as that takes."""
-        with self._lock:
-            if name in self._models:
-                raise ApiError(400, f"there is a model {name} already; unload it first", param="lora_name")
+        self.refuse_taken(name, replaces=replaces)
         try:
             adapter = self.scheduler.between_steps(lambda: self.load(Path(folder))).result()
         except UserError as error:
             raise ApiError(400, str(error), param="lora_path") from error
         except RuntimeError as error:
             raise ApiError(500, f"loading failed ({error})") from error
+        self.refuse_taken(name, replaces=replaces)  # another request may have been faster
         with self._lock:
-            if name in self._models:  # another request was faster
-                raise ApiError(400, f"there is a model {name} already; unload it first", param="lora_name")
             self._models[name] = Named(adapter, folder)
+
+    def refuse_taken(self, name: str, *, replaces: bool) -> None:
+        with self._lock:
+            if name == self.base or (name in self._models and not replaces):
+                raise ApiError(400, f"there is a model {name} already; unload it first", param="lora_name")
 
     def remove(self, name: str) -> None:
         """New requests for it are refused from now on; those that were taken are answered."""
@@ -93,7 +97,7 @@ class Service:
     def ask_completion(self, request: CompletionRequest) -> "Answer":
         encode = self.vocabulary.encode
         prompts = [encode(one) if isinstance(one, str) else list(one) for one in request.prompts]
-        form = Completions(self.vocabulary, request.logprobs is not None, request.return_token_ids)
+        form = Completions(self.word(request), request.logprobs is not None, request.return_token_ids)
         return self.ask(request, prompts, request.max_tokens, request.logprobs or 0, form)
 
     def ask_chat(self, request: ChatRequest) -> "Answer":
@@ -102,8 +106,11 @@ class Service:
         except UserError as error:
             raise ApiError(400, str(error), param="messages") from error
         tokens = request.max_completion_tokens or request.max_tokens or self.room(prompt)
-        form = Chats(self.vocabulary, request.logprobs, request.return_token_ids)
+        form = Chats(self.word(request), request.logprobs, request.return_token_ids)
         return self.ask(request, [prompt], tokens, request.top_logprobs or 0, form)
+
+    def word(self, asked: Asked) -> Callable[[int], str]:
+        return "token_id:{}".format if asked.return_tokens_as_token_ids else self.vocabulary.token
 
     def room(self, prompt: Sequence[int]) -> int:
         """Tokens of a reply whose length is not asked for: as many as the run's had, or as the context has room for."""
@@ -114,12 +121,21 @@ class Service:
         named = self.find(asked.model)
         self.refuse(asked, prompts, tokens)
         sampling = Sampling(tokens, asked.temperature, max(0, asked.top_k), asked.top_p, asked.min_p)
-        seed = secrets.randbelow(SEEDS) if asked.seed is None else asked.seed % SEEDS
-        job = Job(prompts, asked.n, sampling, seed, named.adapter, top)
+        seed, row = self.stream(asked, len(prompts), tokens)
+        job = Job(prompts, asked.n, sampling, seed, row, named.adapter, top, asked.stop_token_ids)
         choices = [
             Choice(index, prompts[index // asked.n], Writing(self.vocabulary, asked.stop)) for index in range(job.count)
         ]
         return Answer(self, asked, job, choices, form)
+
+    def stream(self, asked: Asked, prompts: int, tokens: int) -> tuple[int, int]:
+        """Seed and row of the first completion's random numbers."""
+        if asked.vllm_xargs is None:
+            return (secrets.randbelow(SEEDS) if asked.seed is None else asked.seed % SEEDS), 0
+        seed, row = asked.vllm_xargs.stream_seed % SEEDS, asked.vllm_xargs.stream_row
+        if (row + prompts * asked.n) * tokens > STREAM:
+            raise ApiError(400, f"stream_row = {row} is too far; at most {STREAM} tokens", param="vllm_xargs")
+        return seed, row
 
     def refuse(self, asked: Asked, prompts: list[list[int]], tokens: int) -> None:
         count, most = len(prompts) * asked.n, self.limits.completions
@@ -193,7 +209,8 @@ class Answer:
                 if choice.ending is not None:
                     continue  # what was decoded before the stop string was seen
                 if event.ending in ("broken", "cancelled"):
-                    raise ApiError(500, "the model's logits were no numbers, so there is nothing to draw from")
+                    message = "the model's logits were no numbers, so there is nothing to draw from"
+                    raise ApiError(500, message, code="broken_logits")
                 if event.token is not None:
                     choice.add(event.token)
                 if ending := choice.ending or event.ending:

@@ -1,6 +1,8 @@
 """Requests as OpenAI's API has them, checked; what this server does not do is refused by name, never passed over.
 
-Beyond OpenAI's there are `top_k`, `min_p` and `return_token_ids`, as vLLM has them.
+Beyond OpenAI's there are, as vLLM has them, `top_k`, `min_p`, `stop_token_ids`, `return_token_ids`,
+`return_tokens_as_token_ids` and, in `vllm_xargs`, what extensions add: here the place of a request's completions among
+those of a larger one that was cut into several.
 """
 
 from collections.abc import Sequence
@@ -8,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from rltk_reward_models.connection import RefusedError
+from rltk_reward_models.incoming import RefusedError
 
 Zero = Annotated[float, Field(ge=0, le=0)]
 Nothing = Annotated[Any, AfterValidator(lambda given: refuse_all(given))]
@@ -56,6 +58,13 @@ class StreamOptions(Body):
     include_usage: bool = False
 
 
+class Streams(Body):
+    """Which random numbers a request's completions draw with: those of a larger request's, from `stream_row` on."""
+
+    stream_seed: Annotated[int, Field(strict=True, ge=0)]
+    stream_row: Annotated[int, Field(strict=True, ge=0)]
+
+
 class Asked(Body):
     """What both kinds of completion take."""
 
@@ -69,9 +78,15 @@ class Asked(Body):
     stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=16)] = ()
     stream: bool = False
     stream_options: StreamOptions | None = None
+    stop_token_ids: tuple[Annotated[int, Field(strict=True, ge=0)], ...] = ()
+    """Beside those of the model."""
     return_token_ids: bool = False
+    return_tokens_as_token_ids: bool = False
+    """Tokens beside log-probabilities are called token_id:7, which is theirs alone."""
+    vllm_xargs: Streams | None = None
     user: str | None = None
     """For the caller's own books, as in OpenAI's API."""
+    repetition_penalty: Annotated[float, Field(ge=1, le=1)] | None = None
     frequency_penalty: Zero | None = None
     presence_penalty: Zero | None = None
     logit_bias: Nothing = None
@@ -145,6 +160,8 @@ class ChatRequest(Asked):
 class LoadRequest(Body):
     lora_name: Annotated[str, Field(min_length=1, max_length=256)]
     lora_path: Annotated[str, Field(min_length=1)]
+    load_inplace: bool = False
+    """Instead of the one that has this name."""
 
 
 class UnloadRequest(Body):

@@ -13,6 +13,9 @@ from rltk.compare.margin import LOOKS, MARGIN
 from rltk.compare.plan import CONTROL, Comparison, Planned, read_plan
 from rltk.compare.survey import survey
 from rltk.errors import UserError
+from rltk.plan.config import find_shape
+from rltk.plan.time import flops_a_token
+from rltk.recipe.schema import Full
 from tests.compare import made
 
 Break = Callable[[Comparison, list[Planned]], None]
@@ -59,7 +62,7 @@ def test_the_numbers_are_those_of_the_items(tmp_path: Path) -> None:
     made.fill(comparison, lambda run: {"full": 0.8, "lora-2": 0.7, CONTROL: 0.2}[run.arm] + 0.02 * (run.seed % 2))
     found = conclude(comparison)
     assert found["arms"]["lora-2"]["seeds"] == {"100": 0.7, "101": 0.72}
-    assert found["arms"]["full"]["accuracy"] == pytest.approx(0.81)
+    assert found["arms"]["full"]["score"] == pytest.approx(0.81)
     assert found["start"] == {"100": 0.2, "101": 0.2}
     assert found["verdicts"]["lora-2"]["difference"] == pytest.approx(-0.1)
     assert found["arms"][CONTROL]["lr"] == pytest.approx(found["arms"]["lora-2"]["lr"] / 30, rel=1e-2)
@@ -69,6 +72,7 @@ def test_the_numbers_are_those_of_the_items(tmp_path: Path) -> None:
         "seconds": 12.0,
         "seconds_a_step": 1.5,
         "tokens": 80,
+        "training_flops": 80 * flops_a_token(find_shape(comparison.recipe.model), Full(), checkpointing=False),
         "peak_memory_bytes": 2**30,
     }
 
@@ -191,7 +195,7 @@ def edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
     ("broken", "complaint"),
     [
         (nan, r"scores.json: the greedy accuracy after training is null, no number \(confirmation run of arm lora-2, "),
-        (other_items, "the items beside it disagree on the accuracy after training"),
+        (other_items, "the items beside it disagree on the score after training"),
         (
             missing,
             "is not complete: 1 runs are missing, such as the confirmation run of arm lora-2, learning rate 0.01",

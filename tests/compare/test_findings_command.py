@@ -21,14 +21,14 @@ def test_without_an_id_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str
     assert len(json.loads(capsys.readouterr().out)) == 49
     assert main(["findings"]) == 0
     printed = capsys.readouterr().out
-    assert "INV-0 " in printed and "from the runs of RL-1" in printed and "rltk compare" in printed
+    assert "INV-0 " in printed and "from the runs of RL-1" in printed and "a comparison" in printed
 
 
 @pytest.mark.parametrize(
     ("id", "expected"),
     [
-        ("RL-1", "RL-1 takes a comparison of many runs; begin it with: rltk compare gsm8k_grpo "),
-        ("RL-3", "RL-3 is read from the runs that measure RL-1; measure RL-1 first.\n"),
+        ("RL-6", "RL-6 has no reading yet: nothing here computes its statistic. Its comparison can be made with: rltk"),
+        ("SC-3", "SC-3 has no reading yet: nothing here computes its statistic from CAP-2's runs.\n"),
         ("RM-4", "RM-4 cannot be measured here: it needs policies of several sizes.\n"),
         ("RL-11", "there is no finding RL-11; did you mean RL-1"),
     ],

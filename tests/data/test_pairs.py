@@ -11,6 +11,7 @@ from rltk.data.pairs import PairReport, Sample, make_pairs, pair_places, read_sa
 from rltk.data.preferences import Preference
 from rltk.data.transcripts import Message
 from rltk.errors import UserError
+from tests import files
 
 
 def asked(problem: str) -> tuple[Message, ...]:
@@ -85,7 +86,7 @@ ROW: dict[str, Any] = {"id": "p", "prompt": "What is p?", "completion": "a", "co
 def test_samples_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     rows = [ROW, {**ROW, "prompt": [{"role": "user", "content": "What is p?"}], "completion": "", "correct": False}]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files.jsonl(path, rows)
     assert read_samples(path) == [Sample("p", asked("p"), "a", True), Sample("p", asked("p"), "", False)]
 
 

@@ -13,6 +13,7 @@ from rltk.data.preferences import LoadedPreferences, Preference, fingerprint, lo
 from rltk.data.transcripts import Message, Messages
 from rltk.embedded.dialogues import dialogues
 from rltk.errors import UserError
+from tests import files
 
 ASKED = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Bye?\n\nAssistant:"
 PROMPT = (Message("user", "Hi"), Message("assistant", "Hello"), Message("user", "Bye?"))
@@ -21,7 +22,7 @@ PAIR = {"chosen": f"{ASKED} Bye!", "rejected": f"{ASKED} No."}
 
 def load(folder: Path, *rows: dict[str, Any], **source: Any) -> LoadedPreferences:
     path = folder / "pairs.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files.jsonl(path, rows)
     return load_preferences(PreferenceSource(str(path), **source))
 
 

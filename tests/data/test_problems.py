@@ -13,6 +13,7 @@ from pyarrow import parquet
 from rltk.data.problems import Order, Problem, fingerprint, hold_out, load_problems, short_level
 from rltk.errors import UserError
 from rltk.recipe.schema import Data
+from tests import files
 
 ROWS = [
     {"question": "What is 2 and 5?", "answer": "2 + 5 = 7\n#### 7"},
@@ -253,11 +254,11 @@ def test_a_few_gold_answers_that_cannot_be_read_are_left_out_and_said(
     rows = [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(1500)]
     rows[7]["answer"] = "no number"
     path = tmp_path / "few.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files.jsonl(path, rows)
     problems = load_problems(Data(path=str(path)), "train")
     assert len(problems) == 1499 and "train/7" not in {problem.id for problem in problems}
     assert problems[7].id == "train/8"
     assert "few.jsonl: 1 of 1500 rows left out: " in capsys.readouterr().err
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:500]))
+    files.jsonl(path, rows[:500])
     with pytest.raises(UserError, match="line 8: answer has"):
         load_problems(Data(path=str(path)), "train")

@@ -1,6 +1,5 @@
 """`rltk eval A --against B`: the paired difference of runs, models and earlier evaluations, and what is refused."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import pytest
 from rltk_eval.paired import compare
 
 from rltk.cli import main
-from tests import runs
+from tests import files, runs
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +147,7 @@ def test_what_cannot_be_compared_is_refused(
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.parent.mkdir()
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return files.jsonl(path, rows)
 
 
 def test_a_comparison_goes_on_where_it_was_stopped(

@@ -1,6 +1,5 @@
 """`rltk eval A --against B --judge R`: win rates that follow from the judge's own scores, and what is refused."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rltk.cli import main
 from rltk.data.preference_text import prompt_text, reply_text
 from rltk.data.transcripts import Message
 from rltk.evaluation.duel.judge import win_rate
-from tests import runs, tiny
+from tests import asked, runs, tiny
 from tests.reward_models import models
 
 SHORT = ("--max-new-tokens", 4, "--samples", 2, "--limit", 6)
@@ -30,11 +29,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def answer(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    def answer(*argv: object) -> Any:
-        assert main(["eval", *map(str, argv), "--json"]) == 0
-        return json.loads(capfd.readouterr().out)["scores"]
-
-    return answer
+    return lambda *argv: asked.answers("eval", capfd)(*argv)["scores"]
 
 
 def test_win_rates_by_hand() -> None:

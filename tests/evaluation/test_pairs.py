@@ -1,6 +1,5 @@
 """`rltk eval` of reward models: what accuracy on pairs is, by hand and against the scorer itself; what is refused."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rltk.data.preference_rows import PreferenceSource
 from rltk.data.preference_text import preference_text
 from rltk.data.preferences import load_preferences
 from rltk.evaluation.pairs.rows import compare_pairs, summarize_pairs
-from tests import runs, tiny
+from tests import files, runs, tiny
 from tests.reward_models import models
 
 
@@ -79,8 +78,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for i in range(7)
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return files.jsonl(path, rows)
 
 
 def test_scores_are_those_of_the_scorer(

@@ -23,7 +23,7 @@ from rltk.export.source import find_source
 from rltk.models.load import stop_tokens
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Sampling
-from tests import runs
+from tests import asked, runs
 from tests.export.hub import TOKEN, Hub, running_hub
 
 TOKENS = 6
@@ -56,26 +56,12 @@ def lora(guesser: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def export(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """What `rltk export --json` answers."""
-
-    def export(*argv: object) -> Any:
-        capfd.readouterr()
-        assert main(["export", *map(str, argv), "--json"]) == 0
-        return json.loads(capfd.readouterr().out)
-
-    return export
+    return asked.answers("export", capfd)
 
 
 @pytest.fixture
 def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def refused(*argv: object) -> str:
-        capfd.readouterr()
-        assert main(["export", *map(str, argv)]) == 2
-        printed = capfd.readouterr()
-        assert printed.out == "" and printed.err.count("\n") == 1
-        return printed.err.removeprefix("rltk: ").strip()
-
-    return refused
+    return asked.refusals("export", capfd)
 
 
 def prompts(run: Path, count: int = 40) -> list[list[int]]:

@@ -1,11 +1,9 @@
 """Small runs of SFT and DPO: their data, their recipes, and the parts of one that has not begun to train."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import yaml
 
 from rltk.commands.train import begin
 from rltk.offline.reward_session import RewardWork
@@ -19,7 +17,7 @@ from rltk.run.plan import Plan
 from rltk.run.progress import Watch
 from rltk.run.session import Desk
 from rltk.run.trackers import Trackers
-from tests import runs
+from tests import files, runs
 
 LORA: dict[str, Any] = {"type": "lora", "rank": 4}
 FULL: dict[str, Any] = {"type": "full"}
@@ -36,8 +34,7 @@ def preferences(path: Path, count: int = 20, *, first: int = 0) -> Path:
         }
         for i in range(first, first + count)
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return files.jsonl(path, rows)
 
 
 def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", /, **sections: Any) -> Path:
@@ -64,12 +61,7 @@ def write_recipe(folder: Path, model: Path, algorithm: str, data: str = "", /, *
         base["rollout"] = {"max_new_tokens": 6}
     if algorithm == "reward_model":
         base["data"]["validation"] = 6
-    for name, value in sections.items():
-        is_overlay = isinstance(value, dict) and name != "tune"
-        base[name] = {**base.get(name, {}), **value} if is_overlay else value
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(base, sort_keys=False), encoding="utf-8")
-    return path
+    return files.recipe(folder / "recipe.yaml", base, sections)
 
 
 class Started(NamedTuple):

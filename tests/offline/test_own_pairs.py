@@ -1,13 +1,12 @@
 """Pairs that the starting policy writes: right ones preferred to wrong ones, and a clear end where there are none."""
 
-import json
 from pathlib import Path
 
 import pytest
 from rltk_eval.answers import grade_number
 
 from rltk.cli import main
-from tests import runs
+from tests import files, runs
 from tests.offline.made import write_recipe
 
 
@@ -33,7 +32,7 @@ def test_a_policy_without_right_answers_makes_no_pairs(
 ) -> None:
     recipe = write_recipe(tmp_path, guesser, "dpo", "problems", eval={"before": False})
     rows = [{"question": f"What is {i}?", "answer": "#### 123456"} for i in range(4)]
-    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files.jsonl(tmp_path / "train.jsonl", rows)
     assert main(["train", str(recipe), "--quiet"]) == 2
     said = capfd.readouterr().err
     assert said.startswith(

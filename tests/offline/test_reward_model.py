@@ -20,7 +20,7 @@ from rltk.models.save import write_model
 from rltk.offline.contests import Contest
 from rltk.offline.reward_model import reward_trainer
 from rltk.offline.reward_session import RewardWork
-from tests import runs
+from tests import files, runs
 from tests.forks import Forks
 from tests.offline.made import FULL, LORA, TUNES, Started, start, write_recipe
 
@@ -75,7 +75,7 @@ def test_the_head_trains_in_both_arms_and_in_float32(guesser: Path, tmp_path: Pa
 def test_the_loss_is_bradley_terrys(guesser: Path, tmp_path: Path, centring: float, margin: str | None) -> None:
     path = write_recipe(tmp_path, guesser, "reward_model", algo={"centring": centring}, data={"margin": margin})
     rows = [row | {"by": 0.25 * index} for index, row in enumerate(runs.rows(tmp_path / "train.jsonl"))]
-    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files.jsonl(tmp_path / "train.jsonl", rows)
     begun = start(path, tmp_path / "run")
     assert isinstance(begun.work, RewardWork)
     trainer, batch = first_batch(begun, tmp_path)

@@ -98,7 +98,7 @@ def test_ppo_has_adapters_where_full_fine_tuning_has_models(capsys: pytest.Captu
     assert lora["critic"] == lora["reward quality"] == 4 * (adapter + 1024)
     assert full["critic"] == 4 * (model + 1024)
     assert full["reward quality"] == 4 * (model + adapter + 1024)
-    assert "taken to be a LoRA of the policy" in found["notes"][-1]
+    assert "planned as a LoRA of the policy" in found["notes"][-1]
     peak = found["arms"][-1]["peak_memory_bytes"]
     assert peak["gradients"] == 4 * (2 * model + 1024) == peak["optimizer"] / 2
 
@@ -140,7 +140,7 @@ def test_the_table_names_every_arm_and_part(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_offline_algorithms_are_planned_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Nothing is sampled, and DPO's reference is no second model: an adapter is off, or its numbers are kept."""
+    """Nothing is sampled, and DPO's reference is no second model: an adapter off, or numbers that were kept."""
     (tmp_path / "dpo.yaml").write_text(
         "name: x\nmodel: {path: Qwen/Qwen3-0.6B}\ndata: {path: embedded/dialogues}\n"
         "algo: {type: dpo}\ntune: {type: lora}\n"

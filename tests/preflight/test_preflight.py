@@ -17,7 +17,7 @@ from rltk.preflight.look import cheap, look_at_rows, refuse_unready
 from rltk.preflight.repeats import repeats
 from rltk.preflight.template import check_template
 from rltk.recipe.schema import Recipe
-from tests import tiny
+from tests import files, tiny
 from tests.recipes import FULL, recipe
 
 GRPO = {"type": "grpo"}
@@ -117,7 +117,7 @@ def test_this_disk_has_room(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) 
 
 
 def written(path: Path, rows: list[dict[str, Any]]) -> str:
-    path.write_text("\n".join(json.dumps(row) for row in rows))
+    files.jsonl(path, rows)
     return str(path)
 
 

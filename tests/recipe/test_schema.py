@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rltk.commands.schema import file_schema
 from rltk.errors import RecipeError
 from rltk.recipe import Recipe, recipe_from_resolved, recipe_hash, resolved
-from rltk.recipe.schema import GRPO, RLOO, Data, Full, LoRA, Model, Optim, Run
+from rltk.recipe.schema import GRPO, RLOO, Data, Full, LoRA, Model, Optim, Rollout, Run
 
 RECIPE = Recipe(name="x", model=Model(path="a/b"), data=Data(path="c/d"), algo=GRPO(), tune=LoRA())
 
@@ -78,6 +78,8 @@ def test_a_kept_recipe_of_another_version_is_refused_by_key() -> None:
 def test_the_hash_is_of_what_can_change_a_result() -> None:
     assert len(recipe_hash(RECIPE)) == 12
     assert recipe_hash(RECIPE) == recipe_hash(RECIPE.model_copy(update={"run": Run(dir="elsewhere", keep=5)}))
+    one, other = (RECIPE.model_copy(update={"rollout": Rollout(engine="vllm", servers=(url,))}) for url in "ab")
+    assert recipe_hash(one) == recipe_hash(other) != recipe_hash(RECIPE)
     assert recipe_hash(RECIPE) != recipe_hash(RECIPE.model_copy(update={"seed": 1}))
     assert recipe_hash(RECIPE.model_copy(update={"tune": LoRA(alpha=32)})) == recipe_hash(RECIPE)
 

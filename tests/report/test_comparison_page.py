@@ -3,9 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from rltk.cli import main
+from rltk.report.evidence import charts, rate_means, spectrum_chart
+from rltk.report.figures import write_figures
+from rltk.report.page import report_comparison, runs_under
 from rltk.report.read import read_comparison
-from rltk.report.verdict import charts
+from rltk.run.atomic import write_jsonl
 from tests.report import made
 
 VERDICT = {
@@ -16,16 +21,16 @@ FOUND = {
     "name": "gsm8k", "sentence": "lora: not inferior to full (margin 0.02).", "reference": "full",
     "margin": {"value": 0.02, "rule": "fixed"},
     "arms": {
-        "full": {"of": "full", "lr": 1e-5, "accuracy": 0.5, "seeds": {"1": 0.4, "2": 0.6}},
-        "lora": {"of": "lora", "lr": 1e-4, "accuracy": 0.51, "seeds": {"1": 0.45, "2": 0.57}},
-        "control": {"of": "full", "lr": 1e-7, "accuracy": 0.1, "seeds": {"1": 0.1, "2": 0.1}},
+        "full": {"of": "full", "lr": 1e-5, "score": 0.5, "seeds": {"1": 0.4, "2": 0.6}},
+        "lora": {"of": "lora", "lr": 1e-4, "score": 0.51, "seeds": {"1": 0.45, "2": 0.57}},
+        "control": {"of": "full", "lr": 1e-7, "score": 0.1, "seeds": {"1": 0.1, "2": 0.1}},
     },
     "verdicts": {"lora": VERDICT},
     "sweep": {
         "lora": [
-            {"lr": 1e-4, "seed": 0, "steps": 8, "accuracy": 0.5, "failure": None},
-            {"lr": 1e-3, "seed": 0, "steps": 8, "accuracy": None, "failure": "diverged"},
-            {"lr": 1e-5, "seed": 0, "steps": 4, "accuracy": 0.2, "failure": None},
+            {"lr": 1e-4, "seed": 0, "steps": 8, "score": 0.5, "failure": None},
+            {"lr": 1e-3, "seed": 0, "steps": 8, "score": None, "failure": "diverged"},
+            {"lr": 1e-5, "seed": 0, "steps": 4, "score": 0.2, "failure": None},
         ]
     },
     "notes": ["runs failed"],
@@ -56,12 +61,65 @@ def test_seeds_are_paired_and_the_margin_is_drawn(tmp_path: Path):
     assert difference.rules[0].y == 0.02 and difference.rules[-1].y == -0.02
     assert [round(mark.y, 9) for mark in difference.marks] == [0.05, -0.03, 0.01]
     assert [(mark.x, mark.y) for mark in rates.marks] == [(1e-4, 0.5)]  # a failure is no number, 4 steps are not 8
+    assert rates.marks[0].interval == (None, None), "one run shows no spread"
 
 
-def test_curves_of_an_arm_are_its_seeds_and_their_mean(tmp_path: Path):
-    from rltk.report.page import runs_under
+def run_with(path: Path, rewards: list[float], seed: int) -> Path:
+    made_run = made.run(path, {"after": ["#### 2"]})
+    write_jsonl(path / "metrics.jsonl", [{"step": step, "reward": value} for step, value in enumerate(rewards, 1)])
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["recipe"]["seed"] = seed
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return made_run
 
+
+def test_curves_are_means_in_bands_and_differences_are_paired(tmp_path: Path):
     folder = comparison(tmp_path / "c")
-    curves = charts(read_comparison(folder), runs_under(folder / "confirmation"))[-1]
-    assert [line.is_faint for line in curves.lines] == [True, True, False]
-    assert curves.lines[-1].points[:2] == [(1, 0.1), (2, 0.2)]
+    for seed, shift in ((1, 0.0), (2, 0.2)):  # seeds differ, and so does by how much the arms do
+        run_with(folder / "confirmation" / f"lora-lr0.0001-seed{seed}-ab", [0.3 + shift, 0.5 + shift], seed)
+        run_with(folder / "confirmation" / f"full-lr1e-05-seed{seed}-cd", [0.2 + shift, 0.4 + shift / 2], seed)
+    drawn = {chart.key: chart for chart in charts(read_comparison(folder), runs_under(folder / "confirmation"))}
+    mean = {line.label: [y for _, y in line.points] for line in drawn["curves"].lines}
+    assert mean["lora"] == pytest.approx([0.4, 0.6]) and mean["full"] == pytest.approx([0.3, 0.45])
+    (apart,) = drawn["apart"].lines
+    assert apart.label == "lora" and [y for _, y in apart.points] == pytest.approx([0.1, 0.15])
+    (band,) = drawn["apart"].bands
+    (_, low, high), (_, lower, higher) = band.points
+    assert (low, high) == pytest.approx((0.1, 0.1)), "both seeds differ by the same there"
+    assert lower < 0.15 < higher and higher - 0.15 == pytest.approx(0.15 - lower)
+
+
+def test_the_interval_at_a_rate_is_of_the_spread_within_the_arm():
+    """Two rates, two seeds each, 0.1 from their means: s = sqrt(4 * 0.01 / 2) on 2 degrees of freedom."""
+    rows = [{"lr": lr, "seed": seed, "score": lr + 0.2 * seed} for lr in (1.0, 2.0) for seed in (0, 1)]
+    first, second = rate_means("lora", rows, 1.0, 0)
+    assert first.y == pytest.approx(1.1) and second.y == pytest.approx(2.1)
+    half = 4.302653 * (0.02 / 2) ** 0.5
+    assert first.interval == pytest.approx((1.1 - half, 1.1 + half))
+
+
+def test_spectra_are_relative_and_averaged(tmp_path: Path):
+    folder = comparison(tmp_path / "c")
+    for seed, values in ((1, [4.0, 2.0]), (2, [1.0, 0.1])):
+        path = folder / "confirmation" / f"lora-lr0.0001-seed{seed}-ab" / "adapter.json"
+        path.write_text(json.dumps({"matrices": {"q": {"singular_values": values}, "k": {"singular_values": None}}}))
+    spectrum = spectrum_chart(["full", "lora"], runs_under(folder / "confirmation"))
+    assert spectrum is not None and [line.label for line in spectrum.lines] == ["lora"]
+    assert spectrum.lines[0].points == [(1, 1.0), (2, pytest.approx(0.3))]
+
+
+def test_figures_say_what_they_are(tmp_path: Path):
+    written = write_figures([comparison(tmp_path / "c")], tmp_path / "figures")
+    assert {path.name for path in written} >= {"rates.svg", "rates.png", "difference.svg", "difference.png"}
+    rates = (tmp_path / "figures" / "rates.svg").read_text()
+    assert "Accuracy over learning rates" in rates and ">lora<" in rates and "var(" not in rates
+    before = {path: path.read_bytes() for path in written}
+    write_figures([tmp_path / "c"], tmp_path / "figures")
+    assert before == {path: path.read_bytes() for path in written}
+    assert before[tmp_path / "figures" / "rates.png"].startswith(b"\x89PNG")
+
+
+def test_the_same_folder_gives_the_same_page(tmp_path: Path):
+    folder = comparison(tmp_path / "c")
+    first = report_comparison(folder).read_bytes()
+    assert report_comparison(folder).read_bytes() == first

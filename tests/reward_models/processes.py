@@ -1,10 +1,11 @@
-"""Scoring servers in processes of their own, forked from one that has imported torch, so that each starts at once.
+"""Servers in processes of their own, forked from one that has imported torch, so that each starts at once.
 
-with Servers() as servers:
+with Servers() as servers:  # of scores; Servers("rltk.cli") for what `rltk` serves
     server = servers.start(folder)
     server.kill()
 """
 
+import importlib
 import json
 import os
 import signal
@@ -15,8 +16,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
+LATER = {"rltk.cli": ("rltk.commands.serve", "rltk.serving.open", "rltk.serving.server")}
+"""What a program imports when it knows what it is asked for."""
 SOURCES = os.pathsep.join(str(ROOT / source) for source in (".", "eval", "reward_models"))
 
 
@@ -30,12 +34,16 @@ class Server(NamedTuple):
 
 
 class Servers:
+    def __init__(self, program: str = "rltk_reward_models.serve") -> None:
+        """`program` is a module whose `main` takes arguments and serves."""
+        self.program = program
+
     def __enter__(self) -> "Servers":
         self.folder, self.count = tempfile.TemporaryDirectory(), 0
         # One thread: a forked process cannot use the thread pools of its parent.
         environment = {**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         self.nursery = subprocess.Popen(
-            [sys.executable, "-m", "tests.reward_models.processes"],
+            [sys.executable, "-m", "tests.reward_models.processes", self.program],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -54,12 +62,13 @@ class Servers:
         """A server that answers."""
         self.count += 1
         out = Path(self.folder.name) / f"out{self.count}"
-        pid = self._order({"argv": [str(folder), "--port", str(port), *arguments], "out": str(out)})
+        command = ["serve"] if self.program == "rltk.cli" else []
+        pid = self._order({"argv": [*command, str(folder), "--port", str(port), *arguments], "out": str(out)})
         for _ in range(600):
             if out.is_file() and (said := out.read_text(encoding="utf-8")).endswith("\n"):
                 assert said.startswith("serving"), said
                 url = said.split()[-1]
-                return Server(pid, url, int(url.rpartition(":")[2]))
+                return Server(pid, url, urlsplit(url).port or 0)
             time.sleep(0.05)
         raise TimeoutError("the server did not start")
 
@@ -74,9 +83,9 @@ class Servers:
         return int(self.nursery.stdout.readline())
 
 
-def tend() -> None:
-    from rltk_reward_models import serve  # noqa: F401  (for the forks)
-
+def tend(program: str) -> None:
+    for module in (program, *LATER.get(program, ())):
+        importlib.import_module(module)  # for the forks
     running: set[int] = set()
     for line in sys.stdin:
         order = json.loads(line)
@@ -87,22 +96,20 @@ def tend() -> None:
             running.add(pid)
             print(pid, flush=True)
         else:
-            run_here(**order)
+            run_here(program, **order)
     for pid in running:
         os.kill(pid, signal.SIGKILL)
 
 
-def run_here(argv: list[str], out: str) -> NoReturn:
-    from rltk_reward_models.serve import main
-
+def run_here(program: str, argv: list[str], out: str) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT), 1)
     os.dup2(os.open(f"{out}.err", os.O_WRONLY | os.O_CREAT), 2)
-    code = main(argv)
+    code = importlib.import_module(program).main(argv)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
 if __name__ == "__main__":
-    tend()
+    tend(sys.argv[1])

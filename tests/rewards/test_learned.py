@@ -80,7 +80,9 @@ def test_an_adapter_on_the_policys_base_scores_as_it_does_alone(policy: Path, ad
     assert isinstance(scorers["quality"], BaseScorer)
     assert {weight.data_ptr() for name, weight in model.named_parameters() if "lora_" not in name} == before
     given = samples(renderer, chosen)
-    alone = ModelScorer("quality", adapter, renderer, CPU, 4096)(given)
+    reward = chosen.rewards["quality"]
+    assert isinstance(reward, ModelReward)
+    alone = ModelScorer("quality", reward, adapter, renderer, CPU, 4096)(given)
     found = scorers["quality"](given)
     assert found == pytest.approx(alone, abs=1e-4)
     assert len({round(score, 3) for score in alone}) == len(alone)

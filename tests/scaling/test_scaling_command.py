@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rltk.cli import main
+from tests import files
 
 SIZES = (1.0, 4.0, 16.0)
 DATA = tuple(1000 * 2**k for k in range(7))
@@ -28,7 +29,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def written(path: Path, found: list[dict[str, Any]]) -> str:
-    path.write_text("\n".join(json.dumps(row) for row in found))
+    files.jsonl(path, found)
     return str(path)
 
 

@@ -25,6 +25,7 @@ def test_what_is_not_said_is_as_in_openais_api() -> None:
     assert completion(**nothing) == asked
     neutral = {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "suffix": "", "best_of": 1}
     assert completion(**neutral, user="me").max_tokens == 16
+    assert completion(repetition_penalty=1.0, stop_token_ids=[7]).stop_token_ids == (7,)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,8 @@ def test_a_message_is_text_or_parts_of_text() -> None:
     [
         ({"logit_bias": {"5": 1}}, "logit_bias", "takes none"),
         ({"frequency_penalty": 0.5}, "frequency_penalty", "less than or equal to 0"),
+        ({"repetition_penalty": 1.1}, "repetition_penalty", "less than or equal to 1"),
+        ({"vllm_xargs": {"stream_seed": 1, "other": 2}}, "vllm_xargs", "Extra inputs"),
         ({"echo": True}, "echo", "False"),
         ({"best_of": 2}, "best_of", "1"),
         ({"ignore_eos": True}, "ignore_eos", "not something this server does"),

@@ -23,7 +23,7 @@ def load_scorer(target: RewardTarget) -> Scorer:
     """The reward model, in float32; UserError where its folder is not whole."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return Scorer.load(target.folder, base=target.base, device=device)
+        return Scorer.load(target.folder, base=target.base, trust_remote_code=target.trusts_remote_code, device=device)
     except ValueError as error:
         raise UserError(f"{error}.") from error
 

@@ -23,6 +23,11 @@ class RewardTarget(NamedTuple):
     """Of the run that trained it."""
 
     @property
+    def trusts_remote_code(self) -> bool:
+        """Whether the recipe of its run lets the model's own code run."""
+        return self.recipe is not None and self.recipe.model.trust_remote_code
+
+    @property
     def sampled(self) -> Path:
         """Where a run on problems keeps its held-out pairs."""
         return self.folder.parent / "heldout" / "pairs.jsonl"

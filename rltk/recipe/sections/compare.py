@@ -29,10 +29,10 @@ class LearningRates(Section):
 
 
 class MarginRule(Section):
-    """The largest loss that does not matter, in accuracy: a share of full fine-tuning's gain in the sweep."""
+    """The largest shortfall that does not matter, as the metric counts: a share of full fine-tuning's gain."""
 
     value: Positive | None = None
-    """The margin itself, 0.02 for two points; null takes the share below."""
+    """The margin itself, 0.02 for two points of accuracy or 0.02 nats of loss; null takes the share below."""
     share: Annotated[Share, Field(lt=1)] = 0.1
     """0.1 asks that nine tenths of the gain are kept."""
     at_least: Positive = 0.01
@@ -58,6 +58,30 @@ class Control(Section):
     """Its best learning rate is divided by this."""
 
 
+class Scaling(Section):
+    """The grid of `rltk scaling run`: every arm at every data size, on every model."""
+
+    data: Annotated[tuple[Count, ...], Field(min_length=2)] = (256, 512, 1024, 2048)
+    """Examples, or problems, that a run learns from, in one pass; its steps are as many as that takes."""
+    models: tuple[Text, ...] = ()
+    """Models, whose sizes are then a variable of the law; none: model.path alone."""
+    rates: Count = 1
+    """Learning rates of every arm at each point, half a decade apart around its centre; the best of them counts."""
+    seeds: Count = 1
+    """Runs at each point, with seed, seed + 1, ..."""
+    loss: Literal["error", "training"] = "error"
+    """What a law is fitted to: the share of eval.tasks' first task that is wrong after training, or the mean loss of
+    the last tenth of the steps, on examples that were new to them (SFT, DPO and reward models)."""
+
+    @model_validator(mode="after")
+    def _points_differ(self) -> Scaling:
+        if len(set(self.data)) < len(self.data):
+            raise broken_rule("names a size twice", "data")
+        if len(set(self.models)) < len(self.models):
+            raise broken_rule("names a model twice", "models")
+        return self
+
+
 Overlay = dict[str, Any]
 
 
@@ -76,8 +100,9 @@ class Compare(Section):
     """The arm that the others are held against."""
     base: Overlay = Field(default={})
     """Laid over the recipe in every arm, such as fewer steps: {optim: {steps: 30}}."""
-    metric: Literal["greedy", "sampled"] = "greedy"
-    """Accuracy on the first of eval.tasks: of one greedy completion, or of eval.samples sampled ones."""
+    metric: Literal["greedy", "sampled", "pairs", "loss"] = "greedy"
+    """Accuracy on the first of eval.tasks, of one greedy completion or of eval.samples sampled ones; pairs: share of
+    held-out pairs that a reward model or DPO ranks right; loss: of SFT, nats a token of held-out solutions."""
     tuning_seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 2
     """Seeds that learning rates are chosen on, with the validation split: seed, seed + 1, ..."""
     confirmation_seeds: Annotated[int, Field(strict=True, ge=2)] = 8
@@ -85,6 +110,7 @@ class Compare(Section):
     rates: LearningRates = LearningRates()
     margin: MarginRule = MarginRule()
     control: Control = Control()
+    scaling: Scaling = Scaling()
     minimum_gain: Positive = 0.1
     """What full fine-tuning must be shown to gain over the start, or there was nothing to lose."""
     alpha: Annotated[Positive, Field(lt=0.5)] = 0.05

@@ -8,9 +8,11 @@ from pydantic import Field, model_validator
 
 from rltk.recipe.fields import Count, Flag, Positive, Section, Text, Whole, broken_rule
 
-EVAL_TASKS = ("heldout", "gsm8k", "math", "math500", "word-problems", "equations")
+EVAL_TASKS = ("heldout", "loss", "gsm8k", "math", "math500", "word-problems", "equations")
 HELDOUT_LIKE = ("heldout", "word-problems", "equations")
 """Tasks that may have a validation split beside the test split."""
+LOSS = "loss"
+"""The task of a supervised run that is scored by the log-loss of held-out solutions, for which nothing is sampled."""
 PREFERENCE_TASKS = ("hh-rlhf", "dialogues")
 """Preference pairs that reward models are evaluated on; heldout is the data of the recipe there too."""
 EVAL_BLOCK = 256
@@ -21,7 +23,8 @@ class Eval(Section):
     """Accuracy on problems that nothing trained on."""
 
     tasks: tuple[Text, ...] = ("heldout",)
-    """heldout is the recipe's own data; or gsm8k, math, math500, word-problems, a folder or a file like the data."""
+    """heldout is the recipe's own data; or gsm8k, math, math500, word-problems, a folder or a file like the data; with
+    algo.type sft also loss, the log-loss of the data's held-out solutions."""
     data_root: Text | None = None
     """Folder that holds data sets under their hub ids, such as openai/gsm8k, in place of the hub; null is the hub."""
     split: Literal["test", "validation"] = "test"

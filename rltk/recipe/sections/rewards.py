@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rltk.recipe.fields import Count, Number, Positive, Section, Text
+from rltk.recipe.fields import Count, Flag, Number, Positive, Section, Text, Url
 
 REWARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -26,6 +26,8 @@ class ModelReward(Section):
     type: Literal["model"] = "model"
     path: Text
     """A run that trained a reward model, or the folder of a reward model or adapter."""
+    trust_remote_code: Flag = False
+    """Let Python code that comes with the reward model run here."""
     weight: Number = 1.0
     """Factor of this reward in the sum."""
 
@@ -34,7 +36,7 @@ class ServerReward(Section):
     """The score of a reward model behind a scoring server."""
 
     type: Literal["server"] = "server"
-    url: Text
+    url: Url
     """Where it answers, such as http://127.0.0.1:8100."""
     token_file: Text | None = None
     """File that holds the server's token; null where it asks for none."""

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from rltk.recipe.fields import Count, Fraction, Positive, Section, Share, Whole
+from pydantic import Field, model_validator
+
+from rltk.recipe.fields import Count, Fraction, Positive, Section, Share, Text, Whole, broken_rule
+
+OF_SERVERS = ("servers", "token_file", "adapters", "in_flight", "patience", "timeout")
+"""Keys that have a meaning with servers alone."""
 
 
 class Rollout(Section):
     """How completions are sampled while training."""
 
-    engine: Literal["auto", "native", "generate"] = "auto"
-    """native is rltk's own and fast; generate is that of transformers, for models native cannot run."""
+    engine: Literal["auto", "native", "generate", "vllm"] = "auto"
+    """native is rltk's own and fast; generate is that of transformers, for models native cannot run; vllm samples over
+    the API of the servers that are named (vLLM's, or `rltk serve`), with full fine-tuning also inside this process."""
+    servers: Annotated[tuple[Text, ...], Field(json_schema_extra={"uniqueItems": True})] = ()
+    """Addresses of the servers, such as http://127.0.0.1:8000, that share the work; each serves model.path."""
+    token_file: Text | None = None
+    """File that holds the servers' token, their API key; null where they ask for none."""
+    adapters: Text | None = None
+    """Folder, seen by the servers under the same path, for the adapter of each step; null is in the run's folder."""
+    in_flight: Count = 32
+    """Requests at once to each server, of one prompt and its completions each."""
+    patience: Positive = 60.0
+    """Seconds that all servers may be away before the run ends, to be resumed."""
+    timeout: Positive = 600.0
+    """Seconds that a server may take for one request."""
+    gpu_memory: Share = 0.3
+    """Share of the GPU's memory that vLLM takes inside this process."""
     max_new_tokens: Count = 512
     """Length at which a completion is cut off."""
     temperature: Positive = 1.0
@@ -24,3 +44,21 @@ class Rollout(Section):
     """Sample from tokens at least this likely relative to the likeliest; 0 from all."""
     batch: Count | None = None
     """Completions sampled at once: less saves memory; null is all of a step, on a GPU as many as fit."""
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether some tokens are never drawn."""
+        return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
+
+    @model_validator(mode="after")
+    def _servers_are_for_vllm(self) -> Rollout:
+        for key in (*OF_SERVERS, "gpu_memory"):
+            is_used = self.engine == "vllm" and (bool(self.servers) == (key != "gpu_memory"))
+            if not is_used and getattr(self, key) != type(self).model_fields[key].default:
+                where = "without servers" if key == "gpu_memory" else "with servers"
+                raise broken_rule(f"has a meaning with engine vllm {where} only; remove it", key, "engine", "servers")
+        if self.engine == "vllm" and self.batch is not None:
+            raise broken_rule("is not for engine vllm, which decides itself; see in_flight", "batch", "engine")
+        if len(set(self.servers)) < len(self.servers):
+            raise broken_rule("names a server twice", "servers")
+        return self

@@ -23,30 +23,6 @@ def run(request: pytest.FixtureRequest, guesser: Path, tmp_path_factory: pytest.
     return folder / "run"
 
 
-@pytest.fixture
-def answer(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """What `rltk eval --json` answers, having printed nothing else."""
-
-    def answer(*argv: object) -> Any:
-        assert main(["eval", *map(str, argv), "--json"]) == 0
-        printed = capfd.readouterr()
-        assert printed.err == ""
-        return json.loads(printed.out)
-
-    return answer
-
-
-@pytest.fixture
-def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def refused(*argv: object) -> str:
-        assert main(["eval", *map(str, argv)]) == 2
-        printed = capfd.readouterr()
-        assert printed.out == "" and printed.err.count("\n") == 1
-        return printed.err.removeprefix("rltk: ").strip()
-
-    return refused
-
-
 def test_a_run_has_the_scores_that_it_ended_with(run: Path, answer: Callable[..., Any], tmp_path: Path) -> None:
     given = answer(run, "--out", tmp_path / "out")
     assert given == {"target": str(run), "scores": runs.read(run / "scores.json")["after"]}

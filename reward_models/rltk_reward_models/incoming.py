@@ -52,7 +52,7 @@ class DeadlineReader(io.RawIOBase):
         return self.connection.recv_into(buffer)
 
 
-class Connection(BaseHTTPRequestHandler, ABC):
+class Incoming(BaseHTTPRequestHandler, ABC):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # Head and body leave together.

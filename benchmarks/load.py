@@ -1,0 +1,75 @@
+"""Both servers under load: `rltk serve` and `rltk serve-reward`, each asked by many clients at once.
+
+    python -m benchmarks.load                                  10,000 requests from 64 clients to each
+    python -m benchmarks.load --requests 500 --clients 16      a small form
+
+Of the requests 5 % are malformed and 1 % larger than a server takes. Every answer is compared with what the server gave
+for the same question when it was asked alone. Memory is the server's resident size, looked at four times a second; it
+is flat if the last quarter's median is at most 5 % above the second's: in the first, threads and buffers come into
+being.
+"""
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load_clients import Question, ask, ask_all
+from benchmarks.load_report import summary
+from benchmarks.load_targets import Target, completions, running, scores, watched
+from benchmarks.record import write_result
+
+MALFORMED, OVERSIZED = 0.05, 0.01
+LIMIT = 4 * 2**20
+"""Bytes that either server takes in one request."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--name", default="load", help="of the results file")
+    args = parser.parse_args()
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, target in (("serve", completions()), ("serve-reward", scores(Path(folder)))):
+            rows[name] = measure(target, requests=args.requests, clients=args.clients)
+            print(f"{name}: {json.dumps(rows[name])}", flush=True)
+    write_result(args.name, {"settings": vars(args), "servers": rows}, packages=())
+    return 0 if all(row["holds"] for row in rows.values()) else 1
+
+
+def measure(target: Target, *, requests: int, clients: int) -> dict[str, Any]:
+    with running(target) as server:
+        alone = {body: ask(server.url, Question("good", target.path, body)) for body in target.bodies}
+        assert all(answered.status == 200 for answered in alone.values()), "the questions are good ones"
+        with watched(server.pid) as sizes:
+            started = time.perf_counter()
+            answered = ask_all(server.url, list(mixture(target, requests, seed=0)), clients=clients)
+            seconds = time.perf_counter() - started
+        health = ask(server.url, Question("good", "/health", None))
+    expected = {body: target.essence(answered.content) for body, answered in alone.items()}
+    return summary(answered, expected, target, sizes, seconds, is_alive=health.status == 200)
+
+
+def mixture(target: Target, requests: int, *, seed: int) -> Iterator[Question]:
+    """Good, malformed and oversized questions, in an order that the seed decides."""
+    kinds = ["malformed"] * round(MALFORMED * requests) + ["oversized"] * round(OVERSIZED * requests)
+    kinds += ["good"] * (requests - len(kinds))
+    random.Random(seed).shuffle(kinds)
+    for at, kind in enumerate(kinds):
+        match kind:
+            case "good":
+                yield Question(kind, target.path, target.bodies[at % len(target.bodies)])
+            case "malformed":
+                yield Question(kind, target.path, target.malformed[at % len(target.malformed)])
+            case _:
+                yield Question(kind, target.path, b" " * (LIMIT + 1))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,88 @@
+"""Clients of a server: threads, each with a connection of its own, that ask until all is asked."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+SECONDS = 300.0
+"""That an answer may take."""
+
+
+class Question(NamedTuple):
+    kind: str
+    """good, malformed or oversized"""
+    path: str
+    body: bytes | None
+    """None asks by GET."""
+
+
+class Answered(NamedTuple):
+    question: Question
+    status: int
+    """0: there was no answer."""
+    content: Any
+    """JSON; None where it was none."""
+    seconds: float
+
+
+def ask_all(url: str, questions: Sequence[Question], *, clients: int) -> list[Answered]:
+    """The answers, in whatever order they came."""
+    left, turn, answered = iter(questions), threading.Lock(), list[Answered]()
+
+    def work() -> None:
+        connection = connect(url)
+        for question in taken(left, turn):
+            answered.append(exchange(connection, question))
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answered
+
+
+def ask(url: str, question: Question) -> Answered:
+    connection = connect(url)
+    answered = exchange(connection, question)
+    connection.close()
+    return answered
+
+
+def taken(left: Iterator[Question], turn: threading.Lock) -> Iterator[Question]:
+    """One question after the other, each to one client alone."""
+    while True:
+        with turn:
+            question = next(left, None)
+        if question is None:
+            return
+        yield question
+
+
+def connect(url: str) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(str(urlsplit(url).netloc), timeout=SECONDS)
+
+
+def exchange(connection: http.client.HTTPConnection, question: Question) -> Answered:
+    """A connection that breaks is opened again for the next question."""
+    started = time.perf_counter()
+    try:
+        connection.request("GET" if question.body is None else "POST", question.path, question.body)
+        response = connection.getresponse()
+        status, body = response.status, response.read()
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        return Answered(question, 0, None, time.perf_counter() - started)
+    return Answered(question, status, read(body), time.perf_counter() - started)
+
+
+def read(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

@@ -1,0 +1,150 @@
+"""The two servers as processes: what they are asked, what they must refuse, and how large they grow."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from rltk.export.source import base_location
+from rltk.models.load import load_tokenizer
+from rltk.recipe.schema import Model
+
+POLICY = "embedded/policy"
+LOOK_SECONDS = 0.25
+CLOSE = 1e-4
+"""By which a score or log-probability may differ in another batch."""
+
+
+class Target(NamedTuple):
+    """`command` serves, `path` answers `bodies` and refuses what is `malformed`."""
+
+    command: list[str]
+    path: str
+    bodies: list[bytes]
+    malformed: list[bytes]
+    tokens: str | None
+    """Key of an answer's discrete part, which must be the same to the last bit; None where there is none."""
+    numbers: str
+    """Key of its numbers, which another batch may round differently."""
+
+    def essence(self, answer: Any) -> tuple[Any, list[float]]:
+        """What tells this answer from those to other questions."""
+        holder = answer["choices"][0] if self.tokens is not None else answer
+        discrete = None if self.tokens is None else [holder["prompt_token_ids"], holder[self.tokens]]
+        numbers = holder["logprobs"][self.numbers] if self.tokens is not None else holder[self.numbers]
+        return discrete, numbers
+
+    def is_same(self, answer: Any, expected: tuple[Any, list[float]]) -> bool:
+        discrete, numbers = self.essence(answer)
+        is_close = all(abs(one - other) < CLOSE for one, other in zip(numbers, expected[1], strict=True))
+        return discrete == expected[0] and is_close
+
+
+class Server(NamedTuple):
+    pid: int
+    url: str
+    """Without a path."""
+
+
+def completions() -> Target:
+    """`rltk serve`, greedy, so that an answer is a function of its question."""
+    common = {"model": POLICY, "max_tokens": 4, "temperature": 0, "logprobs": 0, "return_token_ids": True}
+    texts = [f"{a} boxes hold {b} pens each. How many pens?" for a in range(2, 10) for b in range(3, 11)]
+    wrong: list[Any] = [
+        {**common},
+        {**common, "prompt": texts[0], "max_tokens": -1},
+        {**common, "prompt": texts[0], "echo": True},
+        {**common, "prompt": [10**9]},
+        {**common, "prompt": {"text": texts[0]}},
+        {**common, "prompt": texts[0], "model": "nobody"},
+        [common],
+    ]
+    command = ["serve", POLICY, "--dtype", "float32"]
+    bodies = [json.dumps({**common, "prompt": text}).encode() for text in texts]
+    return Target(command, "/v1/completions", bodies, malformed(wrong), "token_ids", "token_logprobs")
+
+
+def scores(folder: Path) -> Target:
+    """`rltk serve-reward` of random weights in the embedded policy's shape; requests of one to four items."""
+    texts = [f"Human: How much is {a} and {b}?\n\nAssistant: {a + b}" for a in range(8) for b in range(8)]
+    several = [[{"text": text} for text in texts[at : at + 1 + at % 4]] for at in range(len(texts))]
+    wrong: list[Any] = [
+        {"items": [{"text": ""}]},
+        {"items": [{"words": "a"}]},
+        {"items": "a"},
+        {"items": [{"messages": [{"role": "user", "content": 7}]}]},
+        {"items": several[0], "more": 1},
+        [],
+    ]
+    command = ["serve-reward", str(reward_model(folder / "reward")), "--device", "cpu"]
+    return Target(
+        command,
+        "/score",
+        [json.dumps({"items": items}).encode() for items in several],
+        malformed(wrong),
+        None,
+        "scores",
+    )
+
+
+def malformed(wrong: list[Any]) -> list[bytes]:
+    """JSON that is no question, and bodies that are no JSON."""
+    return [json.dumps(one).encode() for one in wrong] + [b"", b"{", b"\xff\xfe", b"[" * 10_000, b"null"]
+
+
+def reward_model(folder: Path) -> Path:
+    tokenizer = load_tokenizer(Model(path=POLICY))
+    config = AutoConfig.from_pretrained(base_location(POLICY), num_labels=1, pad_token_id=tokenizer.pad_token_id)
+    torch.manual_seed(0)
+    AutoModelForSequenceClassification.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@contextmanager
+def running(target: Target) -> Iterator[Server]:
+    """A server that answers; afterwards it has ended in order."""
+    command = [sys.executable, "-m", "rltk", *target.command, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said.startswith("serving"), said
+        try:
+            yield Server(process.pid, f"http://{urlsplit(said.split()[-1]).netloc}")
+        finally:
+            process.terminate()
+    assert process.returncode == 0, f"the server ended with status {process.returncode}"
+
+
+@contextmanager
+def watched(pid: int) -> Iterator[list[int]]:
+    """The process's resident size in bytes, time after time."""
+    sizes, stop = [resident(pid)], threading.Event()
+
+    def look() -> None:
+        while not stop.wait(LOOK_SECONDS):
+            sizes.append(resident(pid))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        stop.set()
+        thread.join()
+
+
+def resident(pid: int) -> int:
+    """As Linux counts it."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"process {pid} has no size")

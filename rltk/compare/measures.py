@@ -1,0 +1,97 @@
+"""What a finished run scored on each item, by what the comparison judges by; read from its folder alone."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from math import isclose
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rltk.compare.plan import Comparison, Planned
+from rltk.errors import UserError
+from rltk.run.folder import read_jsonl
+
+AGREE = 1e-9
+"""By how much the score in scores.json may differ from that of the items, for rounding."""
+Rows = list[dict[str, Any]]
+
+
+def item_scores(comparison: Comparison, run: Planned, when: str) -> dict[str, float]:
+    """Of each item of its first task, before or after training: from 0 to 1, or its share of the loss in nats."""
+    path, metric = comparison.folder(run), comparison.recipe.compare.metric
+    file, task = path / "scores.json", task_of(path, when)
+    said = score_said(read_scores(path)[when][task], metric)
+    if not isinstance(said, float):
+        name = "loss" if metric == "loss" else f"{metric} accuracy"
+        raise UserError(f"{file}: the {name} {when} training is {json.dumps(said)}, no number ({run}).")
+    scores = by_item(read_jsonl(path / "items" / f"{when}-{task}.jsonl"), metric)
+    if not scores or not isclose(fmean(scores.values()), said, abs_tol=AGREE):
+        raise UserError(f"{file} and the items beside it disagree on the score {when} training ({run}).")
+    return scores
+
+
+def score_said(score: dict[str, Any], metric: str) -> Any:
+    if metric == "loss":
+        return score.get("loss")
+    return (score.get("sampled", {}) if metric == "sampled" else score).get("accuracy")
+
+
+def by_item(rows: Rows, metric: str) -> dict[str, float]:
+    """Their mean is what scores.json says of the whole task."""
+    match metric:
+        case "loss":
+            return losses(rows)
+        case "pairs":
+            return {row["id"]: ranked_right(row) for row in rows}
+        case _:
+            return answered(rows, metric)
+
+
+def answered(rows: Rows, decoding: str) -> dict[str, float]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.get("decoding") == decoding:
+            found[row["id"]].append(float(row["correct"]))
+    return {item: fmean(values) for item, values in found.items()}
+
+
+def losses(rows: Rows) -> dict[str, float]:
+    """Nats of an item over the mean number of tokens, so that long solutions count for more, as they do in the loss."""
+    tokens = sum(row["tokens"] for row in rows)
+    return {row["id"]: row["nats"] * len(rows) / tokens for row in rows}
+
+
+def ranked_right(row: dict[str, Any]) -> float:
+    """1 where the preferred reply is worth more, a half where both are worth the same."""
+    chosen, rejected = (row.get(f"{side}_score", row.get(f"{side}_reward")) for side in ("chosen", "rejected"))
+    return float(chosen > rejected) + 0.5 * (chosen == rejected)
+
+
+def clusters(comparison: Comparison, run: Planned) -> dict[str, str] | None:
+    """The prompt of each pair, since pairs of one prompt are not independent; None where items are."""
+    if comparison.recipe.compare.metric != "pairs":
+        return None
+    path = comparison.folder(run)
+    rows = read_jsonl(path / "items" / f"after-{task_of(path, 'after')}.jsonl")
+    return {row["id"]: json.dumps(row["prompt"]) for row in rows}
+
+
+def task_of(path: Path, when: str) -> str:
+    """The name of the first task in a run's scores."""
+    scores = read_scores(path).get(when)
+    if not scores:
+        raise UserError(f"{path / 'scores.json'} has no scores {when} training; make the run anew.")
+    return next(iter(scores))
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    file = path / "scores.json"
+    try:
+        scores = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is finished and has no scores.json; make the run anew.") from error
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}); make the run anew.") from error
+    return scores

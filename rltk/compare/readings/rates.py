@@ -1,0 +1,167 @@
+"""Findings about which learning rates do well, from the sweep of a comparison.
+
+Shapes: L learning rates, B bootstrap draws.
+"""
+
+from collections.abc import Sequence
+from math import isfinite, log10, nan, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+from rltk_eval.equivalence.optimum import Optimum
+from rltk_eval.equivalence.scores import Array
+
+from rltk.compare.evidence import Evidence
+from rltk.compare.optima import fit, number
+from rltk.compare.outcome import Outcome, Verdict, judged
+from rltk.recipe.schema import LoRA
+
+RATIO = (5.0, 20.0)
+"""What "about ten times" is: the interval must lie within."""
+FOLD = 2.0
+"""What "the same rate" is."""
+BASE_RANK = 4
+DRAWS = 4_000
+GRID = 200
+"""Points a decade at which curves are looked at."""
+
+
+def ratio(evidence: Sequence[Evidence]) -> Outcome:
+    """The best learning rate of every LoRA arm over the reference's."""
+    (one,) = evidence
+    return judged_ratio(one, one.others)
+
+
+def judged_ratio(one: Evidence, arms: Sequence[str]) -> Outcome:
+    """The value is that of the highest rank; the verdict is of all arms."""
+    optima = {arm: one.conclusion["optima"][arm] for arm in arms}
+    intervals = [optimum["ratio_interval"] or (None, None) for optimum in optima.values()]
+    summary = ", ".join(f"{arm} {said(optimum)}" for arm, optimum in optima.items())
+    last = optima[arms[-1]]
+    low, high = last["ratio_interval"] or (None, None)
+    interval = None if low is None or high is None else (low, high)
+    return Outcome(within(intervals), f"best rate {summary}", last["ratio_to_reference"], interval, optima)
+
+
+def said(optimum: dict[str, Any]) -> str:
+    if optimum["ratio_to_reference"] is None:
+        return f"undefined ({optimum['problem']})"
+    low, high = optimum["ratio_interval"] or (None, None)
+    bounds = "no interval" if low is None or high is None else f"{low:.2g} to {high:.2g}"
+    return f"{optimum['ratio_to_reference']:.3g} times full's ({bounds})"
+
+
+def within(intervals: Sequence[Sequence[float | None]]) -> Verdict:
+    known = [(low, high) for low, high in intervals if low is not None and high is not None]
+    if any(high < RATIO[0] or low > RATIO[1] for low, high in known):
+        return "not reproduced"
+    is_shown = len(known) == len(intervals) and all(RATIO[0] <= low and high <= RATIO[1] for low, high in known)
+    return "reproduced" if is_shown else "inconclusive"
+
+
+def ranks_share_a_rate(evidence: Sequence[Evidence]) -> Outcome:
+    """How far the best rates of higher ranks are from rank 4's, as a factor; and where rank 1's lies."""
+    (one,) = evidence
+    fits = {rank_of(one, arm): fit_of(one, arm) for arm in one.others}
+    base, lower = fits[BASE_RANK], fits.get(1)
+    higher = [fits[rank] for rank in sorted(fits) if rank > BASE_RANK]
+    rates = {rank: None if found is None else number(found.lr) for rank, found in sorted(fits.items())}
+    summary = ", ".join(f"rank {rank} {'undefined' if lr is None else f'{lr:.3g}'}" for rank, lr in rates.items())
+    if (
+        base is None
+        or lower is None
+        or not higher
+        or any(found is None or not isfinite(found.lr) for found in fits.values())
+    ):
+        return Outcome("inconclusive", f"best rates {summary}", None, None, {"rates": rates})
+    fold, bounds = largest_fold([found for found in higher if found is not None], base)
+    passed = bounds[1] < FOLD and lower.lr <= base.lr
+    undecided = not passed and bounds[0] < FOLD and lower.lr <= base.lr
+    verdict: Verdict = "inconclusive" if undecided else judged(passed)
+    summary = f"up to {fold:.2f} times apart from rank 4 on (best rates {summary})"
+    return Outcome(verdict, summary, fold, bounds if isfinite(bounds[1]) else None, {"rates": rates})
+
+
+def rank_of(one: Evidence, arm: str) -> int:
+    tune = one.comparison.arms[arm].tune
+    assert isinstance(tune, LoRA)
+    return tune.rank
+
+
+def fit_of(one: Evidence, arm: str) -> Optimum | None:
+    return fit(one.found.tuning.sweeps[arm], higher_is_better=one.comparison.sign > 0)
+
+
+def largest_fold(higher: Sequence[Optimum], base: Optimum) -> tuple[float, tuple[float, float]]:
+    """The largest factor between a best rate and the base's, with its 95 % bootstrap interval."""
+    value = max(abs(log10(found.lr / base.lr)) for found in higher)
+    count = len(base.log10_lr_B)
+    # Draws of one generator go up and down together; shifted against each other they are independent.
+    apart = [
+        np.abs(np.roll(found.log10_lr_B, (shift + 1) * count // (len(higher) + 1)) - base.log10_lr_B)
+        for shift, found in enumerate(higher)
+    ]
+    drawn = np.max(np.where(np.isnan(apart), np.inf, apart), axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975], method="inverted_cdf")
+    return 10**value, (float(10**low), float(10**high))
+
+
+class Curve(NamedTuple):
+    """The mean score over learning rates, more being better, and what is known of its noise."""
+
+    x_L: Array
+    """log10 of the rate."""
+    mean_L: Array
+    se_L: Array
+    df: int
+
+
+def width(evidence: Sequence[Evidence]) -> Outcome:
+    """Decades of learning rate that score within the margin of an arm's best, less those of the reference."""
+    (one,) = evidence
+    margin = one.conclusion["margin"]["value"]
+    curves = {arm: curve_of(one, arm) for arm in [*one.others, one.reference]}
+    rng = np.random.default_rng(0)
+    drawn = {arm: np.array([decades(noisy(curve, rng), margin) for _ in range(DRAWS)]) for arm, curve in curves.items()}
+    wide = {arm: decades(curve, margin) for arm, curve in curves.items()}
+    gaps = {arm: tuple(np.quantile(drawn[arm] - drawn[one.reference], [0.025, 0.975])) for arm in one.others}
+    verdict: Verdict = "inconclusive"
+    if all(low > 0 for low, _ in gaps.values()):
+        verdict = "reproduced"
+    elif any(high < 0 for _, high in gaps.values()):
+        verdict = "not reproduced"
+    summary = "decades within the margin of the best: " + ", ".join(f"{arm} {found:.2f}" for arm, found in wide.items())
+    last = one.others[-1]
+    low, high = map(float, gaps[last])
+    details = {"decades": wide, "less_reference": {arm: list(map(float, gap)) for arm, gap in gaps.items()}}
+    return Outcome(verdict, summary, wide[last] - wide[one.reference], (low, high), details)
+
+
+def curve_of(one: Evidence, arm: str) -> Curve:
+    """Of the rates at which no run failed; noise is taken to be alike at all of them."""
+    rows = [row for row in one.conclusion["sweep"][arm] if row["score"] is not None]
+    by_rate = {
+        lr: np.array([row["score"] for row in rows if row["lr"] == lr]) for lr in sorted({r["lr"] for r in rows})
+    }
+    df = sum(len(scores) - 1 for scores in by_rate.values())
+    squares = sum(float(((scores - scores.mean()) ** 2).sum()) for scores in by_rate.values())
+    spread = sqrt(squares / df) if df else nan
+    return Curve(
+        np.log10(list(by_rate)),
+        one.comparison.sign * np.array([scores.mean() for scores in by_rate.values()]),
+        np.array([spread / sqrt(len(scores)) for scores in by_rate.values()]),
+        df,
+    )
+
+
+def noisy(curve: Curve, rng: np.random.Generator) -> Curve:
+    """The curve as other seeds might have given it: Student's t, since the spread is known from few runs."""
+    noise_L = rng.standard_normal(len(curve.x_L)) * sqrt(curve.df / rng.chisquare(curve.df))
+    return curve._replace(mean_L=curve.mean_L + curve.se_L * noise_L)
+
+
+def decades(curve: Curve, margin: float) -> float:
+    """Between the rates that were tried, straight lines; beyond them nothing is known, and nothing is counted."""
+    span = curve.x_L[-1] - curve.x_L[0]
+    at = np.linspace(curve.x_L[0], curve.x_L[-1], max(2, round(GRID * span)))
+    return float(span * np.mean(np.interp(at, curve.x_L, curve.mean_L) >= curve.mean_L.max() - margin))

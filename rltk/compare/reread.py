@@ -1,0 +1,59 @@
+"""A finding read from finished comparisons, with when, from what commit and from which runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from rltk.compare.catalogue import ComparisonOf, Finding, Profile, Reanalysis
+from rltk.compare.evidence import Evidence, read_evidence
+from rltk.compare.readings import READINGS
+from rltk.errors import UserError
+from rltk.run.manifest import now
+
+MADE_WITH = ("commit", "versions", "hardware")
+
+
+def reread(finding: Finding, folders: Sequence[Path], profile: Profile) -> dict[str, Any]:
+    """The result, as its file has it but for the id; refused unless every comparison is complete."""
+    experiment = finding.experiment
+    assert isinstance(experiment, (ComparisonOf, Reanalysis)) and experiment.reading is not None
+    evidence = [read_evidence(folder) for folder in folders]
+    outcome = READINGS[experiment.reading](evidence)
+    comparisons = [summary(one) for one in evidence]
+    if isinstance(experiment, Reanalysis):
+        comparisons = [{key: one[key] for key in ("folder", "hash", "runs")} for one in comparisons]
+    return outcome._asdict() | {
+        "profile": profile,
+        "command": f"rltk findings {finding.id} --from {' '.join(quote(str(folder)) for folder in folders)}",
+        "date": now(),
+        **made_with(evidence),
+        "comparisons": comparisons,
+    }
+
+
+def summary(one: Evidence) -> dict[str, Any]:
+    """comparison.json, small and without completions: every run's arm, rate, seed and score is in it."""
+    runs = len(one.found.runs)
+    return {"folder": str(one.comparison.path), "hash": one.comparison.hash, "runs": runs} | one.conclusion
+
+
+def made_with(evidence: Sequence[Evidence]) -> dict[str, Any]:
+    """Of the runs, not of this process: what they were made with is what was measured."""
+    manifests = [outcome.manifest for one in evidence for outcome in one.found.outcomes.values() if outcome.manifest]
+    found: dict[str, Any] = {}
+    for key in MADE_WITH:
+        kinds = [manifest.get(key) for manifest in manifests]
+        found[key] = kinds[0]
+        if any(kind != kinds[0] for kind in kinds):
+            found[f"other_{key}"] = [kind for number, kind in enumerate(kinds) if kind not in kinds[:number]][1:]
+    return found
+
+
+def refuse_incomplete(finding: Finding, folders: Sequence[Path]) -> None:
+    for folder in folders:
+        if not read_evidence(folder).found.is_complete:
+            command = f"rltk compare {quote(str(folder))}"
+            raise UserError(f"{finding.id} is read from {folder}, which is not finished; go on with: {command}")

@@ -1,0 +1,55 @@
+"""The comparisons that a finding takes: which recipes, in which folders, and which of them are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rltk.compare.catalogue import ComparisonOf, Profile
+from rltk.compare.plan import PLAN, Comparison, check_comparable, read_plan
+from rltk.errors import UserError
+from rltk.recipe.load import load_recipe
+
+NONE = "none"
+"""The profile of a recipe as it is written, which is meant for GPUs."""
+
+
+class Wanted(NamedTuple):
+    """A comparison as the catalogue asks for it; `comparison.path` is where it is, or where it is going to be."""
+
+    comparison: Comparison
+    overrides: tuple[str, ...]
+    is_begun: bool
+
+
+def wanted(id: str, experiment: ComparisonOf, profile: Profile) -> list[Wanted]:
+    """One, or one for each of the experiment's variants."""
+    base = experiment.laptop if profile == "laptop" else experiment.gpu
+    if not experiment.each:
+        return [one_wanted(id, experiment.recipe, base, profile)]
+    return [
+        one_wanted(f"{id}/{number}", experiment.recipe, (*base, *variant), profile)
+        for number, variant in enumerate(experiment.each, 1)
+    ]
+
+
+def one_wanted(name: str, recipe: str, overrides: Sequence[str], profile: Profile) -> Wanted:
+    loaded = load_recipe(recipe, list(overrides), profile if profile == "laptop" else NONE).recipe
+    folder = Path(loaded.run.dir) / "compare"
+    there = begun(folder, Comparison(folder / name, loaded))
+    comparison = there or Comparison(folder / name, loaded)
+    check_comparable(comparison)
+    return Wanted(comparison, tuple(overrides), there is not None)
+
+
+def begun(folder: Path, comparison: Comparison) -> Comparison | None:
+    """The comparison beneath the folder that was begun with the same recipe."""
+    for file in sorted(folder.rglob(PLAN)):
+        try:
+            found = read_plan(file.parent)
+        except UserError:  # of another version, or damaged: another one than this
+            continue
+        if found.hash == comparison.hash:
+            return found
+    return None

@@ -1,0 +1,212 @@
+"""What the verdict of a comparison rests on, as charts.
+
+Shapes: S seeds, T steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import sqrt
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+from rltk_eval.equivalence.curves import difference_band
+from rltk_eval.equivalence.paired import t_quantile
+from rltk_eval.equivalence.scores import Array
+
+from rltk.report.chart import GREY, Band, Chart, Line, Mark, Rule
+from rltk.report.read import Comparison, Row, Run, read_object
+
+CONFIDENCE = 0.95
+APART = 0.035
+"""Decades by which arms stand apart at one learning rate, so that their intervals can be told from each other."""
+VALUES = 64
+"""Singular values that adapter.json lists of a matrix."""
+
+
+class Curves(NamedTuple):
+    """One metric of an arm's runs, for the seeds and steps that all of them have."""
+
+    seeds: tuple[int, ...]
+    step_T: Array
+    value_ST: Array
+
+
+def charts(comparison: Comparison, confirmation: list[Run]) -> list[Chart]:
+    """Differences, the sweep of learning rates, curves of the confirmation runs, and the spectra of their updates."""
+    names = list(comparison.found["arms"])
+    metric = "reward" if any("reward" in row for run in confirmation for row in run.metrics) else "loss"
+    curves = {name: curves_of(metric, runs_of(name, confirmation)) for name in names}
+    drawn = [
+        difference_chart(comparison),
+        rate_chart(comparison),
+        curve_chart(metric, curves),
+        apart_chart(metric, curves, comparison.found["reference"]),
+        spectrum_chart(names, confirmation),
+    ]
+    return [chart for chart in drawn if chart is not None]
+
+
+def unit_of(found: Row) -> str:
+    """Shares are shown in per cent; a loss is a number."""
+    return "" if found.get("metric") == "loss" else "share"
+
+
+def score_name(found: Row) -> str:
+    return "Loss" if found.get("metric") == "loss" else "Accuracy"
+
+
+def runs_of(name: str, runs: Sequence[Run]) -> list[Run]:
+    """Those of an arm, by the name of their folder."""
+    return [run for run in runs if run.path.name.startswith(f"{name}-lr")]
+
+
+def difference_chart(comparison: Comparison) -> Chart | None:
+    """Arm less reference, arm beside arm, with the margin drawn."""
+    found = comparison.found
+    margin, arms = found["margin"]["value"], list(found["verdicts"])
+    marks = [mark for at, arm in enumerate(arms, 1) for mark in differences(found, arm, at)]
+    if not marks or margin is None:
+        return None
+    rules = [Rule("margin", margin), Rule("no difference", 0.0), Rule("margin", -margin)]
+    unit = "points" if unit_of(found) == "share" else ""
+    scale = "In points of accuracy" if unit else "In nats of loss, above 0 where the arm's is lower"
+    about = f"Large dots with the interval of the verdict: mean over seeds; grey dots: seeds. {scale}."
+    title = f"Better than {found['reference']} by"
+    room, labels = Line("", [(0.5, None), (len(arms) + 0.6, None)]), list(enumerate(arms, 1))
+    return Chart("difference", title, [room], marks, rules, unit, "arm", about, x_labels=labels)
+
+
+def differences(found: Row, arm: str, at: int) -> Iterator[Mark]:
+    """Of every seed that both have, a little beside the mean with its interval."""
+    verdict, reference = found["verdicts"][arm], found["arms"][found["reference"]]["seeds"]
+    sign = -1 if unit_of(found) == "" else 1
+    for seed, value in found["arms"][arm]["seeds"].items():
+        if seed in reference:
+            yield Mark(f"{arm}, seed {seed}", at + 0.12, sign * (value - reference[seed]), (None, None), GREY)
+    if verdict["difference"] is not None:
+        yield Mark(arm, at, verdict["difference"], verdict["interval"], list(found["arms"]).index(arm))
+
+
+def rate_chart(comparison: Comparison) -> Chart | None:
+    """The final score over learning rates, a line an arm, of the longest runs of the sweep."""
+    sweep = comparison.found.get("sweep") or {}
+    kept = {arm: longest([row for row in rows if row["score"] is not None]) for arm, rows in sweep.items()}
+    shifts = {arm: 10 ** (APART * (number - (len(kept) - 1) / 2)) for number, arm in enumerate(kept)}
+    lines = [
+        Line(arm, [(mark.x, mark.y) for mark in rate_means(arm, rows, shifts[arm], number)], number)
+        for number, (arm, rows) in enumerate(kept.items())
+    ]
+    marks = [
+        mark for number, (arm, rows) in enumerate(kept.items()) for mark in rate_means(arm, rows, shifts[arm], number)
+    ]
+    if not marks:
+        return None
+    seeds = len({row["seed"] for rows in kept.values() for row in rows})
+    about = f"Means over {seeds} seeds, on the tuning split; 95 % intervals from the spread within the arm."
+    title = f"{score_name(comparison.found)} over learning rates"
+    unit = unit_of(comparison.found)
+    return Chart("rates", title, lines, marks, unit=unit, x_title="learning rate", about=about, is_log_x=True)
+
+
+def longest(rows: list[Row]) -> list[Row]:
+    """Those of most steps: earlier rounds of a halving are shorter and cannot be held beside them."""
+    most = max((row.get("steps") or 0 for row in rows), default=0)
+    return [row for row in rows if (row.get("steps") or 0) == most]
+
+
+def rate_means(arm: str, rows: list[Row], shift: float, colour: int) -> list[Mark]:
+    """At each rate the mean over seeds, with an interval from the spread between seeds, pooled over the arm's rates."""
+    by_rate = {lr: [row["score"] for row in rows if row["lr"] == lr] for lr in sorted({row["lr"] for row in rows})}
+    freedom = sum(len(scores) - 1 for scores in by_rate.values())
+    squares = sum((score - fmean(scores)) ** 2 for scores in by_rate.values() for score in scores)
+    found = []
+    for lr, scores in by_rate.items():
+        mean, interval = fmean(scores), (None, None)
+        if freedom:
+            half = t_quantile((1 + CONFIDENCE) / 2, freedom) * sqrt(squares / freedom / len(scores))
+            interval = (mean - half, mean + half)
+        found.append(Mark(f"{arm} at {lr:g}", lr * shift, mean, interval, colour))
+    return found
+
+
+def curves_of(metric: str, runs: Sequence[Run]) -> Curves | None:
+    """None with fewer than two runs or two steps that all of them have a number for."""
+    by_seed = {
+        int(run.manifest["recipe"]["seed"]): {
+            row["step"]: row[metric] for row in run.metrics if row.get(metric) is not None
+        }
+        for run in runs
+    }
+    steps = sorted(set.intersection(*map(set, by_seed.values()))) if by_seed else []
+    if len(by_seed) < 2 or len(steps) < 2:
+        return None
+    seeds = tuple(sorted(by_seed))
+    return Curves(seeds, np.array(steps, float), np.array([[by_seed[seed][step] for step in steps] for seed in seeds]))
+
+
+def curve_chart(metric: str, curves: dict[str, Curves | None]) -> Chart | None:
+    """The mean over each arm's seeds, with a band in which the whole of it lies."""
+    known = {(number, name): found for number, (name, found) in enumerate(curves.items()) if found is not None}
+    if not known:
+        return None
+    lines, bands = [], []
+    for (number, name), found in known.items():
+        band = difference_band(found.step_T, found.value_ST, np.zeros_like(found.value_ST), confidence=CONFIDENCE)
+        lines.append(Line(name, points(found.step_T, band.mean_T), number))
+        bands.append(Band(name, room(found.step_T, band.low_T, band.high_T), number))
+    about = f"Mean over {len(next(iter(known.values())).seeds)} seeds; bands hold the whole mean curve at 95 %."
+    return Chart("curves", f"{metric.capitalize()} of the confirmation runs", lines, about=about, bands=bands)
+
+
+def apart_chart(metric: str, curves: dict[str, Curves | None], reference: str) -> Chart | None:
+    """How far each arm's curve is from the reference's, seed by seed, with a band that holds everywhere at once."""
+    base = curves.get(reference)
+    lines, bands = [], []
+    for number, (name, found) in enumerate(curves.items()):
+        if name in (reference, "control") or found is None or base is None or not is_paired(found, base):
+            continue
+        band = difference_band(found.step_T, found.value_ST, base.value_ST)
+        lines.append(Line(name, points(found.step_T, band.mean_T), number))
+        bands.append(Band(name, room(found.step_T, band.low_T, band.high_T), number))
+    if not lines:
+        return None
+    about = "Paired by seed, which share their problems; simultaneous 90 % bands."
+    rules = [Rule("no difference", 0.0)]
+    return Chart("apart", f"{metric.capitalize()} less that of {reference}", lines, (), rules, about=about, bands=bands)
+
+
+def is_paired(one: Curves, other: Curves) -> bool:
+    return one.seeds == other.seeds and np.array_equal(one.step_T, other.step_T)
+
+
+def points(step_T: Array, value_T: Array) -> list[tuple[float, float | None]]:
+    return list(zip(step_T.tolist(), value_T.tolist(), strict=True))
+
+
+def room(step_T: Array, low_T: Array, high_T: Array) -> list[tuple[float, float, float]]:
+    """Empty where there is no spread to judge from."""
+    if not (np.isfinite(low_T).all() and np.isfinite(high_T).all()):
+        return []
+    return list(zip(step_T.tolist(), low_T.tolist(), high_T.tolist(), strict=True))
+
+
+def spectrum_chart(names: list[str], runs: Sequence[Run]) -> Chart | None:
+    """Singular values of what training added, relative to the largest: the mean over matrices and runs of an arm."""
+    found = {(number, name): mean_spectrum(runs_of(name, runs)) for number, name in enumerate(names)}
+    lines = [Line(name, values, number) for (number, name), values in found.items() if values]
+    if not lines:
+        return None
+    about = "Relative to the largest; means over matrices and seeds. Full fine-tuning: of W - W0, the first 64."
+    title = "Singular values of the update"
+    return Chart("spectra", title, lines, unit="share", x_title="place", about=about, is_log_x=True)
+
+
+def mean_spectrum(runs: Sequence[Run]) -> list[tuple[float, float | None]]:
+    matrices = [
+        matrix for run in runs for matrix in read_object(run.path / "adapter.json").get("matrices", {}).values()
+    ]
+    spectra = [m["singular_values"] for m in matrices if m.get("singular_values") and m["singular_values"][0] > 0]
+    width = min((len(values) for values in spectra), default=0)
+    return [(place + 1, fmean(values[place] / values[0] for values in spectra)) for place in range(min(width, VALUES))]

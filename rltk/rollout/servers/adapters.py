@@ -1,0 +1,85 @@
+"""The adapter that trains, as servers get it: written where they can read it, loaded under a new name, never merged.
+
+Its name is made of its weights. So the policy after another step has another name, under which no server can have kept
+anything of before; and the same weights, as after a resumption, have the same.
+"""
+
+import hashlib
+import json
+import shutil
+import weakref
+from pathlib import Path
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict
+
+from rltk.export.adapter import portable
+from rltk.export.source import ADAPTER_CONFIG, base_location
+from rltk.models.roles import POLICY
+from rltk.recipe.schema import Model
+from rltk.rollout.servers.fleet import Fleet
+from rltk.rollout.servers.server import ModelServer, Saved
+from rltk.run.atomic import new_folder
+
+
+class Shelf:
+    """Folders of adapters, one a name, and what servers have of them. What an earlier process left is taken away."""
+
+    def __init__(self, folder: Path, fleet: Fleet) -> None:
+        self.folder, self.fleet = folder.resolve(), fleet
+
+    def keep_only(self, name: str | None) -> None:
+        """Servers forget the others, and then their folders go."""
+        others = [path for path in self.folder.glob("*") if path.name != name]
+        for path in others:
+            for server in self.fleet.servers:
+                server.unload(path.name)
+            shutil.rmtree(path, ignore_errors=True)
+
+    def clear(self) -> None:
+        self.keep_only(None)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class AdapterOnServers:
+    """The policy of `model` as it is when `bring` is called."""
+
+    def __init__(self, model: PeftModel, base: Model, shelf: Shelf, *, name: str) -> None:
+        self.model, self.base, self.shelf, self.name = model, base, shelf, name
+        self.saved: Saved | None = None
+        weakref.finalize(self, shelf.clear)  # at the end of the process too
+
+    def bring(self) -> None:
+        """Written, if its weights are new; servers load it when they are first asked for it."""
+        name = f"{self.name}-{fingerprint(self.model)}"
+        if self.saved is not None and self.saved.name == name:
+            return
+        self.saved = Saved(name, self.shelf.folder / name)
+        write_adapter(self.model, self.base, self.saved.folder)
+        self.shelf.keep_only(name)
+
+    def name_on(self, server: ModelServer) -> str:
+        """What to ask this server for; it has it."""
+        assert self.saved is not None
+        server.load(self.saved)
+        return self.saved.name
+
+
+def write_adapter(model: PeftModel, base: Model, folder: Path) -> None:
+    """As `rltk export` writes one, complete or not at all."""
+    with new_folder(folder) as beside:
+        model.save_pretrained(str(beside), save_embedding_layers=False, selected_adapters=[POLICY])
+        file = beside / ADAPTER_CONFIG
+        config = json.loads(file.read_text(encoding="utf-8"))
+        config = portable(config, base=base_location(base.path), revision=base.revision)
+        file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def fingerprint(model: PeftModel) -> str:
+    """Of the policy's adapter: 16 hexadecimal digits of a hash of all its numbers."""
+    weights = get_peft_model_state_dict(model, adapter_name=POLICY, save_embedding_layers=False)
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

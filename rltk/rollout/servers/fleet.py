@@ -1,0 +1,55 @@
+"""Several servers that share the work: whoever is away is passed over, and when all are, they are waited for."""
+
+import threading
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import TypeVar
+
+from rltk_reward_models.http_client import Patience
+
+from rltk.errors import SamplerGoneError, UserError
+from rltk.recipe.schema import Rollout
+from rltk.rollout.servers.meaning import refuse_other_logprobs
+from rltk.rollout.servers.server import AwayError, ModelServer
+from rltk.secrets import read_token
+
+T = TypeVar("T")
+
+
+class Fleet:
+    def __init__(self, servers: Sequence[ModelServer], *, patience: float) -> None:
+        self.servers, self.patience = tuple(servers), patience
+
+    def ask(self, turn: int, what: Callable[[ModelServer], T], stop: threading.Event) -> T:
+        """The result of `what` from the server whose turn it is, or from the next one that can be had.
+
+        SamplerGoneError when all have been away for longer than patience allows, or once `stop` is set.
+        """
+        patience = Patience(self.patience)
+        for attempt in count(1):
+            server = self.servers[(turn + attempt - 1) % len(self.servers)]
+            try:
+                return what(server)
+            except AwayError as error:
+                is_round = attempt % len(self.servers) == 0
+                if (is_round or stop.is_set()) and not patience.waits(stop, at_least=error.seconds):
+                    raise SamplerGoneError(self.gone(server, error)) from error
+        raise AssertionError("counting does not end")
+
+    def gone(self, last: ModelServer, error: AwayError) -> str:
+        others = f", like {len(self.servers) - 1} others," if len(self.servers) > 1 else ""
+        return f"{last.url}{others} has given no completions for {self.patience:g} seconds ({error}); is it running?"
+
+
+def connect(rollout: Rollout) -> Fleet:
+    """The servers that a recipe names, each of which has answered, with the log-probabilities that it needs."""
+    token = read_token("rollout.token_file", rollout.token_file)
+    try:
+        servers = [ModelServer(url, token, timeout=rollout.timeout) for url in rollout.servers]
+    except ValueError as error:
+        raise UserError(f"rollout.servers: {error}.") from error
+    for server in servers:
+        alone = Fleet([server], patience=rollout.patience)
+        alone.ask(0, ModelServer.meet, threading.Event())
+        alone.ask(0, lambda one: refuse_other_logprobs(one, rollout), threading.Event())
+    return Fleet(servers, patience=rollout.patience)

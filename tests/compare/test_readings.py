@@ -1,0 +1,174 @@
+"""Findings read from comparisons: the numbers are those of the runs, worked out by hand, and each verdict can fail."""
+
+import json
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rltk_eval.equivalence.optimum import SweepPoint, best_lr
+
+from rltk.cli import main
+from rltk.compare.catalogue import ComparisonOf, Reanalysis, load_catalogue
+from rltk.compare.evidence import Evidence
+from rltk.compare.plan import CONTROL, Comparison, Planned
+from rltk.compare.readings import READINGS, batches, behaviour, courses, rates, verdicts
+from rltk.compare.wanted import begun, wanted
+from rltk.recipe.schema import Full
+from rltk.run.atomic import write_jsonl
+from tests.compare import made
+
+CATALOGUE = load_catalogue()
+ENTRIES = {id: f.experiment for id, f in CATALOGUE.items() if isinstance(f.experiment, (ComparisonOf, Reanalysis))}
+ASKED = ("RL-1", "RL-2", "RL-3", "RL-4", "RL-7", "LR-1", "LR-2", "LAY-1", "BS-1", "CAP-2", "RM-1", "DPO-1")
+
+
+def scored(run: Planned) -> float:
+    """A parabola in log rate whose top LoRA has at ten times full fine-tuning's rate."""
+    if run.arm == CONTROL:
+        return 0.3
+    off = math.log10(run.lr / (1e-3 if isinstance(run.recipe.tune, Full) else 1e-2))
+    return 0.8 - 0.6 * off**2 + random.Random(run.id).uniform(-0.03, 0.03)
+
+
+def log_curves(comparison: Comparison, run: Planned, late: float) -> None:
+    """Rewards that rise to 0.8, those of LoRA `late` lower; lengths of 20 and entropies that fall."""
+    lora, draw = run.recipe.tune.type == "lora", random.Random(run.id)
+    rows = [
+        {
+            "step": step,
+            "reward": 0.8 - 0.4 / step - late * lora + draw.uniform(-0.01, 0.01),
+            "completion_tokens": 20 + draw.uniform(-0.2, 0.2),
+            "entropy": (0.5 + draw.uniform(-0.005, 0.005)) / step,
+            "kl": None,
+            **{"sampled_tokens": 10, "rollout_seconds": 1.0, "train_seconds": 0.5},
+        }
+        for step in range(1, 9)
+    ]
+    write_jsonl(comparison.folder(run) / "metrics.jsonl", rows)
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    comparison = made.begun(tmp_path_factory.mktemp("read"), arms=("lora-1", "lora-8", "full"))
+    for run in made.fill(comparison, scored).confirmation:
+        log_curves(comparison, run, late=0.0)
+    return comparison
+
+
+def test_every_finding_that_was_promised_can_be_read() -> None:
+    named = {experiment.reading for experiment in ENTRIES.values() if experiment.reading is not None}
+    assert named == READINGS.keys()
+    assert [id for id in ASKED if ENTRIES[id].reading is None] == []
+
+
+def test_every_comparison_of_the_catalogue_can_be_begun() -> None:
+    comparisons = {id: experiment for id, experiment in ENTRIES.items() if isinstance(experiment, ComparisonOf)}
+    assert len(comparisons) >= 15
+    for id, experiment in comparisons.items():
+        asked = [one for profile in ("laptop", "gpu") for one in wanted(id, experiment, profile)]
+        assert len(asked) == 2 * max(1, len(experiment.each)), id
+        assert all("full" in one.comparison.arms for one in asked), id
+
+
+def test_a_verdict_is_told_with_its_worst_arm(complete: Comparison) -> None:
+    found = verdicts.non_inferior([Evidence(complete)])
+    assert found.verdict == "reproduced" and "6 seeds" in found.summary
+    worst = min(Evidence(complete).conclusion["verdicts"].values(), key=lambda row: row["difference"])
+    assert found.value == worst["difference"] and found.details == {"arm": worst["arm"]}
+
+
+def test_the_ratio_of_rates_is_that_of_the_sweep(complete: Comparison) -> None:
+    found = rates.ratio([Evidence(complete)])
+    assert found.value == pytest.approx(10, rel=0.2) and found.verdict == "reproduced"
+    assert rates.within([(6.0, 19.0), (4.0, 12.0)]) == "inconclusive"
+    assert rates.within([(6.0, 19.0), (1.0, 4.0)]) == "not reproduced"
+    assert rates.within([(6.0, 19.0), (None, None)]) == "inconclusive"
+
+
+def test_a_width_is_measured_between_the_rates() -> None:
+    """A roof from 0 to 1 to 0 over two decades is within 0.25 of its top for half a decade."""
+    roof = rates.Curve(np.array([-3.0, -2.0, -1.0]), np.array([0.0, 1.0, 0.0]), np.zeros(3), 3)
+    assert rates.decades(roof, 0.25) == pytest.approx(0.5, abs=0.02)
+
+
+def test_ranks_of_one_optimum_are_one_fold_apart() -> None:
+    def sweep(top: float, seed: int) -> list[SweepPoint]:
+        draw = random.Random(seed)
+        return [
+            SweepPoint(10**x, s, 1 - (x - top) ** 2 + draw.gauss(0, 0.002))
+            for x in (-4, -3.5, -3, -2.5)
+            for s in (0, 1)
+        ]
+
+    base, same, far = best_lr(sweep(-3.2, 1)), best_lr(sweep(-3.2, 2)), best_lr(sweep(-2.7, 3))
+    fold, (_, high) = rates.largest_fold([same], base)
+    assert fold < high < 1.2
+    fold, (low, _) = rates.largest_fold([same, far], base)
+    assert fold == pytest.approx(10**0.5, rel=0.05) and low > 2
+
+
+def test_a_course_that_lags_is_seen(complete: Comparison, tmp_path: Path) -> None:
+    found = courses.same_course([Evidence(complete)])
+    assert found.verdict == "reproduced" and abs(found.value or 1) < 0.01
+    lagging = made.begun(tmp_path, arms=("lora-1", "full"))
+    for run in made.fill(lagging, scored).confirmation:
+        log_curves(lagging, run, late=0.2)
+    found = courses.same_course([Evidence(lagging)])
+    assert found.verdict == "not reproduced" and found.value == pytest.approx(-0.2, abs=0.01)
+
+
+def test_when_a_curve_is_left() -> None:
+    steps = np.array([10.0, 20.0, 30.0, 40.0])
+    assert courses.leaves_at(steps, np.array([0.3, 0.0, 0.2, 0.3]), 0.1) == 30
+    assert courses.leaves_at(steps, np.array([0.3, 0.2, 0.2, 0.3]), 0.1) == 10
+    assert courses.leaves_at(steps, np.array([0.3, 0.0, 0.2, 0.1]), 0.1) == math.inf
+    assert courses.correlation(np.array([1.0, 2.0, 4.0]), [10, 20, math.inf]) == pytest.approx(1)
+    assert courses.correlation(np.array([1.0, 2.0]), [math.inf, math.inf]) is None
+
+
+def test_behaviour_is_compared_where_rewards_are_equal(complete: Comparison) -> None:
+    found = behaviour.alike([Evidence(complete)])
+    assert found.verdict == "reproduced", found.summary
+    assert "not logged: KL" in found.summary and len(found.details["log_ratios"]) == 4
+
+
+def test_the_slope_over_batches_is_least_squares() -> None:
+    """Gaps of 1, 2 and 3 over three decades: one a decade, for every seed alike but for 0.3."""
+    gaps = np.array([[1.0, 1.0], [2.0, 2.3], [3.0, 3.6]])
+    mean, low, high = batches.slope_of(np.array([0.0, 1.0, 2.0]), gaps)
+    assert mean == pytest.approx(1.15) and low < 1.15 < high
+    assert batches.judge({"lora-4": (1.0, 0.5, 1.5), "lora-32": (1.1, 0.6, 1.6)}) == "reproduced"
+    assert batches.judge({"lora-4": (1.0, 0.5, 1.5), "lora-32": (2.0, 1.0, 3.0)}) == "not reproduced"
+    assert batches.judge({"lora-4": (1.0, 0.5, 1.5), "lora-32": (0.5, -0.1, 1.0)}) == "inconclusive"
+
+
+def test_a_finished_comparison_is_read_back(
+    complete: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path)]
+    assert main(["findings", "RL-1", "RL-2", "--from", str(complete.path), *out]) == 0
+    assert capsys.readouterr().out.startswith("RL-1: reproduced: lora-1 ")
+    kept = json.loads((tmp_path / "RL-1.json").read_text())
+    (summary,) = kept["comparisons"]
+    assert summary["arms"]["full"]["seeds"].keys() == {str(seed) for seed in range(100, 106)}
+    assert {row["lr"] for row in summary["sweep"]["full"]} == {3.16e-4, 1e-3, 3.16e-3}
+    assert kept["commit"] == "c" and kept["command"] == f"rltk findings RL-1 --from {complete.path}"
+    assert main(["findings", "RL-1", "RL-3", "--status", "--markdown", *out]) == 0
+    page = capsys.readouterr().out
+    assert "1 of 2 findings measured" in page and "| RL-1 |" in page and "`rltk findings RL-3`" in page
+
+
+def test_a_comparison_is_found_by_its_recipe(complete: Comparison, tmp_path: Path) -> None:
+    asked = Comparison(tmp_path / "elsewhere", complete.recipe)
+    found = begun(complete.path.parent, asked)
+    assert found is not None and found.path == complete.path
+    assert begun(tmp_path, asked) is None
+
+
+def test_what_is_not_finished_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    swept = made.swept(tmp_path)
+    assert main(["findings", "RL-1", "--from", str(swept.path), "--out", str(tmp_path / "out")]) == 2
+    assert "is not finished; go on with: rltk compare" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
