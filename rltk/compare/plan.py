@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol
 from rltk.compare.arms import arm_recipes, overlaid
 from rltk.compare.centre import full_centre, learning_rate
 from rltk.errors import UserError
-from rltk.recipe.resolved import digest, recipe_from_resolved, recipe_hash, resolved, without_places
+from rltk.recipe.changes import changes
+from rltk.recipe.resolved import PLACES, digest, recipe_from_resolved, recipe_hash, resolved, without_places
 from rltk.recipe.schema import HELDOUT_LIKE, LOSS, SFT, Recipe, RewardModel
 from rltk.run.atomic import write_json
 
@@ -101,7 +102,9 @@ class Comparison:
 
     @cached_property
     def hash(self) -> str:
-        return digest(kept(self.recipe))
+        """Of what is not at its default, as a recipe's is."""
+        apart = (*PLACES, *(f"compare.{key}" for key in NOT_ITS_OWN))
+        return digest({key: value for key, value, _ in changes(self.recipe) if not key.startswith(apart)})
 
     @property
     def sign(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from rltk_reward_models.quantized import numbers
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -97,7 +98,7 @@ def describe_adapter(model: nn.Module, bits: float) -> dict[str, Any]:
     updates = adapter_updates(model)
     values = spectra(updates)
     matrices = {
-        name: describe_matrix(update.base_OI, update.whole(), values[name]) | factors(update)
+        name: describe_matrix(numbers(update.base_OI), update.whole(), values[name]) | factors(update)
         for name, update in updates.items()
     }
     return described("lora", matrices, bits, parameters(updates))

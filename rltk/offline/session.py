@@ -10,6 +10,7 @@ from peft import PeftModel
 
 from rltk.data.demonstrations import Demonstration
 from rltk.data.preferences import Preference
+from rltk.distributed import world
 from rltk.errors import UserError
 from rltk.models.diagnostics import bits_offered, describe_update
 from rltk.models.load import load_weights
@@ -23,7 +24,7 @@ from rltk.offline.inputs import load_inputs
 from rltk.offline.own_pairs import own_pairs
 from rltk.offline.ranking import Ranking, describe_ranking
 from rltk.offline.sft import train_sft
-from rltk.offline.steps import Stage
+from rltk.offline.stage import Stage
 from rltk.recipe.schema import DPO, SFT
 from rltk.rollout.describe import describe
 from rltk.run.checkpoint import Progress, load_checkpoint
@@ -143,7 +144,8 @@ class OfflineWork:
         return found
 
     def save(self, path: Path) -> None:
-        save_model(self.parts.model, self.inputs.tokenizer, path)
+        if world.is_first():
+            save_model(self.parts.model, self.inputs.tokenizer, path)
 
     def describe(self, score: dict[str, Any]) -> str:
         return describe(score) if self.ranking is None else describe_ranking(score)
