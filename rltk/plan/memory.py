@@ -157,12 +157,15 @@ def stale_copies(shape: Shape, tune: Tune, work: Workload) -> float:
 
 
 def training_copies(shape: Shape, tune: Tune, work: Workload) -> float:
-    """What autocast keeps of float32 weights from the forward to the backward pass."""
+    """What autocast keeps of float32 weights from the forward to the backward pass; one matrix out of its four bits."""
+    unpacked = 0.0
+    if work.is_quantized and not isinstance(tune, Full):
+        unpacked = (FLOAT + work.number_size) * float(max(m.size for m in shape.matrices))
     if not work.is_bfloat16:
-        return 0.0
+        return unpacked
     if isinstance(tune, Full):
         return 2.0 * (shape.linear + shape.embedding)
-    return 2.0 * shape.embedding if shape.is_tied else 0.0
+    return unpacked + (2.0 * shape.embedding if shape.is_tied else 0.0)
 
 
 def rollout_copies(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> float:
@@ -170,7 +173,8 @@ def rollout_copies(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> 
     copies = training_copies(shape, tune, work)
     if not isinstance(tune, Full):
         copies += FLOAT * adapter_parameters(shape, tune) / 2  # the scaled half
-    if layout.is_cpu and (not isinstance(tune, Full) or not work.is_bfloat16):
+    is_joined = not work.is_quantized if not isinstance(tune, Full) else not work.is_bfloat16
+    if layout.is_cpu and is_joined:
         joined = [m for m in shape.matrices if m.name in SIBLINGS and m.size <= SMALL_MATRIX]
         copies += work.number_size * sum(m.size * m.times for m in joined)
     return copies

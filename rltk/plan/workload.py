@@ -12,6 +12,11 @@ MOST_PACKED_SCORES = 2**24
 """`rltk.onpolicy.learner.MOST_SCORES`, which stands in a module that imports torch; a test holds the two together."""
 
 
+FOUR_BITS = 1 / 2 + 1 / 64 + 4 / (64 * 256)
+"""Bytes of a number in NF4: half a byte, a byte for each block of 64, and a float32 for 256 of those bytes (Dettmers et
+al. 2023, arXiv 2305.14314, section 3)."""
+
+
 class Lengths(NamedTuple):
     """Tokens of a prompt and of a completion. Memory is planned for completions that reach their limit."""
 
@@ -81,6 +86,8 @@ class Workload:
     """PPO's, as the recipe asks for it."""
     rewards: tuple[RewardRole, ...]
     is_bfloat16: bool
+    is_quantized: bool
+    """Whether the frozen linear layers are in four bits."""
     has_checkpointing: bool
     steps: int
 
@@ -101,6 +108,11 @@ class Workload:
     def number_size(self) -> int:
         """Bytes of a number in the arithmetic."""
         return 2 if self.is_bfloat16 else 4
+
+    @property
+    def frozen_size(self) -> float:
+        """Bytes of a number of a frozen linear layer."""
+        return FOUR_BITS if self.is_quantized else self.number_size
 
     @property
     def at_once(self) -> int:
@@ -163,6 +175,7 @@ def shared(recipe: Recipe) -> dict[str, Any]:
     return {
         "micro_tokens": recipe.optim.micro_tokens,
         "is_bfloat16": recipe.model.dtype == "bfloat16",
+        "is_quantized": recipe.model.quantize is not None,
         "has_checkpointing": recipe.model.gradient_checkpointing,
         "steps": recipe.optim.steps,
         "rewards": (),
