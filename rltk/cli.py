@@ -22,7 +22,13 @@ from rltk.arguments.tools import (
     plan_arguments,
     recipes_arguments,
 )
-from rltk.arguments.training import export_arguments, runs_arguments, train_arguments, watch_arguments
+from rltk.arguments.training import (
+    export_arguments,
+    launch_arguments,
+    runs_arguments,
+    train_arguments,
+    watch_arguments,
+)
 from rltk.errors import UserError, suggestion
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # 128 + the signal, as a shell has it
@@ -112,6 +118,12 @@ def train(args: argparse.Namespace) -> int | None:
     from rltk.commands.train import train
 
     return train(args)
+
+
+def launch(args: argparse.Namespace) -> int | None:
+    from rltk.commands.launch import launch
+
+    return launch(args)
 
 
 def evaluate(args: argparse.Namespace) -> int | None:
@@ -230,6 +242,7 @@ def schema(args: argparse.Namespace) -> int | None:
 
 COMMANDS = {
     "train": Command("train a policy or a reward model as a recipe says", train_arguments, train),
+    "launch": Command("show what starts a run in several processes, or start it", launch_arguments, launch),
     "eval": Command("measure a policy or a reward model, alone or against another", evaluate_arguments, evaluate),
     "sample": Command("write a policy's own completions, graded, or pairs of them", sample_arguments, sample),
     "audit": Command(

@@ -9,9 +9,11 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
@@ -22,6 +24,10 @@ from typing import Any, NamedTuple, NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 BALLAST = "ballast"
 SOURCES = os.pathsep.join(str(ROOT / source) for source in (".", "eval", "reward_models"))
+
+
+GRACE = 20
+"""Seconds after which a process whose companion has failed is ended."""
 
 
 class Done(NamedTuple):
@@ -65,13 +71,25 @@ class Forks:
 
         Or else it fills the disk of the folder `fill`, or may from then on write no file of more than so many bytes.
         """
-        assert self.server.stdin and self.server.stdout
-        order = {"argv": argv, "at": at, "call": call, "signals": signals, "folder": self.folder.name}
+        order = {"argv": argv, "at": at, "call": call, "signals": signals}
         order |= {"fill": None if fill is None else str(fill), "largest_file": largest_file}
-        self.server.stdin.write(json.dumps(order) + "\n")
+        (done,) = self.order(order, processes=0)
+        return done
+
+    def together(self, processes: int, *argv: str) -> list[Done]:
+        """`rltk` with these arguments in as many processes, as torchrun would start them."""
+        order = {"argv": argv, "at": "", "call": 1, "signals": (), "fill": None, "largest_file": None}
+        return self.order(order, processes=processes)
+
+    def order(self, what: dict[str, Any], processes: int) -> list[Done]:
+        assert self.server.stdin and self.server.stdout
+        self.server.stdin.write(json.dumps({**what, "folder": self.folder.name, "processes": processes}) + "\n")
         self.server.stdin.flush()
-        code = json.loads(self.server.stdout.readline())
-        return Done(code, *((Path(self.folder.name) / name).read_text(encoding="utf-8") for name in ("out", "err")))
+        codes = json.loads(self.server.stdout.readline())
+        return [
+            Done(code, *((Path(self.folder.name) / f"{name}{rank}").read_text("utf-8") for name in ("out", "err")))
+            for rank, code in enumerate(codes)
+        ]
 
 
 def serve() -> None:
@@ -80,10 +98,45 @@ def serve() -> None:
     importlib.import_module("rltk.offline.session")
     importlib.import_module("rltk.commands.evaluate")
     for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            run_here(**json.loads(line))
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        order = json.loads(line)
+        processes, port, pids = order.pop("processes"), free_port(), list[int]()
+        for rank in range(processes or 1):
+            pids.append(os.fork())
+            if pids[-1] == 0:
+                if processes:
+                    os.environ.update(place(rank, processes, port))
+                run_here(**order, rank=rank)
+        print(json.dumps(codes_of(pids)), flush=True)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def place(rank: int, size: int, port: int) -> dict[str, str]:
+    """What torchrun says to a process."""
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_PORT": port}
+    return {key: str(number) for key, number in numbers.items()} | {"MASTER_ADDR": "127.0.0.1"}
+
+
+def codes_of(pids: list[int]) -> list[int]:
+    """Exit statuses; what waits for one that has failed is killed after a while."""
+    codes: dict[int, int] = {}
+    deadline = float("inf")
+    while len(codes) < len(pids):
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid:
+            codes[pid] = os.waitstatus_to_exitcode(status)
+            deadline = time.monotonic() + GRACE if codes[pid] else deadline
+            continue
+        if time.monotonic() > deadline:
+            for waiting in set(pids) - codes.keys():
+                os.kill(waiting, signal.SIGKILL)
+            deadline = float("inf")
+        time.sleep(0.02)
+    return [codes[pid] for pid in pids]
 
 
 def run_here(
@@ -94,12 +147,13 @@ def run_here(
     folder: str,
     fill: str | None,
     largest_file: int | None,
+    rank: int,
 ) -> NoReturn:
     from rltk.cli import main
 
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.dup2(os.open(os.path.join(folder, f"{name}{rank}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     if at and fill is not None:
         do_at(at, call, lambda: fill_disk(Path(fill)))
     elif at and largest_file is not None:

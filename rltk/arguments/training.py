@@ -20,6 +20,11 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def launch_arguments(parser: argparse.ArgumentParser) -> None:
+    train_arguments(parser)
+    parser.add_argument("--print", action="store_true", help="show commands and DeepSpeed's configuration only")
+
+
 def runs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", nargs="?", default="runs", type=named, help="default: runs")
     keys = ("started", "name", "algo", "arm", "status", "steps", "before", "after")

@@ -3,9 +3,11 @@
 import os
 import sys
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rltk.distributed.place import found
 from rltk.errors import UserError
 from rltk.recipe.schema import DPO, GRPO, PPO, RLOO, SFT, RewardModel
 from rltk.run.lock import locked
@@ -16,11 +18,51 @@ if TYPE_CHECKING:
 
 
 def train(args: Namespace) -> int:
+    """Trains here, starts the processes that do, or joins those that a launcher has started."""
+    place = found()
+    if place is not None:
+        from rltk.distributed.join import joined
+
+        with joined(place):
+            return train_together(args)
     plan = make_plan(args)
+    hardware = plan.recipe.hardware
+    if hardware.size == 1 and not hardware.deepspeed.zero:
+        return train_here(plan, args)
+    from rltk.distributed.launch import launch, refuse_unfit
+
+    refuse_unfit(hardware)
+    return launch(["train", *args.argv], hardware.processes)
+
+
+def train_together(args: Namespace) -> int:
+    """One of several processes' part: the first decides where the run goes, and has the folder to itself."""
+    from rltk.distributed import world
+
+    plan = world.of_first(lambda: make_plan(args))
+    refuse_other_size(plan, world.size())
+    if plan.recipe.hardware.deepspeed.zero:
+        from rltk.distributed.library import refuse_absent
+
+        refuse_absent()
+    return train_here(plan, args)
+
+
+def refuse_other_size(plan: Plan, size: int) -> None:
+    asked = plan.recipe.hardware.size
+    if asked not in (1, size):
+        raise UserError(
+            f"hardware asks for {asked} processes (processes times nodes), and the launcher has started {size}; make "
+            "them equal."
+        )
+
+
+def train_here(plan: Plan, args: Namespace) -> int:
     if not args.quiet:
         for note in plan.notes:
             print(note, file=sys.stderr, flush=True)
     # Only now: a bad recipe is answered in a fraction of the time that torch takes to import.
+    from rltk.distributed import world
     from rltk.models.quiet import quiet_libraries
     from rltk.preflight.look import refuse_unready
     from rltk.run.room import needing_room
@@ -28,8 +70,9 @@ def train(args: Namespace) -> int:
 
     quiet_libraries()
     if not plan.is_resuming:
-        refuse_unready(plan.recipe, plan.path, is_quiet=args.quiet)
-    with needing_room(plan.path), locked(plan.path, is_new=not plan.is_resuming):
+        world.of_first(lambda: refuse_unready(plan.recipe, plan.path, is_quiet=args.quiet))
+    alone = locked(plan.path, is_new=not plan.is_resuming) if world.is_first() else nullcontext()
+    with needing_room(plan.path), alone:
         return Session(plan, begin, is_quiet=args.quiet, is_json=args.json).run()
 
 

@@ -56,7 +56,7 @@ def refuse_foreign(path: Path, manifest: dict[str, Any], run: Planned) -> None:
 
 
 def relevant(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in ("run", "compare")}
+    return {key: value for key, value in values.items() if key not in ("run", "compare", "hardware")}
 
 
 def refuse_strangers(comparison: Comparison, phase: Phase, runs: list[Planned]) -> None:

@@ -10,9 +10,12 @@ from packaging.requirements import Requirement
 MAIN = ("torch", "transformers", "peft", "accelerate", "datasets", "safetensors", "pydantic")
 """Looked at where rltk itself is not installed, and so nothing says what it asks for."""
 EXTRAS = {
+    "deepspeed": ("deepspeed", "hardware.deepspeed.zero: 1, 2 or 3"),
     "tensorboard": ("tensorboard", "run.trackers: [tensorboard]"),
     "wandb": ("wandb", "run.trackers: [wandb]"),
     "trackio": ("trackio", "run.trackers: [trackio]"),
+    "quantize": ("bitsandbytes", "model.quantize: nf4"),
+    "docs": ("mkdocs-material", "the documentation as a site: mkdocs serve"),
     "vllm": ("vllm", "rollout.engine: vllm with full fine-tuning"),
     "ray": ("ray", "rltk compare --on, rltk scaling run --on"),
 }

@@ -1,13 +1,16 @@
 """Which examples each step of a run takes, as token ids, and how they are cut into micro-batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import isfinite
 from typing import Any
 
 from datasets import Dataset
 
 from rltk.data.problems import Order
+from rltk.distributed import world
+from rltk.models.capacity import loss_bits, preference_bits
 from rltk.offline.rows import Lesson, Pair
 from rltk.recipe.schema import Offline, Recipe
 
@@ -23,17 +26,44 @@ class Course:
     def dataset(self) -> Dataset:
         return Dataset.from_list([row.to_row() for row in self.rows])
 
-    def order(self, step: int) -> list[int]:
-        """The places that the steps from `step` on take, one after the other."""
-        return list(chain.from_iterable(self.places[step:]))
+    def order(self, step: int, tokens: int) -> list[int]:
+        """The places that the steps from `step` on take, one after the other.
+
+        Of several processes the first gets the first micro-batch, the second the next, and so on in turns: those that
+        are computed side by side are made to be of similar length.
+        """
+        hands, micro = world.size(), self.micro_batch(tokens)
+        if hands == 1:
+            return list(chain.from_iterable(self.places[step:]))
+        return list(chain.from_iterable(self.side_by_side(places, hands, micro) for places in self.places[step:]))
+
+    def side_by_side(self, places: Sequence[int], hands: int, micro: int) -> Iterator[int]:
+        ranked = sorted(places, key=lambda place: -self.rows[place].width)
+        for start in range(0, len(ranked), hands * micro):
+            for hand in range(hands):
+                yield from ranked[start + hand : start + hands * micro : hands]
 
     def learned(self, step: int) -> int:
         """Tokens of the replies that the step learns from."""
         return sum(self.rows[place].learned for place in self.places[step])
 
+    def news(self, step: int) -> float:
+        """Share of the step's examples that no earlier step has taken."""
+        earlier, now = set(chain.from_iterable(self.places[:step])), self.places[step]
+        return sum(place not in earlier for place in now) / len(now)
+
+    def bits(self, step: int, mean_nats: float) -> float:
+        """Bits that the step offers to be learned, each example when first seen; a loss of no number offers none."""
+        if not isfinite(mean_nats):
+            return 0.0
+        if isinstance(self.rows[0], Lesson):
+            return self.news(step) * loss_bits(mean_nats, self.learned(step))
+        return preference_bits(round(self.news(step) * len(self.places[step])))
+
     def micro_batch(self, tokens: int) -> int:
-        """The most examples at once that divide a step evenly and, padded, are no more tokens than that; at least 1."""
-        batch, widest = len(self.places[0]), max(row.width for row in self.rows)
+        """The most examples at once that divide a process's share of a step evenly and, padded, are no more tokens than
+        that; at least 1."""
+        batch, widest = len(self.places[0]) // world.size(), max(row.width for row in self.rows)
         sizes = [size for size in range(1, batch + 1) if batch % size == 0 and size * widest <= tokens]
         return max(sizes, default=1)
 

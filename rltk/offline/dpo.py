@@ -17,7 +17,8 @@ from transformers import PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 
 from rltk.offline.arguments import on_one_device, shared
-from rltk.offline.steps import Stage, lent, run_steps
+from rltk.offline.stage import Stage
+from rltk.offline.steps import lent, run_steps
 from rltk.recipe.schema import DPO
 from rltk.run.atomic import new_folder
 from rltk.run.folder import Metrics
@@ -49,8 +50,9 @@ class PairTrainer(DPOTrainer):
         """TRL's own would look for a cache outside the run folder, and show a bar."""
         if set(REFERENCE) <= set(dataset.column_names):
             return dataset
-        loader = self.accelerator.prepare(DataLoader(dataset, batch_size=batch_size, collate_fn=self.data_collator))  # pyright: ignore[reportArgumentType]
-        sides = zip(*(self.compute_ref_log_probs(self.model, batch) for batch in loader), strict=True)
+        loader = DataLoader(dataset, batch_size=batch_size, collate_fn=self.data_collator)  # pyright: ignore[reportArgumentType]
+        batches = (self._prepare_inputs(batch) for batch in loader)  # of all examples, in every process
+        sides = zip(*(self.compute_ref_log_probs(self.model, batch) for batch in batches), strict=True)
         columns = {key: torch.cat(side).tolist() for key, side in zip(REFERENCE, sides, strict=True)}
         return with_columns(dataset, columns)
 
@@ -89,7 +91,7 @@ def dpo_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -
         stage.model.delete_adapter("ref")
     else:
         keep_reference(trainer.train_dataset, kept)
-    trainer.order = stage.course.order(stage.progress.step)
+    trainer.order = stage.course.order(stage.progress.step, stage.recipe.optim.micro_tokens)
     return trainer
 
 

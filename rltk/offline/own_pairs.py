@@ -15,6 +15,7 @@ from rltk.data.preference_rows import PreferenceSource
 from rltk.data.preferences import Preference, load_preferences
 from rltk.data.problems import Order, Problem
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
+from rltk.distributed import world
 from rltk.errors import UserError
 from rltk.recipe.schema import EVAL_BLOCK, Paired, Recipe
 from rltk.rewards.verifiable import grade
@@ -44,10 +45,11 @@ class OwnPairs(NamedTuple):
 def own_pairs(writer: Writer, problems: list[Problem], folder: Path, *, report: Callable[[int, int], None]) -> OwnPairs:
     """The pairs in the folder, which are sampled if there are none; read from there either way, as a resume does."""
     kept, found = folder / FILE, None
-    if not kept.exists():
+    if not world.of_first(kept.exists):
         made = write_pairs(writer, problems, report)
         write_jsonl(kept, [pair.to_json() for pair in made.pairs])
         found = made.report
+        world.meet()
     return OwnPairs(load_preferences(PreferenceSource(str(kept))).pairs, found)
 
 

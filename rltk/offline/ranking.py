@@ -7,6 +7,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from rltk.distributed import world
 from rltk.errors import UserError
 from rltk.models.adapters import adapter_off
 from rltk.models.load import compute_dtype
@@ -48,9 +49,12 @@ class Ranking:
     def prepare(self, desk: Desk) -> None:
         """Keeps what the starting policy thinks of the pairs where its weights will be gone. Before the first step."""
         kept = desk.folder.path / FILE
-        if not isinstance(self.recipe.algo, DPO) or isinstance(self.parts.model, PeftModel) or kept.exists():
+        if not isinstance(self.recipe.algo, DPO) or isinstance(self.parts.model, PeftModel):
+            return
+        if world.of_first(kept.exists):
             return
         keep(self.likelihoods(desk, f"{self.heldout.name} of the reference"), kept)
+        world.meet()
 
     def rank(self, desk: Desk, what: str, *, is_untrained: bool) -> list[Ranked]:
         algo, pairs = self.recipe.algo, list(zip(self.heldout.pairs, self.tokens, strict=True))

@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerBase
 from trl import RewardConfig, RewardTrainer
 
 from rltk.offline.arguments import shared
-from rltk.offline.steps import Stage, lent, run_steps
+from rltk.offline.stage import Stage
+from rltk.offline.steps import lent, run_steps
 from rltk.recipe.schema import RewardModel
 from rltk.run.folder import Metrics
 
@@ -57,5 +58,5 @@ def reward_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str
         processing_class=copy.deepcopy(tokenizer),
         optimizers=(stage.optimizer, stage.scheduler()),
     )
-    trainer.order = stage.course.order(stage.progress.step)
+    trainer.order = stage.course.order(stage.progress.step, stage.recipe.optim.micro_tokens)
     return trainer

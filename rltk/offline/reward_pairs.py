@@ -10,6 +10,7 @@ import torch
 from rltk.data.preference_rows import PreferenceSource
 from rltk.data.preferences import Preference, load_preferences
 from rltk.data.problems import Problem
+from rltk.distributed import world
 from rltk.models.adapters import shrink_frozen
 from rltk.models.load import compute_dtype, context_length, load_weights, pad_token, stop_tokens
 from rltk.offline.own_pairs import FILE, Writer, own_pairs
@@ -28,7 +29,7 @@ def sampled_pairs(
     """Training and held-out pairs, as they stand in the run folder; a policy is loaded only if they do not yet."""
     folder = desk.folder.path
     places = (folder / FILE, folder / HELDOUT / FILE)
-    if not all(place.exists() for place in places):
+    if not world.of_first(lambda: all(place.exists() for place in places)):
         writer = load_writer(recipe, inputs, device)
         make(writer, inputs.training.problems, folder, desk, "training pairs")
         longer = replace(writer, recipe=until_all_are_asked(recipe, len(inputs.asked)))

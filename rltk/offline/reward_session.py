@@ -7,21 +7,24 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import nn
+from transformers import PreTrainedModel
 
 from rltk.data.preferences import Preference
 from rltk.data.tasks import short_name
+from rltk.distributed import world
 from rltk.evaluation.pairs.rows import summarize_pairs
 from rltk.evaluation.pairs.tasks import PairTask
+from rltk.models.diagnostics import bits_offered, describe_update
 from rltk.models.reward import load_reward_weights
 from rltk.models.tune import tuned
-from rltk.offline.assemble import make_optimizer
+from rltk.offline.assemble import hide_four_bits, make_optimizer
 from rltk.offline.contests import Contest, make_contest
 from rltk.offline.course import make_course
 from rltk.offline.reward_inputs import load_reward_inputs
 from rltk.offline.reward_model import train_reward_model
 from rltk.offline.reward_pairs import sampled_pairs
 from rltk.offline.reward_scores import Referee, save_reward_model, write_reward_card
-from rltk.offline.steps import Stage
+from rltk.offline.stage import Stage
 from rltk.plan.learning_rate import peak_learning_rate
 from rltk.rollout.describe import interval
 from rltk.run.checkpoint import Progress, load_checkpoint
@@ -65,6 +68,7 @@ class RewardWork:
         recipe, tokenizer = self.recipe, self.inputs.tokenizer
         base = load_reward_weights(recipe.model, tokenizer, device, seed=recipe.seed)
         self.model, self.statement = tuned(base, recipe)
+        hide_four_bits(self.model)
         text = self.inputs.config.get_text_config()
         self.lr = peak_learning_rate(recipe, text.hidden_size, text.model_type)
         self.optimizer = make_optimizer(recipe, self.model, self.lr)
@@ -79,15 +83,20 @@ class RewardWork:
         score = summarize_pairs(rows)
         desk.folder.write_items(f"{when}-{task.name}", rows)
         desk.watch.say(f"{task.name} {when}: {self.describe(score)}")
-        if when == "after":
+        if when == "after" and world.is_first():
             write_reward_card(self.recipe, self.path / "model", task, rows, isinstance(self.model, PeftModel))
         return {task.name: score}
 
     def train(self, progress: Progress, desk: Desk) -> None:
         self.task(desk)  # what is saved is checked on held-out pairs, however little is left to train
-        if progress.step == self.recipe.optim.steps:
-            return
-        train_reward_model(self.stage(progress, desk), self.inputs.tokenizer)
+        if progress.step < self.recipe.optim.steps:
+            train_reward_model(self.stage(progress, desk), self.inputs.tokenizer)
+        if not desk.is_stopping():
+            desk.folder.write_update(describe_update(self.model, self.load_base, bits_offered(desk.folder.metrics)))
+
+    def load_base(self) -> PreTrainedModel:
+        recipe = self.recipe
+        return load_reward_weights(recipe.model, self.inputs.tokenizer, torch.device("cpu"), seed=recipe.seed)
 
     def stage(self, progress: Progress, desk: Desk) -> Stage:
         task = self.task(desk)
@@ -123,8 +132,9 @@ class RewardWork:
 
     def save(self, path: Path) -> None:
         assert self.heldout is not None
-        difference = save_reward_model(self.referee, self.heldout.pairs, path)
-        RunFolder(self.path).update_manifest(reload_difference=difference)
+        if world.is_first():
+            difference = save_reward_model(self.referee, self.heldout.pairs, path)
+            RunFolder(self.path).update_manifest(reload_difference=difference)
 
     def describe(self, score: dict[str, Any]) -> str:
         """`71.3% [68.8, 73.8] of held-out pairs (n = 1255); always the longer reply: 52.1% [49.3, 54.9]`."""

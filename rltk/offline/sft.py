@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from rltk.offline.arguments import on_one_device, shared
-from rltk.offline.steps import Stage, lent, run_steps
+from rltk.offline.stage import Stage
+from rltk.offline.steps import lent, run_steps
 
 
 class LessonTrainer(SFTTrainer):
@@ -33,5 +34,5 @@ def sft_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -
         processing_class=copy.deepcopy(tokenizer),  # it is given a padding token where it has none
         optimizers=(stage.optimizer, stage.scheduler()),
     )
-    trainer.order = stage.course.order(stage.progress.step)
+    trainer.order = stage.course.order(stage.progress.step, stage.recipe.optim.micro_tokens)
     return trainer

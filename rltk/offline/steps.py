@@ -5,71 +5,46 @@ the step, so a resumed run gives a fresh trainer the rows of the steps that are 
 from `rltk.run.checkpoint`.
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
+from rltk.distributed.world import own_stream
 from rltk.errors import UserError
-from rltk.offline.course import Course
-from rltk.plan.schedule import schedule
-from rltk.recipe.schema import Recipe
-from rltk.run.checkpoint import Progress, save_checkpoint
+from rltk.models import diagnostics
+from rltk.offline.split import Split
+from rltk.offline.stage import Stage
+from rltk.run.checkpoint import Progress
 from rltk.run.folder import Metrics
 from rltk.run.interrupt import GraceOverError
-from rltk.run.session import Desk
 from rltk.run.unusable import refuse_unusable
 from rltk.seeds import derive
 
 OVERWRITTEN = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What every trainer needs: the model that trains, where in the run it is, and where it reports."""
-
-    recipe: Recipe
-    model: nn.Module
-    optimizer: torch.optim.AdamW
-    course: Course
-    progress: Progress
-    desk: Desk
-    heldout: Callable[[int], Metrics]
-    """What it scores on what is held out after a step, for the curve."""
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
-    @property
-    def trained(self) -> list[nn.Parameter]:
-        return [weight for weight in self.model.parameters() if weight.requires_grad]
-
-    def scheduler(self) -> LambdaLR:
-        """Of the steps that are left; it counts them from 0."""
-        return LambdaLR(self.optimizer, lambda step: schedule(self.recipe.optim, self.progress.step + step))
-
-
 def run_steps(trainer: Trainer, stage: Stage, named: Callable[[dict[str, float]], Metrics]) -> None:
     """Trains to the last step, or until the desk is stopping. `named` gives TRL's metrics of a step our names."""
     trainer.remove_callback(PrinterCallback)
-    steps = Steps(stage, named)
+    split = Split(trainer, stage)
+    steps = Steps(stage, named, split)
     trainer.add_callback(steps)
     trainer.accelerator.clip_grad_norm_ = steps.noting_norm(trainer.accelerator.clip_grad_norm_)
     try:
         trainer.train()
     except GraceOverError:
-        steps.keep()
+        if not split.is_used:  # a checkpoint would take all processes, whose grace times end at other places
+            steps.keep()
         raise
     except torch.OutOfMemoryError as error:
         raise UserError(
@@ -77,6 +52,7 @@ def run_steps(trainer: Trainer, stage: Stage, named: Callable[[dict[str, float]]
             "set model.gradient_checkpointing=true."
         ) from error
     finally:
+        split.end()
         # The model's own forward pass again, as any process that loads it has it.
         trainer.accelerator.unwrap_model(stage.model, keep_fp32_wrapper=False)
         stage.model.eval()
@@ -88,12 +64,14 @@ def lent(model: nn.Module) -> Iterator[str]:
 
     The model is given back as it was: TRL replaces its forward pass by one that computes the loss in chunks and cannot
     be sampled from; trainers turn the cache off and write the tokenizer's special tokens into the configurations, where
-    chat models may name more tokens that end a text than their tokenizer knows.
+    chat models may name more tokens that end a text than their tokenizer knows; and they tag the model, by which its
+    card would say whether the process that saved it had a step left to train.
     """
     configs: list[Any] = [model.config.get_text_config()]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
     if hasattr(model, "generation_config"):  # a reward model generates nothing
         configs.append(model.generation_config)
     before = [{key: getattr(config, key) for key in OVERWRITTEN if hasattr(config, key)} for config in configs]
+    tags = {part: copy.copy(part.model_tags) for part in model.modules() if isinstance(part, PreTrainedModel)}
     forwards = {module: vars(module).get("forward") for module in model.modules()}
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
@@ -104,6 +82,8 @@ def lent(model: nn.Module) -> Iterator[str]:
         logging.set_verbosity(verbosity)
         for module, forward in forwards.items():
             restore_forward(module, forward)
+        for part, named in tags.items():
+            part.model_tags = named
         for config, tokens in zip(configs, before, strict=True):
             for key, token in tokens.items():
                 setattr(config, key, token)
@@ -118,14 +98,17 @@ def restore_forward(module: nn.Module, forward: Callable[..., Any] | None) -> No
 
 
 class Steps(TrainerCallback):
-    def __init__(self, stage: Stage, named: Callable[[dict[str, float]], Metrics]) -> None:
-        self.stage, self.named, self.progress = stage, named, stage.progress
+    def __init__(self, stage: Stage, named: Callable[[dict[str, float]], Metrics], split: Split) -> None:
+        self.stage, self.named, self.split, self.progress = stage, named, split, stage.progress
         self.began, self.norm, self.is_skipped = time.monotonic(), math.nan, False
         self.has_moved = False
         """Whether weights may have changed since the last step that is logged, so that they belong to none."""
 
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.split.begin()
+
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        torch.manual_seed(derive(self.stage.recipe.seed, "dropout", self.progress.step))
+        torch.manual_seed(derive(self.stage.recipe.seed, "dropout", self.progress.step, *own_stream()))
         self.began = time.monotonic()
 
     def noting_norm(self, clip: Callable[..., Any]) -> Callable[..., Any]:
@@ -158,6 +141,7 @@ class Steps(TrainerCallback):
     ) -> None:
         if logs is None or "loss" not in logs:  # the trainer's last word is a summary
             return
+        self.is_skipped = self.is_skipped or self.split.is_skipped
         self.log(logs)
         recipe, done = self.stage.recipe, self.progress.step
         is_last = done == recipe.optim.steps or self.stage.desk.is_stopping()
@@ -168,8 +152,7 @@ class Steps(TrainerCallback):
     def keep(self) -> None:
         """A checkpoint of the steps that are logged, unless a further one has begun to move the weights."""
         if not self.has_moved:
-            folder, keep = self.stage.desk.folder.checkpoints, self.stage.recipe.run.keep
-            save_checkpoint(folder, self.stage.model, self.stage.optimizer, self.progress, keep=keep)
+            self.split.save(self.progress)
 
     def log(self, logs: dict[str, float]) -> None:
         recipe, desk, step = self.stage.recipe, self.stage.desk, self.progress.step
@@ -185,8 +168,12 @@ class Steps(TrainerCallback):
             "tokens": tokens,
             "seconds": seconds,
         }
+        bits = self.stage.course.bits(step, logs["loss"])
+        with self.split.whole():
+            metrics |= diagnostics.step_metrics(self.stage.model, bits, desk.folder.metrics)
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
-            metrics |= self.stage.heldout(done)
+            with self.split.whole():
+                metrics |= self.stage.heldout(done)
         desk.folder.log(metrics)
         self.has_moved = False
         desk.show(desk.folder.metrics[-1])

@@ -12,6 +12,7 @@ from rltk.data.fit import Kept, keep_fitting
 from rltk.data.problems import Order, Problem, fingerprint
 from rltk.data.prompt import PromptRenderer, misfit, render_all
 from rltk.data.tasks import Task, load_tasks
+from rltk.distributed.spread import asked_by_first, spread
 from rltk.errors import UserError
 from rltk.models.load import (
     compute_dtype,
@@ -143,10 +144,11 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device, *, run: Path 
     if critic is not None:
         statement += f"; {memory_statement(learner)}"
     if engine == "vllm":
-        sampler = evaluating = open_sampler(recipe, model, inputs.tokenizer, inputs.fleet, stops=stops, run=run)
+        asked = open_sampler(recipe, model, inputs.tokenizer, inputs.fleet, stops=stops, run=run)
+        sampler = evaluating = asked_by_first(asked)
     else:
         sampler, evaluating = (
-            make_sampler(engine, model, stops=stops, pad=pad, batch=batch, dtype=dtype)
+            spread(make_sampler(engine, model, stops=stops, pad=pad, batch=batch, dtype=dtype))
             for batch in (recipe.rollout.batch, recipe.eval.batch)
         )
     trainer = Trainer(

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from rltk.distributed import world
+from rltk.distributed.deal import deal
 from rltk.models.packing import Group
 from rltk.rollout.sampler import Rollout
 
@@ -61,6 +63,18 @@ def groups(episodes: Sequence[Episode]) -> list[Group]:
     """Neighbours that continue the same prompt, in order."""
     neighbours = ((prompt, list(same)) for prompt, same in groupby(episodes, key=lambda episode: episode.prompt))
     return [Group(prompt, [episode.tokens_T for episode in same]) for prompt, same in neighbours]
+
+
+def dealt(episodes: Sequence[Episode], *, keeps_groups: bool) -> list[list[int]]:
+    """Places of the episodes that each process computes, shared out by their tokens.
+
+    Groups stay together where that spares computing their prompt again.
+    """
+    places = range(len(episodes))
+    neighbours = groupby(places, key=lambda place: episodes[place].prompt)
+    units = [list(same) for _, same in neighbours] if keeps_groups else [[place] for place in places]
+    hands = deal([sum(episodes[place].length for place in unit) for unit in units], world.size())
+    return [[place for number in hand for place in units[number]] for hand in hands]
 
 
 def micro_batches(episodes: Sequence[Episode], tokens: int) -> Iterator[list[Episode]]:

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rltk.data.problems import Order, Problem
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
+from rltk.distributed.world import own_stream
 from rltk.errors import GoneError, OwnRewardError, UserError
 from rltk.models import diagnostics
 from rltk.models.capacity import outcome_bits
@@ -25,7 +26,7 @@ from rltk.onpolicy.learner import Learner, Tally
 from rltk.recipe.schema import GRPO, PPO, RLOO, Recipe
 from rltk.rewards.judge import Judge, Sample
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
-from rltk.run.checkpoint import Progress, save_checkpoint
+from rltk.run.checkpoint import Progress
 from rltk.run.folder import Metrics, RunFolder
 from rltk.run.interrupt import GraceOverError
 from rltk.run.unusable import refuse_unusable
@@ -66,11 +67,15 @@ def train(
     for step in range(progress.step, recipe.optim.steps):
         try:
             metrics = train_step(trainer, step)
-        except (GoneError, GraceOverError):
-            if not learner.has_moved:  # nothing was learned from this step yet: none that was made is lost
-                save_checkpoint(run.checkpoints, learner.trains_in, learner.optimizer, progress, keep=recipe.run.keep)
+        except (GoneError, GraceOverError) as error:
+            # Nothing was learned from this step yet: none that was made is lost. Where weights are split a checkpoint
+            # takes all processes, and a grace time ends for each of them at another place.
+            is_together = isinstance(error, GoneError) or not learner.engine.is_even
+            if is_together and not learner.has_moved:
+                learner.save(run.checkpoints, progress, keep=recipe.run.keep)
             raise
-        metrics |= diagnostics.step_metrics(learner.model, metrics["outcome_bits"], run.metrics)
+        with learner.engine.whole():
+            metrics |= diagnostics.step_metrics(learner.model, metrics["outcome_bits"], run.metrics)
         done = step + 1
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
             metrics |= evaluate(done)
@@ -81,7 +86,7 @@ def train(
         refuse_unusable(run.metrics, learner.lr)
         is_last = done == recipe.optim.steps or is_stopping() or "overoptimised" in metrics
         if is_last or done % recipe.run.checkpoint_every == 0:
-            save_checkpoint(run.checkpoints, learner.trains_in, learner.optimizer, progress, keep=recipe.run.keep)
+            learner.save(run.checkpoints, progress, keep=recipe.run.keep)
         if is_last:
             break
     return progress
@@ -90,14 +95,15 @@ def train(
 def train_step(trainer: Trainer, step: int) -> Metrics:
     """One step, counted from 0: sample, judge, learn. Every random draw is a function of the seed and the step."""
     recipe, algo, rollout = trainer.recipe, trainer.learner.algo, trainer.recipe.rollout
-    torch.manual_seed(derive(recipe.seed, "dropout", step))
+    torch.manual_seed(derive(recipe.seed, "dropout", step, *own_stream()))
     started = time.monotonic()
     problems = trainer.order.take(step, algo.prompts)
     prompts = render_all(trainer.renderer, problems, max_new_tokens=rollout.max_new_tokens, context=trainer.context)
     sampling = Sampling(rollout.max_new_tokens, rollout.temperature, rollout.top_k, rollout.top_p, rollout.min_p)
-    groups = trainer.sampler.sample(prompts, algo.group, sampling, seed=derive(recipe.seed, "rollout", step))
-    sampled = time.monotonic()
-    judgement = trainer.judge.judge(samples(trainer.tokenizer, problems, prompts, groups))
+    with trainer.learner.engine.whole():
+        groups = trainer.sampler.sample(prompts, algo.group, sampling, seed=derive(recipe.seed, "rollout", step))
+        sampled = time.monotonic()
+        judgement = trainer.judge.judge(samples(trainer.tokenizer, problems, prompts, groups))
     rewards_PG = as_tensor(judgement.totals, step + 1).view(len(groups), -1)
     advantages_PG = advantages(algo, rewards_PG)
     broken = broken_problems(problems, groups, step + 1)

@@ -1,15 +1,16 @@
 """What a session does for GRPO, RLOO and PPO: prompts in, the on-policy loop, scores before and after."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
-from transformers import PreTrainedModel
 
 from rltk.data.problems import fingerprint
-from rltk.models.diagnostics import describe_adapter, describe_full
+from rltk.distributed import world
+from rltk.distributed.engine import Engine
+from rltk.models.diagnostics import bits_offered, describe_update
 from rltk.models.load import load_weights
 from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
@@ -17,7 +18,7 @@ from rltk.onpolicy.critic import save_critic
 from rltk.onpolicy.loop import train
 from rltk.rewards.look import code_hashes
 from rltk.rollout.describe import describe
-from rltk.run.checkpoint import Progress, load_checkpoint
+from rltk.run.checkpoint import Progress
 from rltk.run.folder import Metrics
 from rltk.run.manifest import Read, Source
 from rltk.run.overoptimisation import has_turned
@@ -62,20 +63,23 @@ class OnPolicyWork:
         self.parts = assemble(self.recipe, self.inputs, device, run=self.run)
 
     def resume(self, checkpoint: Path) -> Progress:
-        learner = self.parts.trainer.learner
-        return load_checkpoint(checkpoint, learner.trains_in, learner.optimizer)
+        return self.parts.trainer.learner.resume(checkpoint)
 
     def score(self, when: str, desk: Desk) -> Scores:
-        return score_tasks(self.parts.evaluator, self.inputs.tasks, self.recipe, when, desk)
+        with self.engine.whole():
+            return score_tasks(self.parts.evaluator, self.inputs.tasks, self.recipe, when, desk)
+
+    @property
+    def engine(self) -> Engine:
+        return self.parts.trainer.learner.engine
 
     def train(self, progress: Progress, desk: Desk) -> None:
-        evaluator, task = self.parts.evaluator, self.inputs.tasks[0]
         if not has_turned(desk.folder):
             train(
                 self.parts.trainer,
                 desk.folder,
                 progress,
-                evaluate=lambda step: curve(evaluator, task, self.recipe, step, desk),
+                evaluate=lambda step: self.curve(step, desk),
                 watch=lambda metrics: show(metrics, desk),
                 is_stopping=desk.is_stopping,
             )
@@ -84,22 +88,23 @@ class OnPolicyWork:
             desk.folder.update_manifest(stopped=stopped)
             desk.watch.say(f"stopped after step {stopped['step']}: {stopped['overoptimised']}")
         if not desk.is_stopping():
-            desk.folder.write_update(self.update(desk.folder.metrics[-1]["bits_offered"]))
+            load_base = partial(load_weights, self.recipe.model, torch.device("cpu"))
+            bits = bits_offered(desk.folder.metrics)
+            with self.engine.whole():
+                desk.folder.write_update(describe_update(self.parts.trainer.learner.model, load_base, bits))
 
-    def update(self, bits: float) -> dict[str, Any]:
-        """What training added to the weights; full fine-tuning compares them with the base, read once more."""
-        model = self.parts.trainer.learner.model
-        if isinstance(model, PeftModel):
-            return describe_adapter(model, bits)
-        assert isinstance(model, PreTrainedModel)
-        return describe_full(model, load_weights(self.recipe.model, torch.device("cpu")), bits)
+    def curve(self, step: int, desk: Desk) -> Metrics:
+        with self.engine.whole():
+            return curve(self.parts.evaluator, self.inputs.tasks[0], self.recipe, step, desk)
 
     def save(self, path: Path) -> None:
         """The policy, and PPO's critic beside it."""
         learner = self.parts.trainer.learner
-        save_model(learner.model, self.inputs.tokenizer, path)
-        if learner.critic is not None:
-            save_critic(learner.critic, self.inputs.tokenizer, path.with_name("critic"))
+        with self.engine.whole():
+            if world.is_first():
+                save_model(learner.model, self.inputs.tokenizer, path)
+            if world.is_first() and learner.critic is not None:
+                save_critic(learner.critic, self.inputs.tokenizer, path.with_name("critic"))
 
     def describe(self, score: dict[str, Any]) -> str:
         return describe(score)
@@ -110,5 +115,3 @@ def show(metrics: Metrics, desk: Desk) -> None:
     if "broken_problems" in metrics:
         broken = ", ".join(metrics["broken_problems"])
         desk.watch.say(f"step {metrics['step']}: the model's logits are not numbers on {broken}; left out")
-    if "saturated" in metrics:
-        desk.watch.say(f"step {metrics['step']}: the adapter is saturated: {metrics['saturated']}; raise tune.rank")

@@ -1,12 +1,15 @@
 """What one step adds up for its metrics. Shapes: B completions, T completion tokens (padded on the right)."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from rltk.models.scoring import Scores
 from rltk.onpolicy.objective import k3
+
+SUMS = ("loss", "tokens", "kl", "entropy", "clipped", "mismatch", "moved", "value_loss", "values_clipped")
 
 
 @dataclass
@@ -32,6 +35,11 @@ class Tally:
     skipped: int = 0
     updates: int = 0
     """Optimizer steps made or skipped; fewer than asked for where algo.stop_kl ended them."""
+
+    def with_parts(self, parts: Sequence["Tally"]) -> "Tally":
+        """With the sums over parts of a batch, the largest of what is a maximum, and all else as it is here."""
+        sums = {name: getattr(self, name) + sum(getattr(part, name) for part in parts) for name in SUMS}
+        return replace(self, **sums, largest_mismatch=max(tally.largest_mismatch for tally in (self, *parts)))
 
     def mean(self, total: float) -> float:
         """Per trained token; nan when none was trained."""

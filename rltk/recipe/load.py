@@ -13,8 +13,9 @@ from rltk.recipe.explain import Complaint, refusal, validate
 from rltk.recipe.implied import with_types
 from rltk.recipe.locate import find_recipe, shown
 from rltk.recipe.paths import absent_paths
+from rltk.recipe.resolved import resolved
 from rltk.recipe.schema import Recipe
-from rltk.recipe.tree import COMMAND_LINE, Node, in_profile, mapping, merge, read_file, read_yaml
+from rltk.recipe.tree import COMMAND_LINE, Node, Where, from_plain, in_profile, mapping, merge, read_file, read_yaml
 
 AUTO, NONE, LAPTOP = "auto", "none", "laptop"
 LAPTOP_NOTE = "no accelerator is visible: profile `laptop` (--profile none runs the recipe as written)"
@@ -47,6 +48,15 @@ def load_recipe(path_or_name: str, overrides: Sequence[str] = (), profile: str =
     if recipe is None or complaints:
         raise refusal(complaints)
     return Loaded(recipe, chosen.name, chosen.notes, source)
+
+
+def changed(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """The recipe with keys of it as the command line says."""
+    kept = from_plain(resolved(recipe), Where(layer=0, line=0, source="the saved recipe"))
+    found, complaints = validate(reduce(merge, map(read_override, overrides), kept))
+    if found is None:
+        raise refusal(complaints)
+    return found
 
 
 def split_profiles(root: Node) -> tuple[Node, dict[str, Node]]:

@@ -13,6 +13,7 @@ from rltk.recipe.sections.compare import Compare
 from rltk.recipe.sections.data import Data
 from rltk.recipe.sections.embedded import EMBEDDED
 from rltk.recipe.sections.evaluation import EVAL_BLOCK, EVAL_TASKS, HELDOUT_LIKE, LOSS, PREFERENCE_TASKS, Eval
+from rltk.recipe.sections.hardware import DeepSpeed, Hardware
 from rltk.recipe.sections.model import EMBEDDED_MODELS, Model
 from rltk.recipe.sections.offline import DPO, SFT, Offline, Paired, RewardModel
 from rltk.recipe.sections.onpolicy import GRPO, PPO, RLOO, Critic, OnPolicy
@@ -48,9 +49,11 @@ __all__ = [
     "Compare",
     "Critic",
     "Data",
+    "DeepSpeed",
     "Eval",
     "Full",
     "GoldReward",
+    "Hardware",
     "LoRA",
     "Model",
     "ModelReward",
@@ -85,6 +88,7 @@ class Recipe(Section):
     rollout: Rollout = Rollout()
     eval: Eval = Eval()
     run: Run = Run()
+    hardware: Hardware = Hardware()
     compare: Compare = Compare()
 
     @model_validator(mode="after")
@@ -95,10 +99,37 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _four_bits_are_frozen(self) -> Recipe:
+        if self.model.quantize is not None and not isinstance(self.tune, LoRA):
+            must = "is for LoRA alone: weights that train need more than four bits; set it to null"
+            raise broken_rule(must, "model.quantize", "tune.type")
+        if self.model.quantize is not None and isinstance(self.tune, LoRA) and self.tune.init == "pissa":
+            must = "moves the base, which model.quantize holds in four bits; set one of them back"
+            raise broken_rule(must, "tune.init", "model.quantize")
+        if self.model.quantize is not None and self.rollout.engine == "vllm":
+            must = "is not what servers sample from; set it to null, or rollout.engine to auto"
+            raise broken_rule(must, "model.quantize", "rollout.engine")
+        return self
+
+    @model_validator(mode="after")
     def _validation_exists(self) -> Recipe:
         needs_it = self.eval.split == "validation" and {"heldout", LOSS} & set(self.eval.tasks)
         if needs_it and not self.data.is_embedded and not self.data.validation:
             raise broken_rule("must be at least 1 when eval.split is validation", "data.validation", "eval.split")
+        return self
+
+    @model_validator(mode="after")
+    def _processes_share_evenly(self) -> Recipe:
+        size = self.hardware.size
+        if isinstance(self.algo, Offline) and self.algo.batch % size:
+            must = f"must be a multiple of the {size} processes that share it"
+            raise broken_rule(must, "algo.batch", "hardware.processes", "hardware.nodes")
+        if isinstance(self.algo, PPO) and self.hardware.deepspeed.offload == "nvme":
+            must = "does not go with algo.type ppo, whose policy and critic are clipped apart; use cpu"
+            raise broken_rule(must, "hardware.deepspeed.offload", "algo.type")
+        if size > 1 and self.rollout.engine == "vllm" and isinstance(self.tune, Full):
+            must = "moves whole weights from one process alone; use native, or tune.type=lora"
+            raise broken_rule(must, "rollout.engine", "hardware.processes", "tune.type")
         return self
 
     @model_validator(mode="after")

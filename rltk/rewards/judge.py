@@ -11,6 +11,8 @@ from typing import NamedTuple
 from rltk_eval.answers import Grade
 
 from rltk.data.problems import Problem
+from rltk.distributed import world
+from rltk.distributed.deal import collected, deal
 from rltk.embedded.gold import gold_reward
 from rltk.recipe.schema import AnswerReward, Recipe, Reward
 from rltk.rewards.verifiable import grade, unusable
@@ -63,7 +65,17 @@ class Judge:
         self.rewards, self.scorers, self.knows_gold = recipe.rewards or DEFAULT, scorers, recipe.knows_gold
 
     def judge(self, samples: Sequence[Sample]) -> Judgement:
-        """All samples in one call, so that what takes processes, batches or requests is done side by side."""
+        """All samples in one call, so that what takes processes, batches or requests is done side by side.
+
+        Of processes that train together each judges its share.
+        """
+        dealt = deal([len(sample.rollout.tokens_T) for sample in samples], world.size())
+        mine = [samples[place] for place in dealt[world.rank()]]
+        return joined(dealt, world.share(lambda: self.judge_here(mine)))
+
+    def judge_here(self, samples: Sequence[Sample]) -> Judgement:
+        if not samples:
+            return Judgement([], {name: [] for name in self.rewards}, [], [] if self.knows_gold else None)
         grades: list[Grade] = []
         if any(reward.type == "answer" for reward in self.rewards.values()):
             grades = grade([sample.problem for sample in samples], [sample.text for sample in samples])
@@ -74,6 +86,17 @@ class Judge:
         weights = [reward.weight for reward in self.rewards.values()]
         totals = [total(weights, values) for values in zip(*by_name.values(), strict=True)]
         return Judgement(totals, by_name, grades, gold_rewards(samples) if self.knows_gold else None)
+
+
+def joined(dealt: Sequence[Sequence[int]], shares: Sequence[Judgement]) -> Judgement:
+    """The judgement of all samples, which were dealt so."""
+    golds = [share.gold for share in shares if share.gold is not None]
+    return Judgement(
+        collected(dealt, [share.totals for share in shares]),
+        {name: collected(dealt, [share.by_name[name] for share in shares]) for name in shares[0].by_name},
+        collected(dealt, [share.grades for share in shares]) if any(share.grades for share in shares) else [],
+        collected(dealt, golds) if golds else None,
+    )
 
 
 def total(weights: Sequence[float], values: Scores) -> float | None:

@@ -12,7 +12,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from rltk.models.modes import computing_in, evaluating
 from rltk.rollout.draw import draw
-from rltk.rollout.sampler import Rollout, Sampling, uniforms
+from rltk.rollout.sampler import Rollout, Sampling, uniforms_at
 
 
 class GenerateSampler:
@@ -27,10 +27,17 @@ class GenerateSampler:
         self.base = next(module for module in model.modules() if isinstance(module, PreTrainedModel))
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        group: int,
+        sampling: Sampling,
+        *,
+        seed: int,
+        places: Sequence[int] | None = None,
     ) -> list[list[Rollout]]:
         rows = [prompt for prompt in prompts for _ in range(group)]
-        uniforms_BT = uniforms(len(rows), sampling.max_new_tokens, seed).to(self.device)
+        own = range(len(prompts)) if places is None else places
+        uniforms_BT = uniforms_at(own, group, sampling.max_new_tokens, seed).to(self.device)
         rollouts: list[Rollout] = []
         with evaluating(self.model), without_preferences(self.base), torch.no_grad():
             size = self.batch or len(rows)

@@ -21,7 +21,7 @@ from rltk.rollout.cache import Prefix
 from rltk.rollout.draw import Draw, draw
 from rltk.rollout.graphs import CapturedStep, Run
 from rltk.rollout.lean import LeanLayers
-from rltk.rollout.sampler import Rollout, Sampling, uniforms
+from rltk.rollout.sampler import Rollout, Sampling, uniforms_at
 
 COMPACT_BELOW = 0.8
 """Finished rows are computed along until this share is left: copying the cache at every exit would cost more."""
@@ -49,10 +49,18 @@ class NativeSampler:
         self.pool = torch.cuda.graph_pool_handle() if self.can_capture else None
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        group: int,
+        sampling: Sampling,
+        *,
+        seed: int,
+        places: Sequence[int] | None = None,
     ) -> list[list[Rollout]]:
+        own = range(len(prompts)) if places is None else places
+        uniforms_BT = uniforms_at(own, group, sampling.max_new_tokens, seed)
         self.batch = self.fitting(len(prompts) * group, max(map(len, prompts), default=0) + sampling.max_new_tokens)
-        while (written := self.attempt(prompts, group, sampling, seed)) is None:
+        while (written := self.attempt(prompts, group, sampling, uniforms_BT)) is None:
             self.batch = self.most = halved(self.batch, group)
         rollouts = written.rollouts()
         return [rollouts[start : start + group] for start in range(0, len(rollouts), group)]
@@ -64,9 +72,11 @@ class NativeSampler:
         config = self.model.config.get_text_config()  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
         return min(rows, max(1, free_memory(self.device) // bytes_a_row(config, tokens, self.dtype)))
 
-    def attempt(self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, seed: int) -> "Written | None":
+    def attempt(
+        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, uniforms_BT: Tensor
+    ) -> "Written | None":
         """None if memory ran out: by then it is free again."""
-        written = Written(len(prompts) * group, sampling, seed, self.stops)
+        written = Written(uniforms_BT, sampling, self.stops)
         try:
             with (
                 evaluating(self.model),
@@ -169,11 +179,11 @@ class NativeSampler:
 class Written:
     """Tokens and log-probabilities of all completions, as they grow. Row i draws from a stream of its own."""
 
-    def __init__(self, rows: int, sampling: Sampling, seed: int, stops: Tensor) -> None:
-        self.sampling, self.stops, device = sampling, stops, stops.device
+    def __init__(self, uniforms_BT: Tensor, sampling: Sampling, stops: Tensor) -> None:
+        self.sampling, self.stops, device, rows = sampling, stops, stops.device, len(uniforms_BT)
         # One column more than is drawn: what rows write that are done but not yet dropped.
         columns = sampling.max_new_tokens + 1
-        self.uniforms_BT = uniforms(rows, sampling.max_new_tokens, seed).to(device)
+        self.uniforms_BT = uniforms_BT.to(device)
         self.tokens_BT = torch.zeros(rows, columns, dtype=torch.long, device=device)
         self.logprobs_BT = torch.zeros(rows, columns, device=device)
         self.length_B = torch.zeros(rows, dtype=torch.long, device=device)

@@ -34,10 +34,27 @@ class Rollout(NamedTuple):
 
 class Sampler(Protocol):
     def sample(
-        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        group: int,
+        sampling: Sampling,
+        *,
+        seed: int,
+        places: Sequence[int] | None = None,
     ) -> list[list[Rollout]]:
-        """`group` completions of each prompt, in order. The same arguments and weights give the same tokens."""
+        """`group` completions of each prompt, in order. The same arguments and weights give the same tokens.
+
+        `places` says where these prompts stand among more, which are sampled elsewhere: a completion's random numbers
+        depend on the seed and on its place. None: they are all there are.
+        """
         ...
+
+
+def uniforms_at(places: Sequence[int], group: int, tokens: int, seed: int) -> Tensor:
+    """[B, T], the random numbers of the completions of the prompts at these places."""
+    place_P = torch.tensor(places, dtype=torch.long)
+    rows_B = (place_P[:, None] * group + torch.arange(group)).flatten()
+    return uniforms(int(rows_B.max()) + 1 if len(rows_B) else 0, tokens, seed)[rows_B]
 
 
 def uniforms(rows: int, tokens: int, seed: int) -> Tensor:

@@ -7,12 +7,21 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 SUFFIX = ".writing"
 
 
+class Writer:
+    """Of the processes that train together only the first writes; in the others what would be written is dropped."""
+
+    is_here = True
+
+
 def write_text(path: Path, text: str) -> None:
+    if not Writer.is_here:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = place_beside(path)
     try:
@@ -39,6 +48,8 @@ def append_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
     A process that ends meanwhile leaves whole lines and at most one half, which `whole_lines` passes over.
     """
+    if not Writer.is_here:
+        return
     data = "".join(json.dumps(without_nan(row)) + "\n" for row in rows).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as file:  # a buffer would be written once more when the file is closed
@@ -64,6 +75,10 @@ def whole_lines(path: Path) -> list[bytes]:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill; it takes its name only when the block ends without an error, and is removed otherwise."""
+    if not Writer.is_here:
+        with TemporaryDirectory() as dropped:
+            yield Path(dropped)
+        return
     beside = place_beside(path)
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)

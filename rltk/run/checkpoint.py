@@ -8,7 +8,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -29,6 +29,13 @@ class Progress(NamedTuple):
     """Weight of the KL divergence by now, which PPO's controller moves; None before the first step."""
 
 
+class Stored(Protocol):
+    """What a checkpoint reads and writes of an optimizer: its state by weight."""
+
+    @property
+    def state(self) -> Any: ...
+
+
 class Checkpoint(NamedTuple):
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
@@ -42,9 +49,7 @@ def trained_weights(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, *, keep: int
-) -> Path:
+def save_checkpoint(folder: Path, model: nn.Module, optimizer: Stored, progress: Progress, *, keep: int) -> Path:
     """Writes `folder/step-<n>` whole or not at all, then deletes all but the newest `keep`."""
     path = folder / f"step-{progress.step:06d}"
     with new_folder(path) as beside:
@@ -57,7 +62,7 @@ def save_checkpoint(
     return path
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+def load_checkpoint(path: Path, model: nn.Module, optimizer: Stored) -> Progress:
     """Puts the trained weights and the optimizer's state back; a checkpoint of another model is refused."""
     parameters = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     saved = read_checkpoint(path)
@@ -95,7 +100,7 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("step-"))
 
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(model: nn.Module, optimizer: Stored) -> dict[str, Tensor]:
     """The optimizer's state under `<parameter>/<key>`, for example `...lora_A.default.weight/exp_avg`."""
     return {
         f"{name}/{key}": value.detach().cpu().contiguous()
@@ -104,9 +109,7 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, parameters: dict[str, nn.Parameter], tensors: dict[str, Tensor]
-) -> None:
+def restore_optimizer(optimizer: Stored, parameters: dict[str, nn.Parameter], tensors: dict[str, Tensor]) -> None:
     for entry, value in tensors.items():
         name, _, key = entry.rpartition("/")
         weight = parameters[name]

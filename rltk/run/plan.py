@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rltk.errors import UserError
-from rltk.recipe.load import load_recipe
+from rltk.recipe.load import changed, load_recipe
 from rltk.recipe.schema import Recipe
 from rltk.run.folder import new_run_folder, read_manifest, refuse_finished, resume_command, run_recipe, run_to_resume
 
@@ -37,9 +37,11 @@ def resumed_recipe(path_or_name: str, overrides: list[str], profile: str, run: s
 
 
 def resumed_run(path: Path, overrides: list[str]) -> Plan:
-    """A run folder, as it was started."""
+    """A run folder, as it was started; on other processes where `overrides` say so."""
     manifest = read_manifest(path)
-    if overrides:
-        raise UserError(f"{overrides[0]}: a resumed run keeps its recipe; start a new run to change it.")
+    others = [text for text in overrides if not text.startswith("hardware")]
+    if others:
+        raise UserError(f"{others[0]}: a resumed run keeps its recipe, but for hardware; start a new run to change it.")
     refuse_finished(path, manifest)
-    return Plan(run_recipe(path), path, True, manifest.get("profile"), ())
+    recipe = changed(run_recipe(path), overrides) if overrides else run_recipe(path)
+    return Plan(recipe, path, True, manifest.get("profile"), ())

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import rltk
+from rltk.distributed import world
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 
@@ -42,6 +43,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        **({"processes": world.size()} if world.size() > 1 else {}),
     }
 
 

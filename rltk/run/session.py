@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
+from rltk.distributed import world
 from rltk.errors import GoneError, UserError, tell
 from rltk.recipe.resolved import resolved
 from rltk.rollout.describe import change
@@ -48,9 +49,12 @@ class Desk:
         """A step's metrics, which the work has logged in the folder."""
         self.watch.step(metrics)
         self.trackers.log(metrics)
+        if "saturated" in metrics:
+            self.watch.say(f"step {metrics['step']}: the adapter is saturated: {metrics['saturated']}; raise tune.rank")
 
     def is_stopping(self) -> bool:
-        return self.stop.is_asked
+        """Whether any of the processes that train together was asked to: all of them get the same answer."""
+        return world.is_any(self.stop.is_asked)
 
 
 class Work(Protocol):
@@ -102,19 +106,20 @@ class Session:
     def __init__(self, plan: Plan, begin: Callable[[Plan], Work], *, is_quiet: bool, is_json: bool) -> None:
         self.plan, self.recipe, self.is_json = plan, plan.recipe, is_json
         self.started = time.monotonic()
-        self.watch = Watch(steps=self.recipe.optim.steps, is_quiet=is_quiet)
+        self.watch = Watch(steps=self.recipe.optim.steps, is_quiet=is_quiet or not world.is_first())
         refuse_absent(self.recipe.run.trackers)
         self.folder = RunFolder(plan.path)
         self.work = begin(plan)
         if plan.is_resuming:
             refuse_other_data(self.work.read, self.folder)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = world.device()
         self.work.assemble(self.device)
         self.damaged: list[Damaged] = []
         self.progress = self.reached()
         # Nothing has been written until here, so that what is refused leaves no run behind.
         self.write_manifest()
-        trackers = Trackers(self.recipe.run.trackers, plan.path, self.recipe.name, resolved(self.recipe))
+        names = self.recipe.run.trackers if world.is_first() else ()
+        trackers = Trackers(names, plan.path, self.recipe.name, resolved(self.recipe))
         self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say, self.recipe.run.grace))
 
     def run(self) -> int:
@@ -133,6 +138,8 @@ class Session:
             raise
         finally:
             self.end(status)
+        if not world.is_first():
+            return 0 if status == "finished" else INTERRUPTED
         return self.conclude() if status == "finished" else self.interrupted()
 
     def end(self, status: str) -> None:
@@ -164,15 +171,16 @@ class Session:
         """Where to go on from: the newest whole checkpoint of a resumed run, or the beginning."""
         if not self.plan.is_resuming:
             return Progress(0, 0)
-        checkpoint, self.damaged = look_back(self.folder)
+        checkpoint, self.damaged = world.of_first(lambda: look_back(self.folder))
         return Progress(0, 0) if checkpoint is None else self.work.resume(checkpoint)
 
     def write_manifest(self) -> None:
         if not self.plan.is_resuming:
             write_manifest(self.folder, self.plan, self.work.read, lr=self.work.lr, device=self.device)
             return
-        remove_leftovers(self.plan.path)
-        set_aside(self.damaged)
+        if world.is_first():
+            remove_leftovers(self.plan.path)
+            set_aside(self.damaged)
         for path, reason in self.damaged:
             tell(f"{path} is damaged ({reason}) and set aside; going on after step {self.progress.step}")
         if warning := note_resumption(self.folder, self.work.read, self.device):

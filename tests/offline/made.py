@@ -8,7 +8,7 @@ import torch
 from rltk.commands.train import begin
 from rltk.offline.reward_session import RewardWork
 from rltk.offline.session import OfflineWork
-from rltk.offline.steps import Stage
+from rltk.offline.stage import Stage
 from rltk.recipe.load import load_recipe
 from rltk.run.checkpoint import Progress
 from rltk.run.folder import RunFolder

@@ -61,7 +61,7 @@ def episodes(seed: int = 0, advantages: Sequence[Sequence[float]] = ADVANTAGES, 
 
 def score_as_sampled(learner: Learner, made: Sequence[Episode]) -> list[Episode]:
     """As if the policy as it is now had sampled them."""
-    logprobs = learner.logprobs(learner.model, made)
+    logprobs = learner.forward.logprobs(learner.model, made)
     return [
         episode._replace(rollout=episode.rollout._replace(logprobs_T=row_T))
         for episode, row_T in zip(made, logprobs, strict=True)

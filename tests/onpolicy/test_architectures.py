@@ -79,7 +79,7 @@ def test_recomputing_activations_changes_no_number(architecture: str, arm: str, 
 def gradients(checkpoint: Path, arm: str, problems: Path, recomputes: bool, can_pack: bool) -> list[Tensor]:
     model = {"gradient_checkpointing": recomputes}
     learner = made.assembled(checkpoint, arm, "float32", problems, model=model).trainer.learner
-    learner.can_pack = can_pack
+    learner.forward.can_pack = can_pack
     learner.model.train()
     runs_of_first_layer = 0
 

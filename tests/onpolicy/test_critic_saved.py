@@ -56,7 +56,7 @@ def test_adapter_and_model_give_the_same_values_in_a_fresh_process(tmp_path: Pat
         save_critic(moved(learner.critic), tiny.tokenizer(), folder)
         states = [(episode, t) for episode in batch for t in range(len(episode.tokens_T))]
         asked[str(folder)] = [episode.prompt + episode.tokens_T[:t].tolist() for episode, t in states]
-        expected[str(folder)] = torch.cat(learner.values(batch)).tolist()
+        expected[str(folder)] = torch.cat(learner.forward.values(batch)).tolist()
         assert {path.suffix for path in folder.iterdir()} <= {".safetensors", ".json", ".jinja"}
     done = subprocess.run(
         [sys.executable, "-c", FRESH], input=json.dumps(asked), capture_output=True, text=True, check=True

@@ -242,7 +242,7 @@ def test_a_policy_learns_what_it_is_rewarded_for() -> None:
         batch = made.score_as_sampled(learner, episodes(advantages=((2.0, -1.0, -1.0), (0.0,) * 3, (-1.0, 2.0, -1.0))))
         for step in range(3):
             learner.learn(made.score_as_sampled(learner, batch), step)
-        after = learner.logprobs(learner.model, batch)
+        after = learner.forward.logprobs(learner.model, batch)
         gains = [
             (row_T - episode.rollout.logprobs_T).sum().item() * episode.advantage
             for episode, row_T in zip(batch, after, strict=True)

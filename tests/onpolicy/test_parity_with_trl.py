@@ -133,10 +133,10 @@ def test_loss_and_every_gradient_equal_trl(tune: str, loss_type: str, kl: float,
     trained = [episode for episode in batch if learner.teaches(episode)]
     tally, counts = Tally(), Batch(len(batch), sum(e.trained_tokens for e in batch), MAX_NEW_TOKENS)
     # Two micro-batches: their losses add up to the whole batch's.
-    learner.can_pack = packs
+    learner.forward.can_pack = packs
     objectives = []
     for part in (trained[:2], trained[2:]):
-        with learner.arranged(ours, part):
+        with learner.forward.arranged(ours, part):
             objectives.append(learner.objective(part, counts, tally))
             objectives[-1].loss.backward()
 

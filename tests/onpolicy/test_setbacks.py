@@ -118,7 +118,7 @@ def test_training_goes_on_with_half_the_tokens_when_memory_runs_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     learner = trainer(tmp_path).trainer.learner
-    learner.micro_tokens = 200
+    learner.forward.micro_tokens = 200
     whole = learner.accumulate(made.episodes(), Tally())
     expected = [weight.grad.clone() for weight in learner.trained if weight.grad is not None]
     with short_of_memory(learner.model, tokens=40):

@@ -80,9 +80,9 @@ def test_first_metrics_and_log_probabilities_are_the_same(
 
 def loss_and_logprobs(learner: Learner) -> tuple[float, Tensor]:
     episodes = made.episodes()
-    with learner.arranged(learner.model, episodes):
+    with learner.forward.arranged(learner.model, episodes):
         loss = learner.objective(episodes, Batch(len(episodes), 53, 12), Tally()).loss.item()
-    return loss, torch.cat(learner.logprobs(learner.model, episodes))
+    return loss, torch.cat(learner.forward.logprobs(learner.model, episodes))
 
 
 def shared(metrics: dict[str, Any]) -> dict[str, str]:

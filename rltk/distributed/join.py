@@ -1,0 +1,85 @@
+"""How a process joins those it trains with, and how it leaves them when it or another fails."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import TracebackType
+from typing import TextIO
+
+import torch
+import torch.distributed as dist
+
+from rltk.distributed.place import Place
+from rltk.errors import UserError
+from rltk.run.atomic import Writer
+
+PATIENCE = timedelta(hours=6)
+"""The longest that processes wait for each other: a scoring server may take its time. A death is heard at once."""
+LOST = ("closed by peer", "reset by peer", "Broken pipe", "gloo", "NCCL")
+"""What torch says to a process whose peer has gone."""
+GRACE = 20
+"""Seconds that such a process waits for its launcher to end it, so that the first failure is the one that is shown."""
+
+
+@contextmanager
+def joined(place: Place) -> Iterator[None]:
+    """Within it `rltk.distributed.world` is that of all processes, which leave together."""
+    has_gpu = torch.cuda.is_available()
+    if has_gpu:
+        refuse_too_few(place, torch.cuda.device_count())
+        torch.cuda.set_device(place.local_rank)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if has_gpu else "gloo",
+        init_method=f"tcp://{place.address}:{place.port}",
+        rank=place.rank,
+        world_size=place.size,
+        timeout=PATIENCE,
+    )
+    os.environ.update(environment(place))
+    if place.rank:
+        be_quiet()
+    try:
+        yield
+        dist.barrier()
+        dist.destroy_process_group()
+    except RuntimeError as error:
+        if any(word in str(error) for word in LOST):
+            wait_for_the_end()
+        raise
+
+
+def environment(place: Place) -> dict[str, str]:
+    """Where accelerate and DeepSpeed look, whoever started this process."""
+    numbers = {"RANK": place.rank, "WORLD_SIZE": place.size, "LOCAL_RANK": place.local_rank, "MASTER_PORT": place.port}
+    return {key: str(number) for key, number in numbers.items()} | {"MASTER_ADDR": place.address}
+
+
+def refuse_too_few(place: Place, visible: int) -> None:
+    if place.local_rank >= visible:
+        raise UserError(
+            f"process {place.local_rank} of this node has no GPU of its own: {visible} are visible; start no more "
+            "processes than that."
+        )
+
+
+def be_quiet() -> None:
+    """Only the first process writes and speaks; what is no fault of the user's is still heard of from any."""
+    Writer.is_here = False
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
+    sys.excepthook = report
+
+
+def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    stderr: TextIO | None = sys.__stderr__
+    traceback.print_exception(kind, error, trace, file=stderr)
+
+
+def wait_for_the_end() -> None:
+    """Another process has failed first, and its launcher is about to end this one."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(GRACE)

@@ -1,0 +1,120 @@
+"""Two processes give the numbers of one, at every stage of ZeRO, and either can go on from what the other left."""
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests import runs
+from tests.distributed import cells
+from tests.forks import Forks
+
+needs_deepspeed = pytest.mark.skipif(
+    importlib.util.find_spec("deepspeed") is None, reason="DEEPSPEED IS NOT INSTALLED: ZeRO is not tested"
+)
+FAST = [("grpo", "lora", 0), ("sft", "full", 0), ("ppo", "lora", 2)]
+CELLS = [(algorithm, tune, zero) for algorithm in cells.ALGORITHMS for tune in cells.TUNES for zero in range(4)]
+MATRIX = [
+    pytest.param(*cell, marks=[*([] if cell in FAST else [pytest.mark.slow]), *([needs_deepspeed] if cell[2] else [])])
+    for cell in CELLS
+]
+assert len(MATRIX) == 40
+
+
+class Runs(NamedTuple):
+    forks: Forks
+    folder: Path
+    model: Path
+
+    def recipe(self, algorithm: str, tune: str) -> Path:
+        folder = self.folder / f"{algorithm}-{tune}"
+        written = folder / "recipe.yaml"
+        return written if written.exists() else cells.write(folder, self.model, algorithm, tune)
+
+    def alone(self, algorithm: str, tune: str) -> Path:
+        """The run of one process; made once."""
+        run = self.folder / f"{algorithm}-{tune}" / "alone"
+        if not run.exists():
+            done = self.forks.run("train", str(self.recipe(algorithm, tune)), "--run", str(run), "--quiet")
+            assert done.code == 0, done.err
+        return run
+
+    def together(self, algorithm: str, tune: str, zero: int) -> Path:
+        """The run of two processes; made once."""
+        run = self.folder / f"{algorithm}-{tune}" / f"zero-{zero}"
+        if not run.exists():
+            argv = ("train", str(self.recipe(algorithm, tune)), "--run", str(run), f"hardware.deepspeed.zero={zero}")
+            first, second = self.forks.together(2, *argv)
+            assert (first.code, second.code) == (0, 0), first.err + second.err
+            assert second.out == "" and second.err == "", "the first process speaks for all"
+        return run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    folder = tmp_path_factory.mktemp("together")
+    with Forks() as forks:
+        yield Runs(forks, folder, cells.policy(folder / "model"))
+
+
+@pytest.mark.parametrize(("algorithm", "tune", "zero"), MATRIX)
+def test_two_processes_give_the_numbers_of_one(algorithm: str, tune: str, zero: int, made: Runs) -> None:
+    run, alone = made.together(algorithm, tune, zero), made.alone(algorithm, tune)
+    cells.assert_same(run, alone)
+    assert [path.name for path in run.iterdir() if path.name.endswith(".writing")] == []
+    assert runs.names(run) == runs.names(alone)
+
+
+@needs_deepspeed
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("algorithm", "tune", "before", "after"),
+    [
+        ("grpo", "lora", 0, None),
+        ("grpo", "full", 3, None),
+        ("ppo", "lora", None, 2),
+        ("dpo", "lora", 2, None),
+        ("sft", "full", None, 3),
+        ("ppo", "full", 1, 3),
+    ],
+)
+def test_a_run_goes_on_in_another_number_of_processes(
+    algorithm: str, tune: str, before: int | None, after: int | None, made: Runs
+) -> None:
+    """`before` and `after` are the stages of ZeRO of two processes, None a process alone."""
+    started = made.alone(algorithm, tune) if before is None else made.together(algorithm, tune, before)
+    run = cut_back(started, started.with_name(f"resumed-{before}-{after}"), step=2)
+    argv = ["train", str(run), "--resume", "--quiet", f"hardware.deepspeed.zero={after or 0}"]
+    done = [made.forks.run(*argv)] if after is None else made.forks.together(2, *argv)
+    assert [one.code for one in done] == [0] * len(done), done[0].err
+    cells.assert_same(run, made.alone(algorithm, tune))
+
+
+def cut_back(run: Path, copy: Path, *, step: int) -> Path:
+    """The run as it was right after the checkpoint of this step."""
+    shutil.copytree(run, copy)
+    for later in copy.glob("checkpoints/step-*"):
+        if int(later.name.removeprefix("step-")) > step:
+            shutil.rmtree(later)
+    for name in ("model", "critic"):
+        shutil.rmtree(copy / name, ignore_errors=True)
+    (copy / "scores.json").unlink()
+    manifest = copy / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"status": "finished"', '"status": "running"'))
+    assert runs.names(copy / "checkpoints") == [f"step-{step:06d}"]
+    return copy
+
+
+def test_what_one_process_refuses_all_leave_with_and_the_first_says(made: Runs, tmp_path: Path) -> None:
+    first, second = made.forks.together(2, "train", str(tmp_path / "none.yaml"))
+    assert (first.code, second.code) == (2, 2)
+    assert first.err.startswith("rltk: ") and first.err.count("\n") == 1 and second.err == ""
+    first, second = made.forks.together(2, "train", str(made.recipe("grpo", "lora")), "hardware.processes=3")
+    assert (first.code, second.code) == (2, 2)
+    assert first.err == (
+        "rltk: hardware asks for 3 processes (processes times nodes), and the launcher has started 2; "
+        "make them equal.\n"
+    )
