@@ -47,13 +47,14 @@ class AdapterOnServers:
     def __init__(self, model: PeftModel, base: Model, shelf: Shelf, *, name: str) -> None:
         self.model, self.base, self.shelf, self.name = model, base, shelf, name
         self.saved: Saved | None = None
-        weakref.finalize(self, shelf.clear)  # at the end of the process too
 
     def bring(self) -> None:
         """Written, if its weights are new; servers load it when they are first asked for it."""
         name = f"{self.name}-{fingerprint(self.model)}"
         if self.saved is not None and self.saved.name == name:
             return
+        if self.saved is None:  # of several processes one writes, and that one clears up, at its end at the latest
+            weakref.finalize(self, self.shelf.clear)
         self.saved = Saved(name, self.shelf.folder / name)
         write_adapter(self.model, self.base, self.saved.folder)
         self.shelf.keep_only(name)
