@@ -55,8 +55,9 @@ class AdapterOnServers:
             return
         if self.saved is None:  # of several processes one writes, and that one clears up, at its end at the latest
             weakref.finalize(self, self.shelf.clear)
-        self.saved = Saved(name, self.shelf.folder / name)
-        write_adapter(self.model, self.base, self.saved.folder)
+        saved = Saved(name, self.shelf.folder / name)
+        write_adapter(self.model, self.base, saved.folder)
+        self.saved = saved
         self.shelf.keep_only(name)
 
     def name_on(self, server: ModelServer) -> str:
