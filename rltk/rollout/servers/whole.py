@@ -91,7 +91,13 @@ class ColocatedSampler:
         )
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        group: int,
+        sampling: Sampling,
+        *,
+        seed: int,
+        places: Sequence[int] | None = None,
     ) -> list[list[Rollout]]:
         engine = self.engine
         engine.max_completion_length, engine.temperature = sampling.max_new_tokens, sampling.temperature
