@@ -179,7 +179,8 @@ class Learner:
                 found.append(self.objective(micro, batch, tally))
                 return found[0].loss
 
-            self.engine.backward(weight * self.engine.forward(policy_loss), is_last=is_last and not has_own_trunk)
+            loss, ends = self.engine.forward(policy_loss), is_last and not has_own_trunk
+            self.engine.backward(weight * loss, is_last=ends, is_followed=has_own_trunk)
         (objective,) = found
         tally.loss += objective.loss.item()
         tally.kl += objective.kl.item()
