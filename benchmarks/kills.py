@@ -96,6 +96,8 @@ class Arena:
                 assert aim is not None
                 kills.append({"aimed_at": aim.phase, "landed_in": phase, "steps": len(steps(path))})
                 half += half_written(path)
+                if is_finished(path):  # all but the page is written by then
+                    code = 0
         differs = differences(path, whole) if code == 0 else [f"exit status {code}: {last_line(place / 'log')}"]
         if not differs and not half:
             shutil.rmtree(place)
@@ -142,6 +144,11 @@ def steps(run: Path) -> list[Record]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]] if path.exists() else []
 
 
+def is_finished(run: Path) -> bool:
+    path = run / "manifest.json"
+    return path.exists() and runs.read(path)["status"] == "finished"
+
+
 def half_written(run: Path) -> list[str]:
     """Files under their own names that are not whole, right after a kill."""
     bad = [str(path.relative_to(run)) for path in visible(run) if not is_whole(path)]
@@ -179,7 +186,7 @@ def differences(run: Path, whole: Path) -> list[str]:
     """What of a finished run is not as in the one that nothing interrupted."""
     found = [] if runs.untimed(run) == runs.untimed(whole) else ["metrics.jsonl"]
     found += [] if runs.read(run / "scores.json") == runs.read(whole / "scores.json") else ["scores.json"]
-    found += [] if runs.read(run / "manifest.json")["status"] == "finished" else ["manifest.json"]
+    found += [] if is_finished(run) else ["manifest.json"]
     files = {str(path.relative_to(root)) for root in (run, whole) for kept in KEPT for path in (root / kept).rglob("*")}
     found += sorted(name for name in files if contents(run / name) != contents(whole / name))
     return [*found, *(str(path.relative_to(run)) for path in run.rglob(f"*{SUFFIX}"))]

@@ -1,12 +1,12 @@
-"""Peak memory and time of a training step as `rltk plan` predicts them, against what a fresh process measures.
+"""Peak memory of a training step as `rltk plan` predicts it, against what a process of its own measures.
 
     python -m benchmarks.plan_memory                    every configuration, minutes
-    python -m benchmarks.plan_memory --only lora-wide   some of them
+    python -m benchmarks.plan_memory --only sft dpo     some of them; those that are in the results stay
 
-Models have Qwen3's shape and random weights. Each configuration runs in a process of its own: a small step first, so
-that libraries are loaded, then the baseline, the model, and two steps with completions of exactly the planned length.
-Measured is the peak resident size above the baseline (on CUDA what the allocator held), predicted what
-`rltk.plan.memory` says from the shape alone.
+Each configuration runs in a process of its own: two steps first, whose model is deleted, so that what libraries keep
+for good (kernels and scratch memory, some 25 MiB) is in the baseline; then the model once more, and two steps. Measured
+is the peak resident size above the baseline (on CUDA what the allocator held), predicted what `rltk.plan.memory` says
+from the shape alone.
 
 glibc keeps freed blocks of less than a threshold that grows to 32 MiB, which made a process of this size up to a third
 larger than what it held, from run to run. Here everything from 1 MiB on is given back to the system when it is freed,
@@ -17,62 +17,19 @@ import argparse
 import ctypes
 import gc
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import nn
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from benchmarks.record import device, in_fresh_process, synchronized_time, write_result
-from benchmarks.rollout import NEVER
-from rltk.models.adapters import add_lora, shrink_frozen
-from rltk.models.scoring import packs_faithfully
-from rltk.onpolicy.episodes import Episode
-from rltk.onpolicy.learner import Learner
-from rltk.plan.memory import Layout, plan_memory
-from rltk.plan.shape import shape_of
-from rltk.plan.workload import Assumed, workload_of
-from rltk.recipe.schema import LoRA, Recipe
-from rltk.rollout.native import NativeSampler
-from rltk.rollout.sampler import Sampling
+from benchmarks.plan_points import Point, points, subject
+from benchmarks.plan_steps import offline_steps, on_policy, on_policy_step
+from benchmarks.record import RESULTS, in_fork, in_fresh_process, write_result
+from rltk.plan.memory import plan_memory
 
-PROMPT = 32
 BOUND = 0.15
 M_MMAP_THRESHOLD, GIVEN_BACK = -3, 2**20
 """glibc's name for the size from which a block is a mapping of its own."""
-
-
-@dataclass(frozen=True)
-class Point:
-    name: str = "base"
-    tune: str = "lora"
-    dtype: str = "bfloat16"
-    hidden: int = 256
-    layers: int = 4
-    vocabulary: int = 4096
-    prompts: int = 8
-    group: int = 4
-    length: int = 64
-    checkpointing: bool = False
-    kl: float = 0.0
-    micro_tokens: int = 16384
-
-
-def points() -> Iterator[Point]:
-    sizes = [
-        Point("base"),
-        Point("wide", hidden=512, layers=3),
-        Point("long", length=256, prompts=2),
-        Point("reference", kl=0.04, vocabulary=8192),
-        Point("float32", dtype="float32"),
-    ]
-    for point in sizes:
-        for tune in ("lora", "full"):
-            for checkpointing in (False, True):
-                ending = "-checkpointing" if checkpointing else ""
-                yield replace(point, name=f"{tune}-{point.name}{ending}", tune=tune, checkpointing=checkpointing)
 
 
 def main() -> None:
@@ -83,22 +40,35 @@ def main() -> None:
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:
-        if args.malloc == "tight":
-            assert ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, GIVEN_BACK) == 1
-        print(json.dumps(measure(Point(**args.point))))
+        print(json.dumps(measure(Point(**args.point), args.malloc)))
         return
     chosen = [point for point in points() if not args.only or any(word in point.name for word in args.only)]
-    rows = [run(point, args.malloc) for point in chosen]
+    kept = {row["name"]: row for row in earlier(args.name)}
+    for point in chosen:
+        kept[point.name] = run(point, args.malloc)
+        write(args.name, args.malloc, kept)
+    worst = max(abs(row["ratio"] - 1) for row in kept.values())
+    print(f"{len(kept)} configurations; the worst prediction is {worst:.1%} off, the bound is {BOUND:.0%}")
+
+
+def earlier(name: str) -> list[dict[str, Any]]:
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
+
+
+def write(name: str, malloc: str, kept: dict[str, dict[str, Any]]) -> None:
+    rows = [kept[point.name] for point in points() if point.name in kept]
     worst = max(abs(row["ratio"] - 1) for row in rows)
-    print(f"{len(rows)} configurations; the worst prediction is {worst:.1%} off, the bound is {BOUND:.0%}")
-    found = {"bound": BOUND, "malloc": args.malloc, "worst": worst, "rows": rows}
-    print(f"written to {write_result(args.name, found, packages=())}")
+    write_result(name, {"bound": BOUND, "malloc": malloc, "worst": worst, "rows": rows}, packages=("trl", "peft"))
 
 
 def run(point: Point, malloc: str) -> dict[str, Any]:
     predicted = plan(point)
-    arguments = [f"--point={json.dumps(asdict(point))}", f"--malloc={malloc}"]
-    measured = in_fresh_process("benchmarks.plan_memory", arguments)
+    if torch.cuda.is_available():
+        arguments = [f"--point={json.dumps(asdict(point))}", f"--malloc={malloc}"]
+        measured = in_fresh_process("benchmarks.plan_memory", arguments)
+    else:
+        measured = in_fork(lambda: measure(point, malloc))
     row = {**asdict(point), "predicted": predicted, "measured": measured}
     row["ratio"] = predicted["total"] / measured["total"]
     print(
@@ -111,104 +81,41 @@ def run(point: Point, malloc: str) -> dict[str, Any]:
 
 
 def plan(point: Point) -> dict[str, Any]:
-    shape = shape_of(config(point).to_dict())
-    assert shape is not None
-    chosen = recipe(point)
-    work = workload_of(chosen, Assumed(PROMPT))
-    memory = plan_memory(shape, chosen.tune, work, Layout(device=device().type))
+    planned = subject(point)
+    memory = plan_memory(planned.shape, planned.recipe.tune, planned.work, planned.layout)
     parts = {phase: getattr(memory, phase)._asdict() for phase in ("sampling", "training")}
     return {
         "total": memory.peak.total,
         "sampling": memory.sampling.total,
         "training": memory.training.total,
+        "roles": memory.roles,
         "parts": parts,
     }
 
 
-def config(point: Point) -> Qwen3Config:
-    heads = max(2, point.hidden // 64)
-    return Qwen3Config(
-        vocab_size=point.vocabulary,
-        hidden_size=point.hidden,
-        intermediate_size=3 * point.hidden,
-        num_hidden_layers=point.layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads // 2,
-        head_dim=64,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-    )
+def measure(point: Point, malloc: str) -> dict[str, int]:
+    """Bytes at the peak of each phase, above what the process held before there was a model."""
+    if malloc == "tight":
+        assert ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, GIVEN_BACK) == 1
+    steps(point, 0)
+    return steps(point, reset_peak())
 
 
-def measure(point: Point) -> dict[str, Any]:
-    step(replace(point, hidden=64, layers=1, vocabulary=512, length=8, prompts=2))  # libraries load, threads start
-    before = reset_peak()
-    return step(point, before)
+def steps(point: Point, before: int) -> dict[str, int]:
+    """The second of two steps, when the optimizer's state is there."""
+    peaks = dict[str, int]()
 
-
-def step(point: Point, before: int = 0) -> dict[str, Any]:
-    base, chosen = random_base(point), recipe(point)
-    can_pack = device().type == "cpu" and packs_faithfully(
-        base
-    )  # tried before the frozen weights shrink, as a run does
-    model = tuned(base, point)
-    dtype = torch.bfloat16 if point.dtype == "bfloat16" else torch.float32
-    sampler = NativeSampler(model, stops=NEVER, batch=point.prompts * point.group, dtype=dtype)
-    learner = Learner(chosen, model, lr=1e-6, can_pack=can_pack)
-    generator = torch.Generator().manual_seed(0)
-    asked = torch.randint(point.vocabulary, (point.prompts, PROMPT), generator=generator).tolist()
-    peaks, seconds = {"sampling": 0, "training": 0}, {"sampling": 0.0, "training": 0.0}
-    for number in range(2):
+    def mark(phase: str) -> None:
+        peaks[phase] = peak() - before
         reset_peak()
-        started = synchronized_time()
-        rollouts = sampler.sample(asked, point.group, Sampling(point.length), seed=number)
-        peaks["sampling"], middle = max(peaks["sampling"], peak() - before), synchronized_time()
-        reset_peak()
-        episodes = [
-            Episode(prompt, rollout, 0.0, 1.0 - 2.0 * (g % 2), False)
-            for prompt, group in zip(asked, rollouts, strict=True)
-            for g, rollout in enumerate(group)
-        ]
-        learner.learn(episodes, number)
-        peaks["training"] = max(peaks["training"], peak() - before)
-        seconds = {"sampling": middle - started, "training": synchronized_time() - middle}
-    return {"total": max(peaks.values()), **peaks, "seconds": seconds}
 
-
-def random_base(point: Point) -> Qwen3ForCausalLM:
-    """Random weights that bfloat16 holds exactly, as a checkpoint's would be."""
-    torch.manual_seed(0)
-    model = Qwen3ForCausalLM(config(point)).bfloat16().float().to(device()).eval()  # pyright: ignore[reportArgumentType]
-    if point.checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    return model
-
-
-def tuned(base: Qwen3ForCausalLM, point: Point) -> nn.Module:
-    if point.tune == "full":
-        return base
-    adapted = add_lora(base, LoRA(rank=8))
-    if point.dtype == "bfloat16":
-        shrink_frozen(adapted)
-    return adapted
-
-
-def recipe(point: Point) -> Recipe:
-    return Recipe.model_validate(
-        {
-            "name": "plan",
-            "model": {
-                "path": "embedded/policy",  # not loaded: only settings of the step are read
-                "dtype": point.dtype,
-                "gradient_checkpointing": point.checkpointing,
-            },
-            "data": {"path": "embedded/word-problems"},
-            "algo": {"type": "grpo", "prompts": point.prompts, "group": point.group, "kl": point.kl},
-            "tune": {"type": "lora", "rank": 8} if point.tune == "lora" else {"type": "full"},
-            "optim": {"micro_tokens": point.micro_tokens},
-            "rollout": {"max_new_tokens": point.length},
-        }
-    )
+    if point.is_offline:
+        offline_steps(point, mark)
+    else:
+        made = on_policy(point)
+        for number in range(2):
+            on_policy_step(point, made, number, mark)
+    return {"sampling": 0, **peaks, "total": max(peaks.values())}
 
 
 def reset_peak() -> int:

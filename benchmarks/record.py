@@ -1,12 +1,13 @@
 """Measurements with what they were made on and with, as JSON."""
 
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -59,6 +60,27 @@ def in_fresh_process(module: str, arguments: Sequence[str]) -> dict[str, Any]:
     if finished.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{finished.stderr[-3000:]}")
     return json.loads(finished.stdout.strip().splitlines()[-1])
+
+
+def in_fork(measured: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The same from a copy of this process, which spares the imports; not where a GPU is in use."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        code = 1
+        try:
+            with os.fdopen(writer, "w") as file:
+                json.dump(measured(), file)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        found = file.read()
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+        raise RuntimeError("the measuring process failed")
+    return json.loads(found)
 
 
 def write_result(name: str, values: dict[str, Any], packages: Sequence[str] = ("trl",)) -> Path:

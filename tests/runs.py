@@ -35,7 +35,7 @@ def problems(path: Path, count: int = 40, *, first: int = 0) -> Path:
     return files.jsonl(path, rows)
 
 
-def write_recipe(folder: Path, model: Path, **sections: Any) -> Path:
+def write_recipe(folder: Path, model: Path, /, **sections: Any) -> Path:
     """A recipe file beside its problems; sections are laid over it key by key."""
     folder.mkdir(parents=True, exist_ok=True)
     base: dict[str, Any] = {

@@ -190,6 +190,16 @@ def test_check_says_what_would_run(recipe: str, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == CHECKED.format(hash=answer["hash"])
 
 
+def test_check_warns_of_a_learning_rate_that_nobody_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["check", "gsm8k_grpo", "--profile", "none", "optim.lr=1e-6"]
+    assert main(asked) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("warning  optim.lr = 1e-06 is below 2e-05") == 1 and printed.endswith("ok\n")
+    assert main([*asked, "--json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert said in printed
+
+
 def test_check_says_what_is_wrong_to_programs_too(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", recipe, "seed=-1", "--json"]) == 2
     printed = capsys.readouterr()

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rltk.cli import main, parse
 from rltk.recipe import load_recipe
@@ -49,14 +50,15 @@ def test_every_command_parses_and_every_recipe_key_exists(
 
 
 def check(command: Command, words: list[str]) -> None:
-    """By the real parser and schema, as it is written."""
-    args = parse(words[0], words[1:])
-    if words[0] in TAKE_RECIPES and Path(args.recipe).suffix == ".yaml":
-        recipe = load_recipe(args.recipe, args.overrides, args.profile).recipe
-        for name, reward in recipe.rewards.items():
-            if isinstance(reward, PythonReward):
-                load_own(name, reward)
-    assert rule_for(command), command.place
+    """By the real parser and schema, as it is written and as the slow tests run it."""
+    rule = rule_for(command)
+    for more in {"", "" if rule.not_run else rule.more}:
+        args = parse(words[0], [*words[1:], *small_words(more)])
+        if words[0] in TAKE_RECIPES and Path(args.recipe).suffix == ".yaml":
+            recipe = load_recipe(args.recipe, args.overrides, args.profile).recipe
+            for name, reward in recipe.rewards.items():
+                if isinstance(reward, PythonReward):
+                    load_own(name, reward)
 
 
 def check_module(command: Command, rest: list[str]) -> None:
@@ -76,6 +78,18 @@ def test_every_python_block_is_python(page: str) -> None:
             compile(block.text, f"{page}:{block.line}", "exec")
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_part_of_a_recipe_that_is_shown_has_keys_that_exist(page: str, tmp_path: Path) -> None:
+    for block in blocks(page):
+        if block.language == "yaml" and not block.title:
+            recipe = yaml.safe_load((ROOT / "recipes/gsm8k_grpo.yaml").read_text(encoding="utf-8"))
+            for section, keys in yaml.safe_load(block.text).items():
+                recipe[section] = recipe.get(section, {}) | keys
+            file = tmp_path / "recipe.yaml"
+            file.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+            assert load_recipe(str(file), [], "none").recipe.name == "gsm8k_grpo"
+
+
 def test_no_rule_is_left_over() -> None:
     used = [rule_for(command).pattern for page in PAGES for command in commands(page) if command.words[0] == "rltk"]
     assert len(used) > 60
@@ -88,6 +102,7 @@ def test_a_line_is_read_as_a_shell_reads_it() -> None:
     assert list(simple_commands("rltk schema > recipe.schema.json")) == ["rltk schema"]
     assert list(simple_commands('eval "$(rltk completion bash)"   # or zsh')) == ["rltk completion bash"]
     assert list(simple_commands("# a comment alone")) == []
+    assert list(simple_commands("CUDA_VISIBLE_DEVICES=1 rltk train a.yaml k=v")) == ["rltk train a.yaml k=v"]
 
 
 @pytest.fixture(scope="module")

@@ -226,11 +226,12 @@ def test_a_damaged_run_does_not_stand_in_the_way_of_a_new_one(begun: Run, capfd:
     assert json.loads(capfd.readouterr().out)["run"] == f"{begun.path}-2"
 
 
-def test_a_damaged_checkpoint_is_refused(begun: Run, refused: Callable[..., str]) -> None:
+def test_a_damaged_checkpoint_that_is_the_only_one_is_refused(begun: Run, refused: Callable[..., str]) -> None:
     (checkpoint,) = (begun.path / "checkpoints").iterdir()
     (checkpoint / "weights.safetensors").write_bytes(b"")
     assert re.fullmatch(
-        f"{re.escape(str(checkpoint))} is damaged \\(.+\\); delete it to go on from the checkpoint before it\\.",
+        f"no checkpoint of {re.escape(str(begun.path))} is whole: of {checkpoint.name}, weights.safetensors has 0 "
+        f"bytes instead of [\\d,]+; delete {re.escape(str(checkpoint.parent))} to begin again from the start\\.",
         refused(begun.path, "--resume"),
     )
     assert runs.read(begun.path / "manifest.json")["status"] == "running", "nothing was written"

@@ -63,6 +63,7 @@ class RemoteScorer:
             finally:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
+                self._connections.close()
 
     def _chunks(self, conversations: Iterable[Conversation]) -> Iterator[tuple[int, list[Conversation]]]:
         """Pieces that go in one request, each with the index of its first."""

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from rltk_reward_models.quantized import NF4, kind_of
+
 HEADS = ("score", "classifier", "lm_head")
 BASE_FILE = "base.json"
 SAMPLE = 65_536
@@ -41,20 +43,35 @@ def base_fingerprint(model: nn.Module) -> str:
 def record_base(model: nn.Module, folder: Path) -> None:
     """Writes base.json into an adapter's folder; with it the scorer refuses any other base, even of the same shape."""
     beside = folder / f".{BASE_FILE}.writing"
-    beside.write_text(json.dumps({"sha256_of_bfloat16_sample": base_fingerprint(model)}) + "\n", encoding="utf-8")
+    found = {"sha256_of_bfloat16_sample": base_fingerprint(model)}
+    if (kind := kind_of(model)) is not None:
+        found["quantize"] = kind
+    beside.write_text(json.dumps(found) + "\n", encoding="utf-8")
     os.replace(beside, folder / BASE_FILE)
 
 
 def recorded_base(folder: Path) -> str | None:
     """The fingerprint that `record_base` left; None where there is none."""
+    return recorded(folder)[0]
+
+
+def recorded_quantization(folder: Path) -> str | None:
+    """What the base was held in when the adapter was trained; None where that was its numbers, or is not known."""
+    return recorded(folder)[1]
+
+
+def recorded(folder: Path) -> tuple[str | None, str | None]:
     file = folder / BASE_FILE
     if not file.is_file():
-        return None
+        return None, None
     try:
-        recorded = json.loads(file.read_text(encoding="utf-8"))["sha256_of_bfloat16_sample"]
-    except (ValueError, KeyError, TypeError) as error:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        kind = found.get("quantize")
+        if kind not in (None, NF4):
+            raise ValueError(f"quantize is {kind!r:.40}")
+        return str(found["sha256_of_bfloat16_sample"]), kind
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is damaged ({error}); save the reward model again") from error
-    return str(recorded)
 
 
 def _plain_name(name: str) -> str | None:

@@ -24,7 +24,7 @@ class Reply(NamedTuple):
 
 
 class Connections:
-    """One a thread, which stays open for the next request."""
+    """As many as there are requests at once; they stay open for the next ones until `close`."""
 
     def __init__(self, url: str, token: str | None, *, timeout: float) -> None:
         """`timeout` is how many seconds one answer may take."""
@@ -32,12 +32,11 @@ class Connections:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is not the address of a server; give one such as http://127.0.0.1:8100")
         self.url, self._parts, self._token, self._timeout = url.rstrip("/"), parts, token, timeout
-        self._local = threading.local()
+        self._idle: list[HTTPConnection] = []
 
     def exchange(self, method: str, path: str, body: bytes | None) -> Reply:
         """One request and its answer; OSError or HTTPException where there is none."""
-        connection = getattr(self._local, "connection", None) or self._connect()
-        self._local.connection = None
+        connection = self._take()
         headers = {"Content-Type": "application/json"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -48,8 +47,19 @@ class Connections:
         except BaseException:
             connection.close()
             raise
-        self._local.connection = connection
+        self._idle.append(connection)
         return reply
+
+    def close(self) -> None:
+        """Those that nobody uses at the moment; a server would close them too, if later."""
+        while self._idle:
+            self._take().close()
+
+    def _take(self) -> HTTPConnection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
 
     def _connect(self) -> HTTPConnection:
         made = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
@@ -60,14 +70,14 @@ class Patience:
     """Another attempt after a while, twice as long each time, until so many seconds have passed since the first."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self._deadline, self._delay = seconds, float("nan"), FIRST_DELAY
+        self.seconds, self._delay = seconds, FIRST_DELAY
+        self._deadline: float | None = None
 
     def waits(self, stop: threading.Event, *, at_least: float = 0.0) -> bool:
         """Returns when it is time for another attempt; False where there is to be none, or `stop` was set."""
         # Not all the same, or all clients of a server that was away come back at once.
         wait = max(self._delay, at_least) * random.uniform(0.5, 1.0)
         now = time.monotonic()
-        if self._deadline != self._deadline:
-            self._deadline = now + self.seconds
+        self._deadline = now + self.seconds if self._deadline is None else self._deadline
         self._delay = min(2 * self._delay, LONGEST_DELAY)
         return now + wait <= self._deadline and not stop.wait(wait)

@@ -23,7 +23,8 @@ from transformers import (
 )
 from transformers.utils import logging as verbosity
 
-from rltk_reward_models.fingerprint import HEADS, base_fingerprint, recorded_base
+from rltk_reward_models.fingerprint import HEADS, base_fingerprint, recorded_base, recorded_quantization
+from rltk_reward_models.quantized import options, steady
 
 log = logging.getLogger(__name__)
 LOADING = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
@@ -79,7 +80,11 @@ def load_reward_model(
     if trust_remote_code:
         log.warning("trust_remote_code: Python code that comes with %s or its base may run in this process", folder)
     itself = Origin(str(folder), None, trust_remote_code)
-    loaded = _load_adapter(itself, folder, base, revision, dtype) if is_adapter else _load_whole(itself, folder, dtype)
+    if is_adapter:
+        held = options(recorded_quantization(folder), dtype, device)
+        loaded = _load_adapter(itself, folder, base, revision, dtype, held)
+    else:
+        loaded = _load_whole(itself, folder, dtype)
     nn.Module.to(loaded.model, device).eval()
     return loaded
 
@@ -130,7 +135,10 @@ def _load_whole(itself: Origin, folder: Path, dtype: torch.dtype) -> Loaded:
     return Loaded(model, _tokenizer(itself, folder), None, True)
 
 
-def _load_adapter(itself: Origin, folder: Path, base: str | None, revision: str | None, dtype: torch.dtype) -> Loaded:
+def _load_adapter(
+    itself: Origin, folder: Path, base: str | None, revision: str | None, dtype: torch.dtype, held: dict[str, Any]
+) -> Loaded:
+    """`held` is what `from_pretrained` takes for a base in four bits."""
     adapter = _adapter_config(folder)
     name = base or adapter.base_model_name_or_path
     if not name:
@@ -144,7 +152,8 @@ def _load_adapter(itself: Origin, folder: Path, base: str | None, revision: str 
     if has_tokenizer and tokenizer.pad_token_id is not None:
         # Trainers pad with the tokenizer's token and pool at the last other one; an adapter has no config to say so.
         config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    model, missing = _classifier(origin, config, dtype, folder)
+    model, missing = _classifier(origin, config, dtype, folder, **held)
+    steady(model)
     if lacking := [key for key in missing if key.partition(".")[0] not in HEADS]:
         raise ValueError(f"{folder}: its base {name} lacks {', '.join(lacking[:3])}; download it again")
     is_verified = _check_base(model, name, folder)
@@ -209,7 +218,7 @@ def _with_adapter(model: PreTrainedModel, saved: set[str], name: str, folder: Pa
 
 
 def _classifier(
-    origin: Origin, config: PretrainedConfig, dtype: torch.dtype, folder: Path
+    origin: Origin, config: PretrainedConfig, dtype: torch.dtype, folder: Path, **held: Any
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model, and the names of weights that its files lack."""
     level = verbosity.get_verbosity()
@@ -222,6 +231,7 @@ def _classifier(
             use_safetensors=True,
             output_loading_info=True,
             **origin.options,
+            **held,
         )
     except LOADING as error:
         raise _cannot(folder, f"safetensors weights of {origin.name}", error) from error

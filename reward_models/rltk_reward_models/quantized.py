@@ -3,7 +3,8 @@
 Linear layers between the embeddings and the head are held so; what an adapter adds to them stays float32.
 """
 
-import importlib.util
+import copy
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
 
 NF4 = "nf4"
 PACKAGE = "bitsandbytes"
+BLOCK = 64
+"""Numbers that share a constant."""
 LAYER = "Linear4bit"
 """Bitsandbytes' class. It is known by its name, so that models that have none do not import its package."""
 
 
 def refuse_absent() -> None:
     """ValueError where four bits cannot be had."""
-    if importlib.util.find_spec(PACKAGE) is None:
-        raise ValueError(f"four bits need the package {PACKAGE}; install it with: pip install 'rltk[quantize]'")
+    try:
+        importlib.import_module(PACKAGE)
+    except (ImportError, OSError, RuntimeError) as error:  # it loads a library of its own, made for one platform
+        raise ValueError(f"it needs {PACKAGE} ({error}); install it with: pip install 'rltk[quantize]'") from error
 
 
 def options(quantize: str | None, compute: torch.dtype, device: str | torch.device) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def options(quantize: str | None, compute: torch.dtype, device: str | torch.devi
 
 
 def steady(model: nn.Module) -> int:
-    """Makes all of them compute alike whether they train or not; how many there are.
+    """Makes all of them compute alike whether they train or not; how many there are. ValueError where one is wrong.
 
     On some CPUs bitsandbytes packs a weight anew in the first evaluation, rounds its constants, and gives no gradient
     through it from then on: what is sampled would not be what is trained.
@@ -50,6 +55,11 @@ def steady(model: nn.Module) -> int:
     layers = list(four_bit_layers(model))
     for layer in layers:
         layer.support_avx512bf16_for_cpu = False  # pyright: ignore[reportAttributeAccessIssue]  # bitsandbytes' own
+        if layer.in_features % BLOCK and not torch.equal(numbers(layer.weight).flatten(), in_one_row(layer.weight)):
+            raise ValueError(
+                f"bitsandbytes reads weights of a layer of {layer.in_features} inputs wrong on this machine; take a "
+                f"model whose layers have multiples of {BLOCK}, or a GPU"
+            )
     return len(layers)
 
 
@@ -70,15 +80,31 @@ def shape_of(weight: Tensor) -> torch.Size:
     return weight.shape if state is None else torch.Size(state.shape)
 
 
-def whole(model: nn.Module) -> None:
-    """Puts in place of every such layer a linear layer of the float32 numbers that its bytes stand for."""
+def numbers(weight: Tensor) -> Tensor:
+    """The matrix that a weight stands for, in float32 where it is held in four bits."""
+    state = getattr(weight, "quant_state", None)
+    if state is None:
+        return weight.detach()
     from bitsandbytes.functional import dequantize_4bit
 
+    return dequantize_4bit(weight.data, state).float()
+
+
+def in_one_row(weight: Tensor) -> Tensor:
+    """Its numbers one after another. On CPUs bitsandbytes 0.50 confuses blocks that reach over the end of a row."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    state: Any = copy.copy(weight.quant_state)  # pyright: ignore[reportAttributeAccessIssue]  # bitsandbytes' own
+    state.shape = torch.Size((1, state.shape.numel()))
+    return dequantize_4bit(weight.data, state).float().flatten()
+
+
+def whole(model: nn.Module) -> None:
+    """Puts in place of every such layer a linear layer of the float32 numbers that its bytes stand for."""
     for name, module in list(model.named_modules()):
         if type(module).__name__ == LAYER and isinstance(module, nn.Linear):
-            held: Any = module.weight
             plain = nn.Linear(module.in_features, module.out_features, bias=module.bias is not None, device="meta")
-            plain.weight = nn.Parameter(dequantize_4bit(held.data, held.quant_state).float(), requires_grad=False)
+            plain.weight = nn.Parameter(numbers(module.weight), requires_grad=False)
             plain.bias = module.bias
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, plain)

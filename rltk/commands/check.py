@@ -7,26 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from rltk.compare.arms import arm_recipes
 from rltk.errors import RecipeError, UserError
 from rltk.plan.config import shape_at_hand
 from rltk.plan.learning_rate import recipe_warning
 from rltk.recipe import Loaded, load_recipe, recipe_hash, resolved
-from rltk.recipe.fields import Section
+from rltk.recipe.changes import changes
 from rltk.recipe.locate import shown
 from rltk.recipe.schema import Recipe
 from rltk.recipe.tree import as_json, shortened
 from rltk.rewards.look import look_at_rewards
-
-
-class Change(NamedTuple):
-    key: str
-    value: str
-    default: str
-    """Empty where there is none."""
 
 
 def check(args: argparse.Namespace) -> int:
@@ -66,7 +58,8 @@ def for_people(loaded: Loaded, rewards: dict[str, str]) -> str:
     found = list(changes(loaded.recipe))
     width = max(len(change.key) for change in found)
     rows = [
-        f"  {key:{width}}  {shortened(value, 80)}{f'  (default {default})' if default else ''}"
+        f"  {key:{width}}  {shortened(as_json(value), 80)}"
+        + ("" if default is None else f"  (default {as_json(default)})")
         for key, value, default in found
     ]
     notes = [f"note     {note}" for note in loaded.notes]
@@ -82,19 +75,3 @@ def warnings(recipe: Recipe) -> list[str]:
     shape = shape_at_hand(recipe.model) if recipe.optim.lr != "auto" else None
     said = None if shape is None else recipe_warning(recipe, shape.hidden, shape.model_type)
     return [] if said is None else [said]
-
-
-def changes(section: Section, prefix: str = "") -> Iterator[Change]:
-    fields = type(section).model_fields
-    for key in sorted(fields, key=lambda key: key != "type"):  # a section's type says how to read the rest
-        value, field = getattr(section, key), fields[key]
-        key = field.alias or key
-        if isinstance(value, Section):
-            yield from changes(value, f"{prefix}{key}.")
-        elif isinstance(value, dict) and all(isinstance(named, Section) for named in value.values()):
-            for name, named in value.items():
-                yield from changes(named, f"{prefix}{key}.{name}.")
-        elif key == "type" or field.is_required():
-            yield Change(prefix + key, as_json(value), "")
-        elif value != field.default:
-            yield Change(prefix + key, as_json(value), as_json(field.default))

@@ -11,6 +11,7 @@ from rltk.errors import UserError
 from rltk.plan.advice import advice_for
 from rltk.plan.arms import Arm, Subject, arm_json, arms
 from rltk.plan.config import find_shape
+from rltk.plan.devices import DEVICES, Device
 from rltk.plan.learning_rate import recipe_warning
 from rltk.plan.memory import Layout
 from rltk.plan.rewards import reward_roles
@@ -33,7 +34,8 @@ def plan(args: argparse.Namespace) -> None:
     recipe = loaded.recipe
     work = workload_of(recipe, Assumed(args.prompt_tokens or ASSUMED_PROMPT, args.completion_tokens))
     where = args.on or default_device(loaded, args.profile)
-    layout = Layout(args.gpus or 1, args.zero or 0, args.offload, "cpu" if where == "cpu" else "cuda")
+    device = "cpu" if where == "cpu" else "cuda"
+    layout = Layout(args.gpus or 1, args.nodes or 1, args.zero or 0, args.offload, device)
     if args.prompt_tokens is None:
         said = (
             f"prompts are taken to have {work.lengths.prompt} tokens (`rltk check --data` counts them; --prompt-tokens)"
@@ -42,7 +44,7 @@ def plan(args: argparse.Namespace) -> None:
     shape = find_shape(recipe.model)
     rewards, taken = reward_roles(recipe, shape)
     loaded = loaded._replace(notes=(*loaded.notes, *taken))
-    subject = Subject(recipe, shape, replace(work, rewards=rewards), layout, args.price)
+    subject = Subject(recipe, shape, replace(work, rewards=rewards), layout, device_named(args.device), args.price)
     planned = list(arms(subject))
     measured = measure(subject) if args.measure else None
     of_rate = recipe_warning(recipe, shape.hidden, shape.model_type)
@@ -58,8 +60,16 @@ def plan(args: argparse.Namespace) -> None:
 def refuse_without_effect(args: argparse.Namespace) -> None:
     if (args.gpus or 1) == 1 and args.zero:
         raise UserError(f"--zero {args.zero} spreads a model over GPUs, and --gpus is 1; say how many there are.")
+    if (args.gpus or 1) % (args.nodes or 1):
+        raise UserError(f"--nodes {args.nodes} does not divide --gpus {args.gpus or 1}, which are those of all nodes.")
+    if args.device and (args.gpus or 1) == 1:
+        raise UserError(f"--device {args.device} is for a spread over several GPUs; say how many with --gpus.")
     if args.offload and not args.zero:
         raise UserError("--offload goes with --zero 1, 2 or 3; add one of them.")
+
+
+def device_named(name: str | None) -> Device:
+    return next(device for device in DEVICES if name in (None, device.name))
 
 
 def default_device(loaded: Loaded, profile: str) -> str:
@@ -102,7 +112,7 @@ def for_programs(
             "active_parameters": shape.active_parameters,
         },
         "planned_for": {
-            **{key: getattr(subject.layout, key) for key in ("device", "gpus", "zero", "offload")},
+            **{key: getattr(subject.layout, key) for key in ("device", "gpus", "nodes", "zero", "offload")},
             "prompt_tokens": work.lengths.prompt,
             "completion_tokens": work.lengths.completion,
             "gradient_checkpointing": work.has_checkpointing,

@@ -12,8 +12,10 @@ from rltk.recipe.resolved import recipe_hash, resolved
 from rltk.recipe.schema import Recipe
 from rltk.recipe.tree import Where, from_plain, merge
 
+QLORA = "qlora"
 VARIANTS: dict[str, dict[str, Any]] = {
     "lora": {},
+    QLORA: {},
     "dora": {"use_dora": True},
     "rslora": {"use_rslora": True},
     "pissa": {"init": "pissa"},
@@ -21,8 +23,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mlp": {"targets": "mlp"},
 }
 FULL = "full"
-MAY_DIFFER = ("tune", "optim", "algo")
+MAY_DIFFER = ("tune", "optim", "algo", "model")
 """Sections in which arms may differ; the others say what is learned from what, and how it is measured."""
+OF_MODEL = ("quantize",)
+"""What of `model` may differ: an arm in four bits pays for its coarser base too, and that is what is asked."""
 MAY_NOT_MOVE = ("name", "seed", "compare")
 """What `compare.base` may not change: a comparison gives its runs their seeds."""
 
@@ -79,7 +83,8 @@ def preset(name: str) -> dict[str, Any]:
     if kind not in VARIANTS or not re.fullmatch(r"[1-9]\d*|", rank) or name.endswith("-"):
         ending = suggestion(name, [FULL, *(f"{kind}-8" for kind in VARIANTS)], otherwise="there are")
         raise RecipeError(f"compare.arms: {name} is no preset; {ending}")
-    return {"tune": {"type": "lora", **VARIANTS[kind], **({"rank": int(rank)} if rank else {})}}
+    four_bits = {"model": {"quantize": "nf4"}} if kind == QLORA else {}
+    return {"tune": {"type": "lora", **VARIANTS[kind], **({"rank": int(rank)} if rank else {})}} | four_bits
 
 
 def checked(overlay: dict[str, Any], where: str, may: tuple[str, ...]) -> dict[str, Any]:
@@ -87,6 +92,9 @@ def checked(overlay: dict[str, Any], where: str, may: tuple[str, ...]) -> dict[s
     for key in overlay:
         if key not in may:
             raise RecipeError(f"{where} sets {key}; it may set {', '.join(may)}.")
+    if where.startswith("compare.arms.") and isinstance(model := overlay.get("model"), dict):
+        for key in sorted(model.keys() - set(OF_MODEL)):
+            raise RecipeError(f"{where} sets model.{key}; of model it may set {', '.join(OF_MODEL)}.")
     if isinstance(optim := overlay.get("optim"), dict) and "lr" in optim:
         raise RecipeError(f"{where} sets optim.lr, which every arm is swept over; see compare.rates.")
     return overlay

@@ -12,13 +12,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rltk.compare.plan import Planned
-from rltk.compare.worker import TIED
+from rltk.compare.worker import INTERRUPTED, TIED
 from rltk.errors import UserError, tell
 
 try:
@@ -40,11 +41,14 @@ class Maker:
     """Lives in a process of the cluster."""
 
     process: subprocess.Popen[bytes] | None = None
+    is_stopped = False
 
     def make(self, argv: list[str], log: str, folder: str) -> int | str:
         """The exit status of `rltk` with these arguments; or a sentence, where it cannot even start."""
         if not Path(folder).is_dir():
             return f"the node {ray.util.get_node_ip_address()} of the cluster has no folder {folder}"
+        if self.is_stopped:
+            return INTERRUPTED
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "rltk.compare.worker", TIED, str(os.getpid()), *argv]
         with open(log, "wb") as file:
@@ -55,6 +59,7 @@ class Maker:
         return self.process.wait()
 
     def interrupt(self) -> None:
+        self.is_stopped = True
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
 
@@ -68,6 +73,7 @@ class RayWorker:
         """Ray's reference to the exit status that will be."""
 
     run: Planned | None
+    is_interrupted = False
 
     def start(self, run: Planned, argv: list[str], log: Path) -> None:
         self.run = run
@@ -88,8 +94,13 @@ class RayWorker:
         return run, code
 
     def interrupt(self) -> None:
-        if self.run is not None:
-            self.actor.interrupt.remote()
+        """The run keeps a checkpoint; asked again it ends at once, and so does a wait for room in the cluster."""
+        if self.run is None:
+            return
+        if self.is_interrupted:
+            ray.kill(self.actor)
+        self.is_interrupted = True
+        self.actor.interrupt.remote()
 
 
 class RayCrew:
@@ -123,8 +134,10 @@ class RayCrew:
 
     def finished(self, seconds: float) -> Iterator[tuple[Planned, int | None]]:
         asked = {worker.answer: worker for worker in self.workers if worker.run is not None}
-        done = ray.wait(list(asked), timeout=seconds)[0] if asked else []
-        for answer in done:
+        if not asked:  # all that is left is made by other processes
+            time.sleep(seconds)
+            return
+        for answer in ray.wait(list(asked), timeout=seconds)[0]:
             yield asked[answer].finish()
 
     def interrupt(self) -> None:
@@ -142,9 +155,7 @@ def connect(on: str) -> None:
         elif "RAY_ADDRESS" in os.environ:
             ray.init(**quiet)
         else:
-            ray.init(
-                include_dashboard=False, object_store_memory=OBJECTS, logging_level=logging.ERROR, log_to_driver=False
-            )
+            ray.init(include_dashboard=False, object_store_memory=OBJECTS, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise UserError(f"--on {on}: the cluster cannot be reached ({first_line}).") from error

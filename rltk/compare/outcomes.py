@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from rltk.compare.plan import Comparison, Phase, Planned, Project, first_difference, folder_of
 from rltk.errors import UserError
-from rltk.recipe.resolved import UNHASHED, recipe_from_resolved, recipe_hash, resolved
+from rltk.recipe.resolved import recipe_from_resolved, recipe_hash, resolved
 from rltk.run.folder import read_manifest
 from rltk.run.lock import is_taken
 
@@ -56,7 +56,7 @@ def refuse_foreign(path: Path, manifest: dict[str, Any], run: Planned) -> None:
 
 
 def relevant(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in UNHASHED}
+    return {key: value for key, value in values.items() if key not in ("run", "compare", "hardware")}
 
 
 def refuse_strangers(comparison: Comparison, phase: Phase, runs: list[Planned]) -> None:

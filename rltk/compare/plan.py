@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol
 from rltk.compare.arms import arm_recipes, overlaid
 from rltk.compare.centre import full_centre, learning_rate
 from rltk.errors import UserError
-from rltk.recipe.resolved import digest, recipe_from_resolved, recipe_hash, resolved
+from rltk.recipe.changes import changes
+from rltk.recipe.resolved import PLACES, digest, recipe_from_resolved, recipe_hash, resolved, without_places
 from rltk.recipe.schema import HELDOUT_LIKE, LOSS, SFT, Recipe, RewardModel
 from rltk.run.atomic import write_json
 
@@ -101,7 +102,9 @@ class Comparison:
 
     @cached_property
     def hash(self) -> str:
-        return digest(kept(self.recipe))
+        """Of what is not at its default, as a recipe's is."""
+        apart = (*PLACES, *(f"compare.{key}" for key in NOT_ITS_OWN))
+        return digest({key: value for key, value, _ in changes(self.recipe) if not key.startswith(apart)})
 
     @property
     def sign(self) -> int:
@@ -229,9 +232,9 @@ def refuse_change(begun: Comparison, comparison: Comparison) -> None:
 
 def kept(recipe: Recipe) -> dict[str, Any]:
     """What a comparison is begun with: all that changes what its runs are, or what they show."""
-    values = resolved(recipe)
+    values = without_places(recipe)
     compare = {key: value for key, value in values["compare"].items() if key not in NOT_ITS_OWN}
-    return {key: value for key, value in values.items() if key != "run"} | {"compare": compare}
+    return values | {"compare": compare}
 
 
 def first_difference(a: Any, b: Any, path: str = "") -> tuple[str, str, str]:

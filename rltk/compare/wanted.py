@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rltk.compare.catalogue import ComparisonOf, Profile
 from rltk.compare.plan import PLAN, Comparison, check_comparable, read_plan
-from rltk.errors import UserError
+from rltk.errors import UserError, tell
 from rltk.recipe.load import load_recipe
 
 NONE = "none"
@@ -48,7 +48,8 @@ def begun(folder: Path, comparison: Comparison) -> Comparison | None:
     for file in sorted(folder.rglob(PLAN)):
         try:
             found = read_plan(file.parent)
-        except UserError:  # of another version, or damaged: another one than this
+        except UserError as error:
+            tell(f"passed over {file.parent}: {error}")
             continue
         if found.hash == comparison.hash:
             return found

@@ -14,6 +14,8 @@ EXTRAS = {
     "tensorboard": ("tensorboard", "run.trackers: [tensorboard]"),
     "wandb": ("wandb", "run.trackers: [wandb]"),
     "trackio": ("trackio", "run.trackers: [trackio]"),
+    "quantize": ("bitsandbytes", "model.quantize: nf4"),
+    "docs": ("mkdocs-material", "the documentation as a site: mkdocs serve"),
     "vllm": ("vllm", "rollout.engine: vllm with full fine-tuning"),
     "ray": ("ray", "rltk compare --on, rltk scaling run --on"),
 }

@@ -15,6 +15,7 @@ from rltk.data.tasks import Task
 from rltk.evaluation.target import Target
 from rltk.recipe.accelerator import is_accelerator_visible
 from rltk.recipe.locate import PACKAGE, expanded
+from rltk.recipe.schema import Model
 
 Settings = dict[str, Any]
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja")
@@ -31,7 +32,7 @@ def settings_of(target: Target, tasks: Sequence[Task]) -> Settings:
 def policy_settings(target: Target) -> Settings:
     """What a policy is and how it samples."""
     return {
-        "model": target.model.model_dump(include={"path", "revision", "dtype", "trust_remote_code"}),
+        "model": model_settings(target.model),
         "adapter": None if target.adapter is None else str(target.adapter),
         "weights": files_hash(target),
         "engine": target.rollout.engine,
@@ -40,6 +41,11 @@ def policy_settings(target: Target) -> Settings:
         "temperature": target.eval.temperature,
         "seed": target.seed,
     }
+
+
+def model_settings(model: Model) -> Settings:
+    always = model.model_dump(include={"path", "revision", "dtype", "trust_remote_code"})
+    return always if model.quantize is None else always | {"quantize": model.quantize}
 
 
 def made_with() -> Settings:

@@ -82,7 +82,13 @@ def usage(source: Source, form: str) -> str:
         revision = source.recipe.model.revision
         at = "" if revision is None else f", revision={json.dumps(revision)}"
         lines[0:0] = ["from peft import PeftModel"]
-        lines.append(f"base = {auto}.from_pretrained({json.dumps(shown)}{at}{labels})")
+        quantize = source.recipe.model.quantize
+        if quantize is not None:
+            lines[1] = f"from transformers import {auto}, AutoTokenizer, BitsAndBytesConfig"
+            lines.append(f"held = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type={json.dumps(quantize)},")
+            lines.append("                          bnb_4bit_use_double_quant=True)  # as in training")
+        held = "" if quantize is None else ", quantization_config=held"
+        lines.append(f"base = {auto}.from_pretrained({json.dumps(shown)}{at}{labels}{held})")
         lines.append("model = PeftModel.from_pretrained(base, folder)")
     else:
         lines.append(f'model = {auto}.from_pretrained(folder, dtype="auto")')

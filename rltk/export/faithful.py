@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from rltk.errors import UserError
 from rltk.export import fresh
 from rltk.export.source import Source
+from rltk.recipe.schema import Model
 from rltk.run.folder import read_jsonl
 
 TEXTS, TOKENS = 4, 32
@@ -45,16 +46,17 @@ def logits_of(model: nn.Module, ids: list[list[int]]) -> list[Tensor]:
         return [model(input_ids=torch.tensor([one])).logits[0].float() for one in ids]
 
 
-def fresh_logits(folder: Path, ids: list[list[int]], *, trust_remote_code: bool) -> list[Tensor]:
+def fresh_logits(folder: Path, ids: list[list[int]], model: Model) -> list[Tensor]:
     """The same of what lies in `folder`, by plain transformers and PEFT in a process of their own."""
-    found = ask_fresh(folder, ids, tokens=0, trust_remote_code=trust_remote_code)
+    found = ask_fresh(folder, ids, model, tokens=0)
     return [found[f"logits.{index}"] for index in range(len(ids))]
 
 
-def ask_fresh(folder: Path, ids: list[list[int]], *, tokens: int, trust_remote_code: bool) -> dict[str, Tensor]:
+def ask_fresh(folder: Path, ids: list[list[int]], model: Model, *, tokens: int) -> dict[str, Tensor]:
+    asked = {"ids": ids, "tokens": tokens, "trust_remote_code": model.trust_remote_code, "quantize": model.quantize}
     with TemporaryDirectory() as scratch:
         request, answer = Path(scratch) / "request.json", Path(scratch) / "answer.safetensors"
-        request.write_text(json.dumps({"ids": ids, "tokens": tokens, "trust_remote_code": trust_remote_code}))
+        request.write_text(json.dumps(asked))
         command = [sys.executable, str(Path(fresh.__file__)), str(folder), str(request), str(answer)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not answer.exists():

@@ -2,12 +2,13 @@
 
 import torch
 from peft import PeftModel
+from rltk_reward_models import quantized
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from rltk.errors import UserError
 from rltk.export.source import Source
-from rltk.models.load import load_tokenizer, load_weights
+from rltk.models.load import four_bits, load_tokenizer, load_weights
 from rltk.recipe.schema import Model
 
 
@@ -21,6 +22,8 @@ def load_trained(source: Source) -> PeftModel | PreTrainedModel:
     if source.adapter is None:
         return load_whole(model.model_copy(update={"path": str(source.saved), "revision": None}), source)
     base = load_whole(model.model_copy(update={"path": source.base}), source)
+    if model.quantize is not None:  # merging into four bits would round most of the adapter away
+        quantized.whole(base)
     try:
         return PeftModel.from_pretrained(base, str(source.saved)).eval()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -39,6 +42,7 @@ def load_whole(model: Model, source: Source) -> PreTrainedModel:
             num_labels=1,
             dtype=torch.float32,
             use_safetensors=True,
+            **four_bits(model.model_copy(update={"dtype": "float32"}), torch.device("cpu")),
         )
     except (OSError, ValueError, SafetensorError) as error:
         first_line = str(error).strip().split("\n")[0]

@@ -51,7 +51,7 @@ def write(source: Source, folder: Path, *, is_merged: bool, dtype: str) -> Expor
         form = "merged" if is_merged else "model"
     tokenizer.save_pretrained(str(folder))
     del model  # the other process needs the memory
-    found = fresh_logits(folder, ids, trust_remote_code=source.recipe.model.trust_remote_code)
+    found = fresh_logits(folder, ids, source.recipe.model)
     difference = refuse_unfaithful(expected, found, is_exact=dtype == "float32")
     return Exported(form, dtype, difference, len(ids))
 

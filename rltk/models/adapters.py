@@ -16,6 +16,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer, ParamWrapper
 from rltk_reward_models.fingerprint import HEADS
+from rltk_reward_models.quantized import kind_of, shape_of
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -44,11 +45,14 @@ class Coverage(NamedTuple):
     total: int
     kinds: tuple[str, ...]
     """Last parts of the adapted names: q_proj, down_proj, ..."""
+    quantized: str | None
+    """What the base is held in, if in less than its numbers."""
 
     def __str__(self) -> str:
+        held = "" if self.quantized is None else f"; the base is held in {self.quantized}"
         return (
             f"LoRA trains {self.trainable:,} parameters ({self.trainable / self.total:.2%}) beside "
-            f"{self.adapted / self.total:.1%} of the weights: {', '.join(self.kinds)}"
+            f"{self.adapted / self.total:.1%} of the weights: {', '.join(self.kinds)}{held}"
         )
 
 
@@ -200,13 +204,14 @@ def coverage(model: PeftModel) -> Coverage:
     kinds = {name.removesuffix(".weight").removesuffix(".base_layer").rsplit(".", 1)[-1] for name in adapted}
     return Coverage(
         trainable=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
-        adapted=sum(weight.numel() for weight in adapted.values()),
+        adapted=sum(shape_of(weight).numel() for weight in adapted.values()),
         total=sum(
-            weight.numel()
+            shape_of(weight).numel()
             for name, weight in model.named_parameters()
             if "lora_" not in name and "original_module" not in name  # the head that a reward model's copy replaces
         ),
         kinds=tuple(sorted(kinds)),
+        quantized=kind_of(model),
     )
 
 

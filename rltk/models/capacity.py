@@ -1,8 +1,8 @@
 """How much training offered to learn, and how much the trained parameters can hold, both in bits.
 
 A parameter holds about 2 bits of knowledge (Allen-Zhu & Li 2024, arXiv 2404.05405). An episode of policy gradient
-offers at most the entropy of its outcome, so about a bit; supervised learning offers the log-loss of its completions
-("LoRA Without Regret", Schulman et al. 2025, thinkingmachines.ai/blog/lora).
+offers at most the entropy of its outcome, so about a bit, and so does a preference; supervised learning offers the
+log-loss of its completions ("LoRA Without Regret", Schulman et al. 2025, thinkingmachines.ai/blog/lora).
 
 Shapes: P problems, G completions a problem.
 """
@@ -32,6 +32,11 @@ def entropy_bits(outcomes: Sequence[float]) -> float:
 def loss_bits(mean_nats: float, tokens: int) -> float:
     """Bits that completions offer to supervised learning, from their mean log-loss a token when first seen."""
     return mean_nats * tokens / math.log(2)
+
+
+def preference_bits(pairs: int) -> float:
+    """Bits that pairs of replies offer at most: which of the two is preferred."""
+    return float(pairs)
 
 
 def capacity_used(bits: float, parameters: int) -> float:

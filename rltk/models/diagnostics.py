@@ -4,11 +4,12 @@ Shapes: O outputs, I inputs, K singular values.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from peft import PeftModel
+from rltk_reward_models.quantized import numbers
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -33,7 +34,7 @@ def step_metrics(model: nn.Module, bits: float, history: Sequence[Mapping[str, A
 
     `saturated`, a reason in words, is in the first row only of which it is true.
     """
-    offered = bits + (history[-1]["bits_offered"] if history else 0.0)
+    offered = bits + bits_offered(history)
     metrics: dict[str, Any] = {"bits_offered": offered} | (
         adapter_metrics(model, offered) if isinstance(model, PeftModel) else full_metrics(model, offered)
     )
@@ -41,6 +42,11 @@ def step_metrics(model: nn.Module, bits: float, history: Sequence[Mapping[str, A
         return metrics
     reason = saturation([*history[1 - PATIENCE :], metrics])
     return metrics if reason is None else metrics | {"saturated": reason}
+
+
+def bits_offered(history: Sequence[Mapping[str, Any]]) -> float:
+    """By all steps so far; those of an earlier version, which did not count them, offered 0."""
+    return history[-1].get("bits_offered", 0.0) if history else 0.0
 
 
 def adapter_metrics(model: nn.Module, bits: float) -> dict[str, float]:
@@ -73,10 +79,18 @@ def saturation(recent: Sequence[Mapping[str, Any]]) -> str | None:
     used = recent[-1]["capacity_used"]
     if used > 1:
         return f"training has offered {used:.2g} times the bits it can hold, at {BITS_A_PARAMETER:g} a parameter"
-    filled = [row["evenly_filled"] for row in recent]
+    filled = [row.get("evenly_filled") for row in recent]
     if len(filled) == PATIENCE and all(share is not None and share > 0.5 for share in filled):
         return f"{filled[-1]:.0%} of its matrices have used all of their rank evenly for {PATIENCE} steps"
     return None
+
+
+def describe_update(model: nn.Module, load_base: Callable[[], PreTrainedModel], bits: float) -> dict[str, Any]:
+    """What training added to the weights; full fine-tuning compares them with the base, read once more."""
+    if isinstance(model, PeftModel):
+        return describe_adapter(model, bits)
+    assert isinstance(model, PreTrainedModel)
+    return describe_full(model, load_base(), bits)
 
 
 def describe_adapter(model: nn.Module, bits: float) -> dict[str, Any]:
@@ -84,7 +98,7 @@ def describe_adapter(model: nn.Module, bits: float) -> dict[str, Any]:
     updates = adapter_updates(model)
     values = spectra(updates)
     matrices = {
-        name: describe_matrix(update.base_OI, update.whole(), values[name]) | factors(update)
+        name: describe_matrix(numbers(update.base_OI), update.whole(), values[name]) | factors(update)
         for name, update in updates.items()
     }
     return described("lora", matrices, bits, parameters(updates))

@@ -6,8 +6,10 @@ bfloat16 autocast. A frozen weight may go back to bfloat16 afterwards (`adapters
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from rltk_reward_models import quantized
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -66,9 +68,11 @@ def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
             trust_remote_code=model.trust_remote_code,
             dtype=torch.float32,
             use_safetensors=True,
+            **four_bits(model, device),
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise cannot_load(model, "safetensors weights", error) from error
+    refuse_not_quantized(model, loaded)
     if model.gradient_checkpointing:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
     follow_autocast(loaded)
@@ -79,6 +83,35 @@ def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
             "know, so every log-probability would be wrong; take another model."
         )
     return loaded.eval()
+
+
+def four_bits(model: Model, device: torch.device) -> dict[str, Any]:
+    """What `from_pretrained` takes where the recipe wants the base quantized."""
+    refuse_no_four_bits(model)
+    return quantized.options(model.quantize, compute_dtype(model), device)
+
+
+def refuse_no_four_bits(model: Model) -> None:
+    """If the recipe wants what this machine cannot do; imports the package only then."""
+    if model.quantize is not None:
+        try:
+            quantized.refuse_absent()
+        except ValueError as error:
+            raise UserError(f"model.quantize = {model.quantize}: {error}.") from error
+
+
+def refuse_not_quantized(model: Model, loaded: PreTrainedModel) -> None:
+    if model.quantize is None:
+        return
+    try:
+        count = quantized.steady(loaded)
+    except ValueError as error:
+        raise UserError(f"model.quantize = {model.quantize}: {error}.") from error
+    if not count:
+        raise UserError(
+            f"model.quantize = {model.quantize} changes nothing: {loaded.config.model_type} has no linear layers that "
+            "can be held so; set it to null."
+        )
 
 
 def without_noise(config: PretrainedConfig) -> PretrainedConfig:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from rltk_reward_models import quantized
 from rltk_reward_models.fingerprint import HEADS
 from safetensors import SafetensorError
 from torch import nn
@@ -16,7 +17,7 @@ from transformers.utils import logging
 from rltk.errors import UserError
 from rltk.models.adapters import output_head, scoring_head
 from rltk.models.experts import follow_autocast
-from rltk.models.load import cannot_load, load_config, local_path, without_noise
+from rltk.models.load import cannot_load, four_bits, load_config, local_path, refuse_not_quantized, without_noise
 from rltk.recipe.schema import Model
 from rltk.seeds import derive
 
@@ -39,11 +40,13 @@ def load_reward_weights(
             dtype=torch.float32,
             use_safetensors=True,
             output_loading_info=True,
+            **four_bits(model, device),
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise cannot_load(model, "safetensors weights as those of a reward model", error) from error
     finally:
         logging.set_verbosity(verbosity)
+    refuse_not_quantized(model, loaded)
     missing = sorted(found["missing_keys"])
     if others := [name for name in missing if name.partition(".")[0] not in HEADS]:
         raise UserError(f"model.path = {model.path!r}: its weights lack {others[0]}; download it again.")
@@ -79,13 +82,17 @@ def padding(tokenizer: PreTrainedTokenizerBase) -> int:
 
 @contextmanager
 def in_float32(model: nn.Module) -> Iterator[None]:
-    """Within it frozen weights that are held in bfloat16 are float32, as in a process that loads what is saved."""
+    """Within it frozen weights that are held in bfloat16 are float32, as in a process that loads what is saved.
+
+    Those in four bits stay as they are, and compute in float32.
+    """
     small = [weight for weight in model.parameters() if weight.dtype == torch.bfloat16]
     before = [weight.data for weight in small]
     for weight in small:
         weight.data = weight.data.float()
     try:
-        yield
+        with quantized.computing_in(model, torch.float32):
+            yield
     finally:
         for weight, data in zip(small, before, strict=True):
             weight.data = data

@@ -24,6 +24,7 @@ class Update(NamedTuple):
     down_RI: Tensor
     scale: float
     base_OI: Tensor
+    """As it is held: in four bits it is read with `rltk_reward_models.quantized.numbers`."""
 
     @property
     def rank(self) -> int:
@@ -49,8 +50,8 @@ def named_updates(name: str, layer: LoraLayer, adapter: str) -> Iterator[tuple[s
     scale = float(layer.scaling[adapter])
     if not isinstance(layer, ParamWrapper):
         base = layer.get_base_layer()
-        weight = base.get_parameter("weight").detach()
-        yield name, Update(up, down, scale, weight.mT if isinstance(base, Conv1D) else weight)
+        weight = base.get_parameter("weight")
+        yield name, Update(up, down, scale, weight.detach().mT if isinstance(base, Conv1D) else weight)
         return
     # PEFT keeps the experts' adapters side by side: A as [experts * rank, I], B as [O, rank * experts].
     base_EXY, experts = layer.get_param().detach(), layer.num_experts

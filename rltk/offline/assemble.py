@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from rltk.distributed.spread import spread
 from rltk.models.load import compute_dtype, load_weights, pad_token, stop_tokens
@@ -32,6 +33,7 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     stops = stop_tokens(base, inputs.tokenizer)
     engine = choose_engine(recipe.rollout.engine, base)  # tried on the base, so that both arms sample in the same way
     model, statement = tuned(base, recipe)
+    hide_four_bits(model)
     pad, dtype = pad_token(inputs.tokenizer, stops), compute_dtype(recipe.model)
     text = inputs.config.get_text_config()
     lr = peak_learning_rate(recipe, text.hidden_size, text.model_type)
@@ -44,6 +46,13 @@ def assemble(recipe: Recipe, inputs: Inputs, device: torch.device) -> Assembled:
     sampler = spread(make_sampler(engine, model, stops=stops, pad=pad, batch=recipe.rollout.batch, dtype=dtype))
     writer = Writer(recipe, sampler, inputs.tokenizer, inputs.context)
     return Assembled(model, make_optimizer(recipe, model, lr), lr, evaluator, writer, statement)
+
+
+def hide_four_bits(model: nn.Module) -> None:
+    """TRL casts the adapters of a model that says it is quantized to bfloat16, and what trains here is float32."""
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel) and getattr(module, "is_loaded_in_4bit", False):
+            setattr(module, "is_loaded_in_4bit", False)  # noqa: B010  # the class does not declare it
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module, lr: float) -> torch.optim.AdamW:

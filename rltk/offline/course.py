@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import isfinite
 from typing import Any
 
 from datasets import Dataset
 
 from rltk.data.problems import Order
 from rltk.distributed import world
+from rltk.models.capacity import loss_bits, preference_bits
 from rltk.offline.rows import Lesson, Pair
 from rltk.recipe.schema import Offline, Recipe
 
@@ -44,6 +46,19 @@ class Course:
     def learned(self, step: int) -> int:
         """Tokens of the replies that the step learns from."""
         return sum(self.rows[place].learned for place in self.places[step])
+
+    def news(self, step: int) -> float:
+        """Share of the step's examples that no earlier step has taken."""
+        earlier, now = set(chain.from_iterable(self.places[:step])), self.places[step]
+        return sum(place not in earlier for place in now) / len(now)
+
+    def bits(self, step: int, mean_nats: float) -> float:
+        """Bits that the step offers to be learned, each example when first seen; a loss of no number offers none."""
+        if not isfinite(mean_nats):
+            return 0.0
+        if isinstance(self.rows[0], Lesson):
+            return self.news(step) * loss_bits(mean_nats, self.learned(step))
+        return preference_bits(round(self.news(step) * len(self.places[step])))
 
     def micro_batch(self, tokens: int) -> int:
         """The most examples at once that divide a process's share of a step evenly and, padded, are no more tokens than

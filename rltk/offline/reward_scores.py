@@ -94,6 +94,7 @@ def write_reward_card(recipe: Recipe, path: Path, task: PairTask, rows: Sequence
     """README.md of the saved model, from what was measured."""
     tune = recipe.tune
     method = f"LoRA of rank {tune.rank}, alpha {tune.alpha:g}" if isinstance(tune, LoRA) else "full fine-tuning"
+    method += "" if recipe.model.quantize is None else f" on a base held in {recipe.model.quantize}"
     data = recipe.data.path if recipe.data.data_dir is None else f"{recipe.data.path} ({recipe.data.data_dir})"
     write_card(
         path,

@@ -7,15 +7,17 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import nn
+from transformers import PreTrainedModel
 
 from rltk.data.preferences import Preference
 from rltk.data.tasks import short_name
 from rltk.distributed import world
 from rltk.evaluation.pairs.rows import summarize_pairs
 from rltk.evaluation.pairs.tasks import PairTask
+from rltk.models.diagnostics import bits_offered, describe_update
 from rltk.models.reward import load_reward_weights
 from rltk.models.tune import tuned
-from rltk.offline.assemble import make_optimizer
+from rltk.offline.assemble import hide_four_bits, make_optimizer
 from rltk.offline.contests import Contest, make_contest
 from rltk.offline.course import make_course
 from rltk.offline.reward_inputs import load_reward_inputs
@@ -66,6 +68,7 @@ class RewardWork:
         recipe, tokenizer = self.recipe, self.inputs.tokenizer
         base = load_reward_weights(recipe.model, tokenizer, device, seed=recipe.seed)
         self.model, self.statement = tuned(base, recipe)
+        hide_four_bits(self.model)
         text = self.inputs.config.get_text_config()
         self.lr = peak_learning_rate(recipe, text.hidden_size, text.model_type)
         self.optimizer = make_optimizer(recipe, self.model, self.lr)
@@ -86,9 +89,14 @@ class RewardWork:
 
     def train(self, progress: Progress, desk: Desk) -> None:
         self.task(desk)  # what is saved is checked on held-out pairs, however little is left to train
-        if progress.step == self.recipe.optim.steps:
-            return
-        train_reward_model(self.stage(progress, desk), self.inputs.tokenizer)
+        if progress.step < self.recipe.optim.steps:
+            train_reward_model(self.stage(progress, desk), self.inputs.tokenizer)
+        if not desk.is_stopping():
+            desk.folder.write_update(describe_update(self.model, self.load_base, bits_offered(desk.folder.metrics)))
+
+    def load_base(self) -> PreTrainedModel:
+        recipe = self.recipe
+        return load_reward_weights(recipe.model, self.inputs.tokenizer, torch.device("cpu"), seed=recipe.seed)
 
     def stage(self, progress: Progress, desk: Desk) -> Stage:
         task = self.task(desk)

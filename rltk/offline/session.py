@@ -12,6 +12,8 @@ from rltk.data.demonstrations import Demonstration
 from rltk.data.preferences import Preference
 from rltk.distributed import world
 from rltk.errors import UserError
+from rltk.models.diagnostics import bits_offered, describe_update
+from rltk.models.load import load_weights
 from rltk.models.save import save_model
 from rltk.offline import dpo, ranking
 from rltk.offline.assemble import Assembled, assemble
@@ -96,12 +98,14 @@ class OfflineWork:
         return {task: found[task] for task in self.inputs.read.tasks}
 
     def train(self, progress: Progress, desk: Desk) -> None:
-        if progress.step == self.recipe.optim.steps:
-            return
-        if self.ranking is not None:
-            self.ranking.prepare(desk)
-        train = train_sft if isinstance(self.recipe.algo, SFT) else train_dpo
-        train(self.stage(progress, desk), self.inputs.tokenizer)
+        if progress.step < self.recipe.optim.steps:
+            if self.ranking is not None:
+                self.ranking.prepare(desk)
+            train = train_sft if isinstance(self.recipe.algo, SFT) else train_dpo
+            train(self.stage(progress, desk), self.inputs.tokenizer)
+        if not desk.is_stopping():
+            load_base = partial(load_weights, self.recipe.model, torch.device("cpu"))
+            desk.folder.write_update(describe_update(self.parts.model, load_base, bits_offered(desk.folder.metrics)))
 
     def stage(self, progress: Progress, desk: Desk) -> Stage:
         reader, parts = self.inputs.reader, self.parts

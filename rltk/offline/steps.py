@@ -5,6 +5,7 @@ the step, so a resumed run gives a fresh trainer the rows of the steps that are 
 from `rltk.run.checkpoint`.
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +15,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
 from rltk.distributed.world import own_stream
 from rltk.errors import UserError
+from rltk.models import diagnostics
 from rltk.offline.split import Split
 from rltk.offline.stage import Stage
 from rltk.run.checkpoint import Progress
@@ -62,12 +64,14 @@ def lent(model: nn.Module) -> Iterator[str]:
 
     The model is given back as it was: TRL replaces its forward pass by one that computes the loss in chunks and cannot
     be sampled from; trainers turn the cache off and write the tokenizer's special tokens into the configurations, where
-    chat models may name more tokens that end a text than their tokenizer knows.
+    chat models may name more tokens that end a text than their tokenizer knows; and they tag the model, by which its
+    card would say whether the process that saved it had a step left to train.
     """
     configs: list[Any] = [model.config.get_text_config()]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
     if hasattr(model, "generation_config"):  # a reward model generates nothing
         configs.append(model.generation_config)
     before = [{key: getattr(config, key) for key in OVERWRITTEN if hasattr(config, key)} for config in configs]
+    tags = {part: copy.copy(part.model_tags) for part in model.modules() if isinstance(part, PreTrainedModel)}
     forwards = {module: vars(module).get("forward") for module in model.modules()}
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
@@ -78,6 +82,8 @@ def lent(model: nn.Module) -> Iterator[str]:
         logging.set_verbosity(verbosity)
         for module, forward in forwards.items():
             restore_forward(module, forward)
+        for part, named in tags.items():
+            part.model_tags = named
         for config, tokens in zip(configs, before, strict=True):
             for key, token in tokens.items():
                 setattr(config, key, token)
@@ -162,6 +168,9 @@ class Steps(TrainerCallback):
             "tokens": tokens,
             "seconds": seconds,
         }
+        bits = self.stage.course.bits(step, logs["loss"])
+        with self.split.whole():
+            metrics |= diagnostics.step_metrics(self.stage.model, bits, desk.folder.metrics)
         if recipe.eval.every and done % recipe.eval.every == 0 and done < recipe.optim.steps:
             with self.split.whole():
                 metrics |= self.stage.heldout(done)

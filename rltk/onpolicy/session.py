@@ -1,17 +1,16 @@
 """What a session does for GRPO, RLOO and PPO: prompts in, the on-policy loop, scores before and after."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
-from transformers import PreTrainedModel
 
 from rltk.data.problems import fingerprint
 from rltk.distributed import world
 from rltk.distributed.engine import Engine
-from rltk.models.diagnostics import describe_adapter, describe_full
+from rltk.models.diagnostics import bits_offered, describe_update
 from rltk.models.load import load_weights
 from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
@@ -89,20 +88,14 @@ class OnPolicyWork:
             desk.folder.update_manifest(stopped=stopped)
             desk.watch.say(f"stopped after step {stopped['step']}: {stopped['overoptimised']}")
         if not desk.is_stopping():
+            load_base = partial(load_weights, self.recipe.model, torch.device("cpu"))
+            bits = bits_offered(desk.folder.metrics)
             with self.engine.whole():
-                desk.folder.write_update(self.update(desk.folder.metrics[-1]["bits_offered"]))
+                desk.folder.write_update(describe_update(self.parts.trainer.learner.model, load_base, bits))
 
     def curve(self, step: int, desk: Desk) -> Metrics:
         with self.engine.whole():
             return curve(self.parts.evaluator, self.inputs.tasks[0], self.recipe, step, desk)
-
-    def update(self, bits: float) -> dict[str, Any]:
-        """What training added to the weights; full fine-tuning compares them with the base, read once more."""
-        model = self.parts.trainer.learner.model
-        if isinstance(model, PeftModel):
-            return describe_adapter(model, bits)
-        assert isinstance(model, PreTrainedModel)
-        return describe_full(model, load_weights(self.recipe.model, torch.device("cpu")), bits)
 
     def save(self, path: Path) -> None:
         """The policy, and PPO's critic beside it."""
@@ -122,5 +115,3 @@ def show(metrics: Metrics, desk: Desk) -> None:
     if "broken_problems" in metrics:
         broken = ", ".join(metrics["broken_problems"])
         desk.watch.say(f"step {metrics['step']}: the model's logits are not numbers on {broken}; left out")
-    if "saturated" in metrics:
-        desk.watch.say(f"step {metrics['step']}: the adapter is saturated: {metrics['saturated']}; raise tune.rank")

@@ -16,12 +16,13 @@ from rltk.errors import UserError
 from rltk.models.adapters import add_lora, shrink_frozen
 from rltk.models.load import compute_dtype
 from rltk.models.scoring import packs_faithfully
+from rltk.onpolicy.critic import make_critic
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.learner import Learner, Tally
 from rltk.plan.arms import Subject
 from rltk.plan.config import read_config
 from rltk.plan.time import StepSeconds
-from rltk.recipe.schema import LoRA, OnPolicy
+from rltk.recipe.schema import PPO, LoRA, OnPolicy
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Rollout, Sampling
 
@@ -35,7 +36,8 @@ class Timed(NamedTuple):
     """Seconds of a whole step, but for the layers that were left out."""
 
     sampling: float
-    scoring: float
+    learning: float
+    """All forward and backward passes over completions that are there."""
     optimizer: float
 
 
@@ -46,7 +48,7 @@ def measured_step(subject: Subject) -> StepSeconds:
         )
     one, two = (timed(subject, layers) for layers in (1, 2))
     deep = Timed(*(a + max(0.0, b - a) * (subject.shape.layers - 1) for a, b in zip(one, two, strict=True)))
-    return StepSeconds(deep.sampling, deep.scoring + deep.optimizer)
+    return StepSeconds(deep.sampling, deep.learning + deep.optimizer)
 
 
 def timed(subject: Subject, layers: int) -> Timed:
@@ -59,7 +61,8 @@ def timed(subject: Subject, layers: int) -> Timed:
     model = tuned(base, subject)
     dtype = compute_dtype(subject.recipe.model)
     sampler = NativeSampler(model, stops=NEVER, batch=subject.work.at_once, dtype=dtype)
-    learner = Learner(subject.recipe, model, lr=1e-6, can_pack=can_pack)
+    critic = make_critic(subject.recipe, model, lr=1e-6) if isinstance(subject.recipe.algo, PPO) else None
+    learner = Learner(subject.recipe, model, lr=1e-6, can_pack=can_pack, critic=critic)
     attempts = [attempt(subject, sampler, learner, can_pack) for _ in range(2)]
     return attempts[1]
 
@@ -98,19 +101,22 @@ def attempt(subject: Subject, sampler: NativeSampler, learner: Learner, can_pack
         Episode([1 + index // work.group % 7, *prompts[0][1:]], rollout, 0.0, 1.0, False)
         for index in range(micro.sequences)
     ]
-    learner.model.train()
     started = now()
-    learner.accumulate(episodes, Tally())
+    fixed, _ = learner.criticise(learner.fix_logprobs(episodes), Tally())
+    scored = now() - started
+    learner.switch_training(True)
+    started = now()
+    learner.accumulate(fixed, Tally())
     trained = now() - started
+    learner.switch_training(False)
     started = now()
     learner.optimizer_step(Tally())
     stepped = now() - started
     times = work.sequences / micro.sequences
     rounds = work.sequences / len(prompts) / work.group
-    forward_share = work.scores_before / 3  # a forward pass is about a third of forward and backward
     return Timed(
         sampled * rounds * work.lengths.completion / tokens,
-        trained * times * (work.epochs + forward_share),
+        times * (scored + work.epochs * trained),
         stepped * work.updates * work.epochs,
     )
 

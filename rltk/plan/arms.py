@@ -11,12 +11,12 @@ from rltk.plan.fit import fits, largest_micro_batch, largest_model
 from rltk.plan.learning_rate import Prior, prior
 from rltk.plan.memory import Layout, Memory, plan_memory
 from rltk.plan.shape import Shape
+from rltk.plan.spread import STAGES, Spread, fastest
 from rltk.plan.time import StepSeconds, flops_a_token, step_flops, step_seconds
 from rltk.plan.workload import Tune, Workload
 from rltk.recipe.schema import Full, LoRA, Recipe
 
 RANKS = (1, 4, 8, 64)
-STAGES = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Subject:
     shape: Shape
     work: Workload
     layout: Layout
+    device: Device = DEVICES[0]
+    """What a spread over several GPUs is planned on."""
     dollars_an_hour: float | None = None
     """What a GPU costs, in place of the assumed prices."""
 
@@ -54,6 +56,8 @@ class Arm(NamedTuple):
     flops_a_token: float
     step_flops: float
     devices: dict[str, OnDevice]
+    spreads: dict[str, Spread | None]
+    """Over several GPUs, on the first device: the fastest ways of sampling here and with servers."""
     lr: float
     prior: Prior
     capacity: Capacity
@@ -88,10 +92,19 @@ def plan_arm(subject: Subject, tune: Tune) -> Arm:
         flops_a_token=flops_a_token(shape, tune, checkpointing=work.has_checkpointing),
         step_flops=step_flops(shape, tune, work, can_pack=subject.layout.is_cpu).total,
         devices={device.name: on_device(subject, tune, device) for device in DEVICES},
+        spreads=spreads(subject, tune, is_own),
         lr=recipe.optim.lr if is_own and recipe.optim.lr != "auto" else found.lr,
         prior=found,
         capacity=capacity(recipe.algo.type, work, trainable),
     )
+
+
+def spreads(subject: Subject, tune: Tune, is_own: bool) -> dict[str, Spread | None]:
+    """Of the arms that differ most, as there are many ways to try."""
+    layout = replace(subject.layout, device="cuda")
+    if layout.gpus == 1 or not (is_own or isinstance(tune, Full)):
+        return {}
+    return fastest(subject.shape, tune, subject.work, layout, subject.device)
 
 
 def stages(subject: Subject, tune: Tune) -> Iterator[tuple[str, float]]:
@@ -135,6 +148,7 @@ def arm_json(arm: Arm, measured: StepSeconds | None = None) -> dict[str, Any]:
         "step_flops": arm.step_flops,
         "step_seconds": seconds.total,
         "step_seconds_on": "this machine" if measured else first,
+        "spread": {way: found and found.to_json() for way, found in arm.spreads.items()},
         "devices": {name: device_json(found) for name, found in arm.devices.items()},
         "lr": arm.lr,
         "lr_prior": arm.prior._asdict(),
@@ -152,6 +166,7 @@ def device_json(found: OnDevice) -> dict[str, Any]:
         "step_seconds": found.step.total,
         "sampling_seconds": found.step.sampling,
         "training_seconds": found.step.training,
+        "communication_seconds": found.step.communication,
         "run_hours": found.hours,
         "run_dollars": found.dollars,
         "fits": found.fits,

@@ -22,6 +22,8 @@ SMALL_MATRIX = 2**20
 """`rltk.rollout.lean.SMALL`, likewise."""
 SIBLINGS = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
 """Matrices that lean sampling joins where they are small."""
+BUCKET = FLOAT * 500_000_000
+"""Bytes of gradients that DeepSpeed sends at once, as it comes (`reduce_bucket_size`)."""
 ARRAYS_DRAWN = 4
 """Arrays of the vocabulary's size that a token is drawn with: logits, log-probabilities, and two of what follows."""
 
@@ -31,6 +33,8 @@ class Layout:
     """How a model's state is spread over GPUs: DeepSpeed's ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054)."""
 
     gpus: int = 1
+    """In all, on all nodes."""
+    nodes: int = 1
     zero: int = 0
     """1 shards the optimizer's state, 2 the gradients too, 3 the weights too."""
     offload: bool = False
@@ -87,6 +91,7 @@ class State(NamedTuple):
 
 
 def plan_memory(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> Memory:
+    work = work.on_one_of(layout.gpus)
     held = {name: role.held for name, role in roles(shape, tune, work).items()}
     state = lasting(FLOAT * trained_parameters(shape, tune, work), sum(held.values()), layout)
     sampling = sampling_parts(shape, tune, work, layout, state) if work.is_sampled else Parts(weights=0.0)
@@ -99,15 +104,22 @@ def lasting(trained: float, held: float, layout: Layout) -> State:
     weights = held / gpus if layout.zero >= 3 else held
     return State(
         weights=0.0 if layout.offload and layout.zero >= 3 else weights,
-        gradients=trained / gpus if layout.zero >= 2 else trained,
+        gradients=gradient_bytes(trained, layout),
         optimizer=0.0 if layout.offload else 2 * trained / (gpus if layout.zero >= 1 else 1),
     )
 
 
+def gradient_bytes(trained: float, layout: Layout) -> float:
+    """Offload moves what is split to the host as it comes; a bucket of them is on its way at any time."""
+    split = trained if layout.zero < 2 else 0.0 if layout.offload else trained / layout.gpus
+    return split + (min(trained, BUCKET) if layout.zero else 0.0)
+
+
 def sampling_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, state: State) -> Parts:
-    """Gradients of the step before are still there: they are overwritten, not freed."""
+    """Gradients of the step before are still there: they are overwritten, not freed. ZeRO 3 gathers all weights."""
+    gathered = sum(role.held for role in roles(shape, tune, work).values()) if layout.zero >= 3 else 0.0
     return Parts(
-        weights=state.weights + rollout_copies(shape, tune, work, layout),
+        weights=state.weights + gathered + rollout_copies(shape, tune, work, layout),
         gradients=state.gradients,
         optimizer=state.optimizer,
         logits=work.at_once * shape.vocabulary * FLOAT * ARRAYS_DRAWN,
@@ -121,12 +133,21 @@ def training_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, sta
     found = activations(shape, tune, batch, work.number_size, checkpointing=work.has_checkpointing)
     logits = logits_bytes(shape, batch.scored)
     return Parts(
-        weights=state.weights + training_copies(shape, tune, work) + stale_copies(shape, tune, work),
+        weights=state.weights + beside_weights(shape, tune, work, layout),
         gradients=state.gradients,
         optimizer=state.optimizer,
         activations=found.kept + max(0.0, found.working - logits),
         logits=logits,
     )
+
+
+def beside_weights(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> float:
+    """Copies while training: those of autocast, and an adapter's before the step. Under ZeRO 3 one layer is whole."""
+    stale = stale_copies(shape, tune, work)
+    if layout.zero < 3:
+        return training_copies(shape, tune, work) + stale
+    largest = max(shape.embedding, shape.linear // shape.layers)
+    return (FLOAT + work.number_size) * largest + stale / layout.gpus
 
 
 def stale_copies(shape: Shape, tune: Tune, work: Workload) -> float:
@@ -136,12 +157,15 @@ def stale_copies(shape: Shape, tune: Tune, work: Workload) -> float:
 
 
 def training_copies(shape: Shape, tune: Tune, work: Workload) -> float:
-    """What autocast keeps of float32 weights from the forward to the backward pass."""
+    """What autocast keeps of float32 weights from the forward to the backward pass; one matrix out of its four bits."""
+    unpacked = 0.0
+    if work.is_quantized and not isinstance(tune, Full):
+        unpacked = (FLOAT + work.number_size) * float(max(m.size for m in shape.matrices))
     if not work.is_bfloat16:
-        return 0.0
+        return unpacked
     if isinstance(tune, Full):
         return 2.0 * (shape.linear + shape.embedding)
-    return 2.0 * shape.embedding if shape.is_tied else 0.0
+    return unpacked + (2.0 * shape.embedding if shape.is_tied else 0.0)
 
 
 def rollout_copies(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> float:
@@ -149,7 +173,8 @@ def rollout_copies(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> 
     copies = training_copies(shape, tune, work)
     if not isinstance(tune, Full):
         copies += FLOAT * adapter_parameters(shape, tune) / 2  # the scaled half
-    if layout.is_cpu and (not isinstance(tune, Full) or not work.is_bfloat16):
+    is_joined = not work.is_quantized if not isinstance(tune, Full) else not work.is_bfloat16
+    if layout.is_cpu and is_joined:
         joined = [m for m in shape.matrices if m.name in SIBLINGS and m.size <= SMALL_MATRIX]
         copies += work.number_size * sum(m.size * m.times for m in joined)
     return copies

@@ -38,12 +38,12 @@ def trained_parameters(shape: Shape, tune: Tune, work: Workload) -> int:
 
 
 def policy_bytes(shape: Shape, tune: Tune, work: Workload) -> float:
-    """Weights that train are float32; frozen matrices are in the dtype of the arithmetic."""
+    """Weights that train are float32; frozen matrices are in the dtype of the arithmetic, or in four bits."""
     if isinstance(tune, Full):
         return float(FLOAT * shape.parameters)
     frozen = shape.linear - sum(m.size * m.times for m in shape.matrices if m.place == "router")
-    frozen += 0 if shape.is_tied else shape.embedding
-    base = FLOAT * (shape.parameters - frozen) + work.number_size * frozen
+    head = 0 if shape.is_tied else shape.embedding
+    base = FLOAT * (shape.parameters - frozen - head) + work.frozen_size * frozen + work.number_size * head
     return float(base + FLOAT * adapter_parameters(shape, tune))
 
 

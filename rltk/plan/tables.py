@@ -8,6 +8,7 @@ from rltk.evaluation.tables import say, show
 from rltk.plan.advice import MEANINGS, advice_for
 from rltk.plan.arms import Arm, Subject
 from rltk.plan.devices import OFFERS, SAMPLING_EFFICIENCY, TRAINING_EFFICIENCY
+from rltk.plan.spread import Spread
 from rltk.plan.time import StepSeconds
 
 PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache")
@@ -76,6 +77,7 @@ def show_memory(planned: Sequence[Arm], subject: Subject) -> None:
     show_roles(planned)
     if subject.layout.gpus > 1:
         show_stages(planned, subject)
+        show_spreads(planned, subject)
 
 
 def show_roles(planned: Sequence[Arm]) -> None:
@@ -98,6 +100,29 @@ def show_stages(planned: Sequence[Arm], subject: Subject) -> None:
     for arm in planned:
         table.add_row(arm.name, *(size(arm.by_stage[stage]) for stage in stages))
     show(table)
+
+
+def show_spreads(planned: Sequence[Arm], subject: Subject) -> None:
+    layout, device = subject.layout, subject.device
+    where = f" in {layout.nodes} nodes" if layout.nodes > 1 else ""
+    say(f"\nthe fastest ways that fit {layout.gpus} {device.name}s{where}, estimated")
+    columns = ("sampling by", "train", "ZeRO", "servers", "peak", "a step", "sampling", "training", "communication")
+    table = plain_table("arm", *columns)
+    for arm in planned:
+        for way, found in arm.spreads.items():
+            table.add_row(arm.name, way, *(spread_cells(found) if found else ["none fits"]))
+    show(table)
+
+
+def spread_cells(found: Spread) -> list[str]:
+    servers = found.servers
+    return [
+        f"{found.trainers} GPUs",
+        f"{found.zero}{' with offload' if found.offload else ''}",
+        "none" if servers is None else f"{servers.count} of {servers.gpus} GPU{'s' if servers.gpus > 1 else ''}",
+        size(found.peak),
+        *map(spoken, (found.step.total, found.step.sampling, found.step.training, found.step.communication)),
+    ]
 
 
 def show_devices(own: Arm, subject: Subject) -> None:

@@ -7,9 +7,16 @@ training is bound by products.
 from typing import NamedTuple
 
 from rltk.plan.count import Tokens, attention_flops, forward_flops, training_flops
-from rltk.plan.devices import SAMPLING_EFFICIENCY, TRAINING_EFFICIENCY, Device
-from rltk.plan.memory import Layout, cache_bytes
-from rltk.plan.roles import critic_kind
+from rltk.plan.devices import (
+    BETWEEN_NODES,
+    LINK_EFFICIENCY,
+    SAMPLING_EFFICIENCY,
+    TO_HOST,
+    TRAINING_EFFICIENCY,
+    Device,
+)
+from rltk.plan.memory import FLOAT, Layout, cache_bytes
+from rltk.plan.roles import critic_kind, roles, trained_parameters
 from rltk.plan.shape import Shape
 from rltk.plan.workload import Tune, Workload
 
@@ -28,10 +35,12 @@ class StepFlops(NamedTuple):
 class StepSeconds(NamedTuple):
     sampling: float
     training: float
+    communication: float = 0.0
+    """Beside the training, which hides it as far as it is the shorter."""
 
     @property
     def total(self) -> float:
-        return sum(self)
+        return self.sampling + max(self.training, self.communication)
 
 
 def flops_a_token(shape: Shape, tune: Tune, *, checkpointing: bool) -> float:
@@ -96,18 +105,52 @@ def sampling_flops(shape: Shape, tune: Tune, work: Workload) -> float:
 
 
 def step_seconds(shape: Shape, tune: Tune, work: Workload, device: Device, layout: Layout) -> StepSeconds:
-    """On `layout.gpus` such GPUs, which share the sequences."""
-    flops = step_flops(shape, tune, work, can_pack=layout.is_cpu)
-    reached = device.flops * TRAINING_EFFICIENCY * layout.gpus
-    return StepSeconds(sampling_seconds(shape, tune, work, device, layout), (flops.scoring + flops.training) / reached)
+    """On `layout.gpus` such GPUs, which share the sequences: all sample, then all train."""
+    one = work.on_one_of(layout.gpus)
+    return StepSeconds(
+        sampling_seconds(shape, tune, one, device, layout),
+        training_seconds(shape, tune, work, device, layout),
+        communication_seconds(shape, tune, work, device, layout),
+    )
+
+
+def training_seconds(shape: Shape, tune: Tune, work: Workload, device: Device, layout: Layout) -> float:
+    flops = step_flops(shape, tune, work.on_one_of(layout.gpus), can_pack=layout.is_cpu)
+    return (flops.scoring + flops.training) / (device.flops * TRAINING_EFFICIENCY)
+
+
+def communication_seconds(shape: Shape, tune: Tune, work: Workload, device: Device, layout: Layout) -> float:
+    """Of gradients and weights between GPUs (Rajbhandari et al. 2020, section 7), and of offloaded state to the host.
+
+    Stages 0 and 1 send gradients, or what they made of the weights, twice an update; 2 sends gradients every
+    micro-batch; 3 also gathers all weights for every forward and every backward pass, and once to sample.
+    """
+    if layout.gpus == 1 and not layout.offload:
+        return 0.0
+    one = work.on_one_of(layout.gpus)
+    trained = float(FLOAT * trained_parameters(shape, tune, work))
+    weights = sum(role.held for role in roles(shape, tune, work).values())
+    updates = one.updates * one.epochs
+    batches = one.epochs * one.sequences / one.micro_batch(shape.heads, can_pack=False).sequences
+    gathers = batches * (3 if work.has_checkpointing else 2) + work.scores_before * batches + work.is_sampled
+    sent = {0: 2 * updates * trained, 1: 2 * updates * trained, 2: (batches + updates) * trained}
+    moved = sent.get(layout.zero, batches * trained + gathers * weights) * (1 - 1 / layout.gpus)
+    to_host = 2 * updates * trained / layout.gpus + (gathers * weights / layout.gpus if layout.zero >= 3 else 0.0)
+    return moved / link_of(device, layout) + (to_host / TO_HOST if layout.offload else 0.0)
+
+
+def link_of(device: Device, layout: Layout) -> float:
+    """Bytes a second that a GPU exchanges with the others."""
+    return (BETWEEN_NODES if layout.nodes > 1 else device.link) * LINK_EFFICIENCY
 
 
 def sampling_seconds(shape: Shape, tune: Tune, work: Workload, device: Device, layout: Layout) -> float:
+    """Of one GPU's share of a step."""
     if not work.is_sampled:
         return 0.0
     rounds = -(-work.sequences // work.at_once)
     weights = work.number_size * min(shape.linear + shape.embedding, shape.active_parameters * work.at_once)
     # The cache is half full on average.
-    moved = rounds * work.lengths.completion * (weights + cache_bytes(shape, work, layout) / 2 / layout.gpus)
-    computed = sampling_flops(shape, tune, work) / layout.gpus
+    moved = rounds * work.lengths.completion * (weights + cache_bytes(shape, work, layout) / 2)
+    computed = sampling_flops(shape, tune, work)
     return max(moved / (device.bandwidth * SAMPLING_EFFICIENCY), computed / (device.flops * TRAINING_EFFICIENCY))

@@ -1,6 +1,6 @@
 """What a recipe asks of a machine: tokens, sequences and passes of one step, before anything is known of the data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +10,11 @@ Tune = LoRA | Full
 
 MOST_PACKED_SCORES = 2**24
 """`rltk.onpolicy.learner.MOST_SCORES`, which stands in a module that imports torch; a test holds the two together."""
+
+
+FOUR_BITS = 1 / 2 + 1 / 64 + 4 / (64 * 256)
+"""Bytes of a number in NF4: half a byte, a byte for each block of 64, and a float32 for 256 of those bytes (Dettmers et
+al. 2023, arXiv 2305.14314, section 3)."""
 
 
 class Lengths(NamedTuple):
@@ -81,12 +86,18 @@ class Workload:
     """PPO's, as the recipe asks for it."""
     rewards: tuple[RewardRole, ...]
     is_bfloat16: bool
+    is_quantized: bool
+    """Whether the frozen linear layers are in four bits."""
     has_checkpointing: bool
     steps: int
 
     @property
     def sequences(self) -> int:
         return self.prompts * self.group
+
+    def on_one_of(self, gpus: int) -> "Workload":
+        """The largest share of a step that falls to one of so many; a prompt's group stays together."""
+        return replace(self, prompts=ceil(self.prompts / gpus), updates=min(self.updates, ceil(self.prompts / gpus)))
 
     @property
     def passes(self) -> int:
@@ -97,6 +108,11 @@ class Workload:
     def number_size(self) -> int:
         """Bytes of a number in the arithmetic."""
         return 2 if self.is_bfloat16 else 4
+
+    @property
+    def frozen_size(self) -> float:
+        """Bytes of a number of a frozen linear layer."""
+        return FOUR_BITS if self.is_quantized else self.number_size
 
     @property
     def at_once(self) -> int:
@@ -159,6 +175,7 @@ def shared(recipe: Recipe) -> dict[str, Any]:
     return {
         "micro_tokens": recipe.optim.micro_tokens,
         "is_bfloat16": recipe.model.dtype == "bfloat16",
+        "is_quantized": recipe.model.quantize is not None,
         "has_checkpointing": recipe.model.gradient_checkpointing,
         "steps": recipe.optim.steps,
         "rewards": (),

@@ -5,7 +5,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from rltk.errors import UserError, tell
-from rltk.models.load import context_length, load_config, load_tokenizer
+from rltk.models.load import context_length, load_config, load_tokenizer, refuse_no_four_bits
 from rltk.plan.config import find_shape
 from rltk.plan.learning_rate import recipe_warning
 from rltk.plan.shape import Shape
@@ -21,6 +21,7 @@ SHOWN = 20
 
 def look(recipe: Recipe) -> Looked:
     """Rows, template and disk."""
+    refuse_no_four_bits(recipe.model)
     tokenizer = load_tokenizer(recipe.model)
     looked = look_at_rows(recipe, tokenizer)
     return looked._replace(found=[*cheap(recipe, tokenizer), *looked.found])
@@ -46,6 +47,7 @@ def check_rate(recipe: Recipe, shape: Shape) -> list[Found]:
 
 def refuse_unready(recipe: Recipe, folder: Path, *, is_quiet: bool) -> None:
     """Raises what would end badly hours later, and says what may."""
+    refuse_no_four_bits(recipe.model)
     found = cheap(recipe, load_tokenizer(recipe.model), folder)
     errors = [one.what for one in found if one.level == "error"]
     if errors:

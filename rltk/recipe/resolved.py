@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rltk.recipe.changes import changes
 from rltk.recipe.explain import refusal, validate
 from rltk.recipe.schema import Recipe
 from rltk.recipe.sections.rollout import OF_SERVERS
 from rltk.recipe.tree import Where, from_plain
 
-UNHASHED = ("run", "compare", "hardware")
-"""Sections that change no result, but for rounding; a run may go on with another `hardware`."""
+PLACES = ("run.", "hardware.", *(f"rollout.{key}" for key in (*OF_SERVERS, "gpu_memory")))
+"""How keys begin that say where a run is kept, on what it is made and where servers are, and so change no result."""
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
@@ -27,11 +28,17 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 def recipe_hash(recipe: Recipe) -> str:
     """12 hex digits, equal for recipes that differ at most in what changes no result.
 
-    That is `UNHASHED`, and where servers are, so that a run can go on with others.
+    That is `compare` and `PLACES`, so that a run can go on with other hardware. Only what is not at its default
+    counts, so that a key which a later rltk adds leaves the hashes of what was run before as they were.
     """
-    kept = {key: value for key, value in resolved(recipe).items() if key not in UNHASHED}
-    kept["rollout"] = {key: value for key, value in kept["rollout"].items() if key not in (*OF_SERVERS, "gpu_memory")}
-    return digest(kept)
+    return digest({key: value for key, value, _ in changes(recipe) if not key.startswith(("compare.", *PLACES))})
+
+
+def without_places(recipe: Recipe) -> dict[str, Any]:
+    """What is resolved, but for `PLACES`."""
+    values = {key: value for key, value in resolved(recipe).items() if key not in ("run", "hardware")}
+    rollout = {key: value for key, value in values["rollout"].items() if key not in (*OF_SERVERS, "gpu_memory")}
+    return values | {"rollout": rollout}
 
 
 def digest(values: Any) -> str:

@@ -99,6 +99,19 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _four_bits_are_frozen(self) -> Recipe:
+        if self.model.quantize is not None and not isinstance(self.tune, LoRA):
+            must = "is for LoRA alone: weights that train need more than four bits; set it to null"
+            raise broken_rule(must, "model.quantize", "tune.type")
+        if self.model.quantize is not None and isinstance(self.tune, LoRA) and self.tune.init == "pissa":
+            must = "moves the base, which model.quantize holds in four bits; set one of them back"
+            raise broken_rule(must, "tune.init", "model.quantize")
+        if self.model.quantize is not None and self.rollout.engine == "vllm":
+            must = "is not what servers sample from; set it to null, or rollout.engine to auto"
+            raise broken_rule(must, "model.quantize", "rollout.engine")
+        return self
+
+    @model_validator(mode="after")
     def _validation_exists(self) -> Recipe:
         needs_it = self.eval.split == "validation" and {"heldout", LOSS} & set(self.eval.tasks)
         if needs_it and not self.data.is_embedded and not self.data.validation:

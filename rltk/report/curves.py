@@ -36,6 +36,7 @@ HEALTH = {
     "completion_tokens": Metric("Completion length", "Mean tokens."),
     "truncated": Metric("Truncated completions", "Cut off at the longest length allowed.", "share"),
     "unreadable": Metric("Unreadable answers", "Completions in which no answer could be read.", "share"),
+    "unjudged": Metric("Unjudged completions", "A reward gave None; nothing is learned from them.", "share"),
     "timeout": Metric("Timed-out checks", "Answers whose check ran over its bound.", "share"),
     "zero_variance_groups": Metric("Groups without contrast", "All completions of the problem got the same reward."),
     "rollout_mismatch_kl": Metric("Mismatch KL", "Between what sampled and what trains; rounding leaves little."),

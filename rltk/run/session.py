@@ -49,6 +49,8 @@ class Desk:
         """A step's metrics, which the work has logged in the folder."""
         self.watch.step(metrics)
         self.trackers.log(metrics)
+        if "saturated" in metrics:
+            self.watch.say(f"step {metrics['step']}: the adapter is saturated: {metrics['saturated']}; raise tune.rank")
 
     def is_stopping(self) -> bool:
         """Whether any of the processes that train together was asked to: all of them get the same answer."""

@@ -5,7 +5,7 @@ from math import isfinite, nan
 from statistics import fmean
 from typing import Any
 
-from rltk.compare.outcomes import read_scores, task_of
+from rltk.compare.measures import read_scores, task_of
 from rltk.compare.plan import Planned, folder_of
 from rltk.errors import UserError
 from rltk.run.folder import read_jsonl

@@ -77,4 +77,5 @@ def refuse_other_base(run: str, target: Target, first_run: str, first: Target) -
 
 
 def is_same_base(one: Model, other: Model) -> bool:
-    return (base_location(one.path), one.revision) == (base_location(other.path), other.revision)
+    both = ((base_location(model.path), model.revision, model.quantize) for model in (one, other))
+    return len(set(both)) == 1

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from rltk_reward_models import quantized
 
 from rltk.errors import UserError
 from rltk.evaluation.target import find_target
@@ -25,6 +26,8 @@ def open_service(served: Served, limits: Limits, logprobs: Mode = SAMPLING) -> S
     tokenizer = load_tokenizer(served.base)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_weights(served.base, device)
+    if served.base.quantize is not None:  # the numbers that its adapters were trained beside, for layers that mix them
+        quantized.whole(model)
     if not runs_natively(model):
         raise UserError(f"{served.base_name} is no model that the native engine runs; serve it with vLLM instead.")
     dtype = compute_dtype(served.base)

@@ -38,7 +38,7 @@ def test_the_quick_tier_is_reproduced(id: str) -> None:
 
 
 def test_early_curves_part_at_once_where_alpha_follows_the_rank() -> None:
-    settings = EarlyCurves(ranks=(2,), reference=32, seeds=2, steps=14, tokens=32, texts=2)
+    settings = EarlyCurves(ranks=(2,), reference=32, seeds=2, steps=14, early_seeds=2, tokens=32, texts=2)
     outcome = measure_early_curves(settings)
     fixed, followed = outcome.details["at_steps"][2], outcome.details["alpha_proportional_to_rank"][2]
     assert fixed[1] == followed[1] == 0, "before the first step all ranks are the base"
@@ -119,7 +119,9 @@ def test_what_was_there_before_is_not_counted_as_made() -> None:
         assert memory.now == copied.nbytes == 4_000_000
 
 
-def run_folder(path: Path, tune: str, *, intruders: int, norms: tuple[float, float], used: float) -> None:
+def run_folder(
+    path: Path, tune: str, *, intruders: int, norms: tuple[float, float], used: float, algo: str = "grpo"
+) -> None:
     matrix = {
         "shape": [2, 3],
         **{"intruders": intruders, "norm_b": norms[0], "norm_a": norms[1]},
@@ -128,7 +130,7 @@ def run_folder(path: Path, tune: str, *, intruders: int, norms: tuple[float, flo
     path.mkdir(parents=True)
     described = {"tune": tune, "bits_offered": 100.0, "capacity_used": used, "matrices": {"a": matrix, "b": matrix}}
     (path / "adapter.json").write_text(json.dumps(described))
-    (path / "manifest.json").write_text(json.dumps({"status": "finished"}))
+    (path / "manifest.json").write_text(json.dumps({"status": "finished", "recipe": {"algo": {"type": algo}}}))
 
 
 def test_finished_runs_are_read_where_they_lie(tmp_path: Path) -> None:
@@ -136,13 +138,14 @@ def test_finished_runs_are_read_where_they_lie(tmp_path: Path) -> None:
         run_folder(tmp_path / f"lora-{seed}", "lora", intruders=3, norms=(2.0, 1.0), used=0.25)
     run_folder(tmp_path / "full", "full", intruders=1, norms=(0.0, 0.0), used=0.001)
     run_folder(tmp_path / "half", "lora", intruders=9, norms=(1.0, 2.0), used=50.0)
-    (tmp_path / "half" / "manifest.json").write_text('{"status": "interrupted"}')
+    (tmp_path / "half" / "manifest.json").write_text('{"status": "interrupted", "recipe": {"algo": {"type": "grpo"}}}')
+    run_folder(tmp_path / "taught", "lora", intruders=3, norms=(2.0, 1.0), used=0.5, algo="sft")
     settings = finished_runs.Settings(runs=str(tmp_path))
     norms = finished_runs.factor_norms(settings)
-    assert (norms.value, norms.verdict) == (1.0, "reproduced"), "eight of eight matrices"
-    assert norms.interval == pytest.approx((0.025 ** (1 / 8), 1.0))  # Clopper and Pearson
+    assert (norms.value, norms.verdict) == (1.0, "reproduced"), "ten of ten matrices"
+    assert norms.interval == pytest.approx((0.025 ** (1 / 10), 1.0))  # Clopper and Pearson
     assert finished_runs.intruder_dimensions(settings).verdict == "reproduced"
-    assert finished_runs.outcome_bits(settings).value == pytest.approx(4)
+    assert finished_runs.outcome_bits(settings).value == pytest.approx(4), "supervised runs offer other bits"
     unchanged = finished_runs.unchanged_weights(settings)
     assert unchanged.verdict == "reproduced" and unchanged.value is not None and math.isclose(unchanged.value, 0.8)
 

@@ -21,6 +21,7 @@ from tests.compare import made
 
 CATALOGUE = load_catalogue()
 ENTRIES = {id: f.experiment for id, f in CATALOGUE.items() if isinstance(f.experiment, (ComparisonOf, Reanalysis))}
+RATES = {"centre": 1e-3, "points": 5, "most": 5}
 ASKED = ("RL-1", "RL-2", "RL-3", "RL-4", "RL-7", "LR-1", "LR-2", "LAY-1", "BS-1", "CAP-2", "RM-1", "DPO-1")
 
 
@@ -51,7 +52,7 @@ def log_curves(comparison: Comparison, run: Planned, late: float) -> None:
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    comparison = made.begun(tmp_path_factory.mktemp("read"), arms=("lora-1", "lora-8", "full"))
+    comparison = made.begun(tmp_path_factory.mktemp("read"), arms=("lora-1", "lora-8", "full"), rates=RATES)
     for run in made.fill(comparison, scored).confirmation:
         log_curves(comparison, run, late=0.0)
     return comparison
@@ -153,7 +154,7 @@ def test_a_finished_comparison_is_read_back(
     kept = json.loads((tmp_path / "RL-1.json").read_text())
     (summary,) = kept["comparisons"]
     assert summary["arms"]["full"]["seeds"].keys() == {str(seed) for seed in range(100, 106)}
-    assert {row["lr"] for row in summary["sweep"]["full"]} == {3.16e-4, 1e-3, 3.16e-3}
+    assert {row["lr"] for row in summary["sweep"]["full"]} == {1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2}
     assert kept["commit"] == "c" and kept["command"] == f"rltk findings RL-1 --from {complete.path}"
     assert main(["findings", "RL-1", "RL-3", "--status", "--markdown", *out]) == 0
     page = capsys.readouterr().out

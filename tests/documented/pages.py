@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_PAGES = ("architecture", "results")
+"""They tell of the code, not a reader what to type."""
 PAGES = [
     "README.md",
-    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*/*.md") if "results" not in str(path)),
+    *sorted(
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "docs").rglob("*.md")
+        if not any(name in str(path.relative_to(ROOT)) for name in NO_PAGES)
+    ),
 ]
 """README, tutorials and how-tos, in which every command is tried."""
+VARIABLE = re.compile(r"[A-Z_]+=\S*")
 FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INNER = re.compile(r"\$\((.*)\)")
 
@@ -66,8 +73,9 @@ def simple_commands(line: str) -> Iterator[str]:
         if word in ("&&", ";"):
             end = next((index for index, one in enumerate(words) if one in ("|", ">", "<", "&")), len(words))
             inner = INNER.fullmatch(words[-1]) if words else None
+            start = next((index for index, one in enumerate(words) if not VARIABLE.fullmatch(one)), end)
             if words:
-                yield inner[1] if inner else shlex.join(words[:end])
+                yield inner[1] if inner else shlex.join(words[start:end])
             words = []
         else:
             words.append(word)

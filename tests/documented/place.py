@@ -16,8 +16,9 @@ LOSSES = [
     for arm, floor, scale in (("full", 1.0, 9.0), ("lora-8", 1.05, 8.0))
     for data in (100, 300, 1000, 3000, 10_000, 30_000)
 ]
+MINE = "def mine(problem, completion):\n    return float(problem.answer in completion)\n"
 MADE: dict[str, dict[str, object]] = {
-    "README.md": {"my.jsonl": QUESTIONS, "results.jsonl": LOSSES},
+    "README.md": {"my.jsonl": QUESTIONS, "my_rewards.py": MINE, "results.jsonl": LOSSES},
     "docs/tutorial/grpo.md": {"mine.yaml": (ROOT / "recipes/gsm8k_grpo.yaml").read_text(encoding="utf-8")},
     "docs/tutorial/dpo.md": {"pairs.jsonl": [{"prompt": "a", "chosen": "b", "rejected": "c"}] * 4},
 }

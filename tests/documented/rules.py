@@ -12,7 +12,7 @@ from tests.documented.pages import Command
 
 SAMPLED = "optim.steps=2 algo.prompts=2 algo.group=4 rollout.max_new_tokens=8 eval={limit: 4, samples: 0, every: 0}"
 TAUGHT = "optim.steps=2 algo.batch=4 data.size=32 rollout.max_new_tokens=8 eval={limit: 4, samples: 0}"
-PAIRS = "optim.steps=2 algo.batch=4 eval={limit: 16, every: 0}"
+PAIRS = "optim={steps: 2, warmup: 0} algo.batch=4 eval={limit: 16, every: 0}"
 OWN_PAIRS = (
     "optim.steps=2 algo.batch=4 data.size=32 algo.samples=4 rollout.max_new_tokens=64 eval={limit: 4, samples: 0}"
 )

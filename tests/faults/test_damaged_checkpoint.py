@@ -1,7 +1,7 @@
 """Checkpoints that are not what was written: found whatever was done to them, and the one before is gone on from."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from rltk.run.whole import LIST, damage, seal
 from tests import runs
 from tests.forks import Forks
+from tests.offline import made
 from tests.test_resume import assert_same
 
 
@@ -45,12 +46,6 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a list of nothing": (lambda folder: (folder / LIST).write_text("[]"), f"{LIST} or what it names cannot be read"),
     "one more file": (lambda folder: (folder / "more").write_text(""), "more is not in files.json"),
 }
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +139,21 @@ def test_half_a_line_of_metrics_is_made_again_and_a_lost_one_is_noticed(
     assert_same(run, whole)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", [lambda folder: flip(folder / "logprobs.safetensors"), shutil.rmtree])
+def test_what_dpo_keeps_of_its_starting_policy_is_not_made_from_another(
+    harm: Callable[[Path], object], forks: Forks, guesser: Path, tmp_path: Path
+) -> None:
+    recipe, run = made.write_recipe(tmp_path, guesser, "dpo", tune={"type": "full"}), tmp_path / "run"
+    assert forks.run("train", str(recipe), "--run", str(run), at="torch.optim.AdamW.step", call=3).code == -9
+    kept = run / "reference" / "train"
+    harm(kept)
+    done = forks.run("train", str(run), "--resume")
+    assert done.code == 2
+    assert done.err.startswith(f"rltk: {kept} is damaged (") and done.err.endswith("); start the run anew.\n")
+
+
+@pytest.mark.slow
 def test_the_log_of_a_resumed_run_is_in_order(forks: Forks, killed: Path, tmp_path: Path) -> None:
     """Steps, and the clock of what is dated."""
     run = shutil.copytree(killed, tmp_path / "run")

@@ -35,12 +35,7 @@ MOMENTS = {
     "checkpoint of DPO": Moment("dpo", "rltk.run.checkpoint.trained_weights", 2, 2),
     "reference of DPO": Moment("dpo", "rltk.offline.dpo.keep_reference", 1, 0),
 }
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
+FAST = ("metrics", "checkpoint")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +63,9 @@ def whole(forks: Forks, guesser: Path, tmp_path_factory: pytest.TempPathFactory)
     return whole
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [*FAST, *(pytest.param(moment, marks=pytest.mark.slow) for moment in MOMENTS if moment not in FAST)]
+)
 def test_a_full_disk_costs_no_step_that_was_kept(
     moment: str, forks: Forks, disk: Path, whole: Callable[[str], Path]
 ) -> None:

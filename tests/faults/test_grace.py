@@ -1,6 +1,5 @@
 """SIGTERM and Ctrl-C within a step that takes long: it is ended, and the steps before it are kept."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,6 @@ from tests.test_resume import assert_same
 AT_ONCE = {"grace": 1e-4, "checkpoint_every": 4}
 """Less than any step takes."""
 STEPS: dict[str, Any] = {"optim": {"steps": 6}, "algo": {"updates": 2, "kl": 0.05}, "run": AT_ONCE}
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +61,7 @@ def test_a_step_that_has_moved_weights_is_not_kept_in_half(forks: Forks, grpo: P
     assert_same(run, grpo.parent / "run")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_under_way_is_finished(forks: Forks, grpo: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     said = interrupted(forks, grpo, run, "rltk.run.checkpoint.optimizer_tensors", 1, "SIGTERM")
@@ -76,6 +70,7 @@ def test_a_checkpoint_under_way_is_finished(forks: Forks, grpo: Path, tmp_path: 
     assert_same(run, grpo.parent / "run")
 
 
+@pytest.mark.slow
 def test_a_step_of_trls_is_ended_too(forks: Forks, dpo: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     said = interrupted(forks, dpo, run, "transformers.Trainer.training_step", 3, "SIGTERM")

@@ -17,28 +17,27 @@ PATIENCE = 600
 
 
 def test_a_stopped_process_keeps_its_run_and_a_killed_one_gives_it_back(
-    guesser: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    forks: Forks, guesser: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recipe, run = runs.write_recipe(tmp_path, guesser, optim={"steps": 3}), tmp_path / "run"
     ended: list[Done] = []
-    with Forks() as forks:
 
-        def first() -> None:
-            at = "torch.optim.AdamW.step"
-            ended.append(forks.run("train", str(recipe), "--run", str(run), at=at, call=2, signals=("SIGSTOP",)))
+    def first() -> None:
+        at = "torch.optim.AdamW.step"
+        ended.append(forks.run("train", str(recipe), "--run", str(run), at=at, call=2, signals=("SIGSTOP",)))
 
-        thread = threading.Thread(target=first)
-        thread.start()
-        pid = stopped(run)
-        before = (run / "metrics.jsonl").read_bytes()
-        assert main(["train", str(run), "--resume"]) == 2
-        assert main(["train", str(recipe), "--run", str(run)]) == 2
-        refused, taken = capfd.readouterr().err.splitlines()
-        assert refused == f"rltk: another process is working in {run}; wait for it, or stop it first."
-        assert taken == f"rltk: --run {run}: there is a run in it; add --resume to go on with it, or name another."
-        assert (run / "metrics.jsonl").read_bytes() == before
-        os.kill(pid, signal.SIGKILL)
-        thread.join()
+    thread = threading.Thread(target=first)
+    thread.start()
+    pid = stopped(run)
+    before = (run / "metrics.jsonl").read_bytes()
+    assert main(["train", str(run), "--resume"]) == 2
+    assert main(["train", str(recipe), "--run", str(run)]) == 2
+    refused, taken = capfd.readouterr().err.splitlines()
+    assert refused == f"rltk: another process is working in {run}; wait for it, or stop it first."
+    assert taken == f"rltk: --run {run}: there is a run in it; add --resume to go on with it, or name another."
+    assert (run / "metrics.jsonl").read_bytes() == before
+    os.kill(pid, signal.SIGKILL)
+    thread.join()
     assert ended[0].code == -signal.SIGKILL
     assert main(["train", str(run), "--resume", "--quiet"]) == 0
     assert [row["step"] for row in runs.rows(run / "metrics.jsonl")] == [1, 2, 3]

@@ -24,7 +24,7 @@ MOMENTS = {
     "while the last scores are made": ("rltk.run.session.Session.score", 2),
 }
 CASES = [(arm, "in step 3") for arm in ("sft", "sft, full", "dpo, own pairs")]
-CASES += [("dpo", "while the checkpoint of step 4 is written")]
+CASES += [("dpo", "while the checkpoint of step 4 is written"), ("dpo", "while the last scores are made")]
 CASES += [("dpo, full", moment) for moment in MOMENTS]
 
 

@@ -118,6 +118,8 @@ def test_a_run_learns_and_says_how_well(run: Path) -> None:
     metrics = runs.rows(run / "metrics.jsonl")
     assert metrics[-1]["loss"] < metrics[0]["loss"] and metrics[14]["heldout_accuracy"] > 0.5
     assert runs.read(run / "manifest.json")["reload_difference"] <= 1e-5
+    described = runs.read(run / "adapter.json")
+    assert described["bits_offered"] == metrics[-1]["bits_offered"] > 0 and described["update_norm"] > 0
     card = (run / "model" / "README.md").read_text()
     assert "6 pairs of" in card and "100.0 %" in card
     is_adapter = (run / "model" / "adapter_config.json").exists()

@@ -156,6 +156,8 @@ def test_offline_algorithms_are_planned_too(capsys: pytest.CaptureFixture[str], 
     ("argv", "sentence"),
     [
         (["--zero", "2"], "--zero 2 spreads a model over GPUs, and --gpus is 1"),
+        (["--gpus", "8", "--nodes", "3"], "--nodes 3 does not divide --gpus 8"),
+        (["--device", "A100"], "--device A100 is for a spread over several GPUs"),
         (["--offload"], "--offload goes with --zero 1, 2 or 3"),
         (["model.path=nobody/nothing-of-the-kind"], "its config.json could not be read"),
     ],
@@ -181,3 +183,33 @@ def test_planning_imports_neither_torch_nor_transformers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "transformers", "datasets", "matplotlib"}.intersection(done.stderr.split("\n"))
+
+
+def test_a_step_is_spread_over_gpus(capsys: pytest.CaptureFixture[str]) -> None:
+    """70B gathers more than a GPU to sample, so servers have to; what is planned fits, and all GPUs have one task."""
+    big = ["model.path=meta-llama/Llama-3.1-70B", "model.gradient_checkpointing=true", "optim.micro_tokens=2048"]
+    found = plan(capsys, "--profile", "none", "--gpus", "16", "--nodes", "2", "algo.prompts=64", *big)
+    ways = {arm["name"]: arm["spread"] for arm in found["arms"] if arm["spread"]}
+    assert set(ways) == {"LoRA r=8", "full fine-tuning"}
+    for way in ways.values():
+        assert way["all"] is None
+        served = way["servers"]
+        assert served["training_gpus"] + served["servers"] * served["gpus_a_server"] == 16
+        assert served["peak_memory_bytes"] <= 0.9 * 80e9 and served["zero"] == 3
+        slower = max(served["training_seconds"], served["communication_seconds"])
+        assert served["step_seconds"] == pytest.approx(served["sampling_seconds"] + slower)
+        assert served["servers"] * served["gpus_a_server"] * 80e9 > 2 * found["model"]["parameters"]
+
+
+def test_more_gpus_with_as_much_to_do_each_take_as_long(capsys: pytest.CaptureFixture[str]) -> None:
+    arms = [
+        plan(capsys, "--profile", "none", "--gpus", str(gpus), f"algo.prompts={4 * gpus}")["arms"][0] for gpus in (2, 8)
+    ]
+    steps = [arm["devices"]["H100"] for arm in arms]
+    assert steps[0]["training_seconds"] == pytest.approx(steps[1]["training_seconds"])
+    assert steps[0]["sampling_seconds"] == pytest.approx(steps[1]["sampling_seconds"])
+    assert arms[0]["peak_memory_bytes"]["total"] == arms[1]["peak_memory_bytes"]["total"]
+    # An all-reduce sends each weight's gradient there and back, but for the share that a GPU has itself.
+    sent = [2 * 4 * arm["trainable_parameters"] * (1 - 1 / gpus) for arm, gpus in zip(arms, (2, 8), strict=True)]
+    link = 450e9 * 0.7
+    assert [step["communication_seconds"] for step in steps] == pytest.approx([amount / link for amount in sent])

@@ -17,13 +17,15 @@ from tests.recipes import FULL, LORA, recipe
 
 
 def subject(**sections: Any) -> Subject:
-    made = recipe(rollout={"max_new_tokens": 4}, algo={"prompts": 2, "group": 2}, **sections)
+    algo = {"prompts": 2, "group": 2, **sections.pop("algo", {})}
+    made = recipe(rollout={"max_new_tokens": 4}, algo=algo, **sections)
     return Subject(made, find_shape(made.model), workload_of(made, Assumed(4)), Layout(device="cpu"))
 
 
 @pytest.mark.parametrize("tune", [LORA, FULL], ids=["lora", "full"])
-def test_a_step_is_timed(tune: dict[str, Any]) -> None:
-    found = measured_step(subject(tune=tune))
+@pytest.mark.parametrize("algo", [{"type": "grpo"}, {"type": "ppo", "kl": 0.05}], ids=["grpo", "ppo"])
+def test_a_step_is_timed(algo: dict[str, Any], tune: dict[str, Any]) -> None:
+    found = measured_step(subject(tune=tune, algo=algo))
     assert found.sampling > 0 and found.training > 0
 
 

@@ -116,6 +116,16 @@ def test_this_disk_has_room(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) 
     assert found["disk"].level == "note" and set(found) == {"disk"}
 
 
+def test_a_learning_rate_that_teaches_a_lora_nothing_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for is_quiet, said in ((False, 1), (True, 0)):
+        refuse_unready(recipe(optim={"lr": 1e-6}), tmp_path, is_quiet=is_quiet)
+        assert capsys.readouterr().err.count("rltk: optim.lr = 1e-06 is below 8e-05, the least") == said
+    refuse_unready(recipe(optim={"lr": "auto"}), tmp_path, is_quiet=False)
+    assert "optim.lr" not in capsys.readouterr().err
+
+
 def written(path: Path, rows: list[dict[str, Any]]) -> str:
     files.jsonl(path, rows)
     return str(path)

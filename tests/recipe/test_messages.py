@@ -31,7 +31,7 @@ UNKNOWN_KEYS = [
     ),
     (
         {"run": "{zzz: {a: [1, 2]}}"},
-        "x.yaml:6: run.zzz is not a key of run; its keys are dir, checkpoint_every, keep, trackers.",
+        "x.yaml:6: run.zzz is not a key of run; its keys are dir, checkpoint_every, keep, grace, trackers.",
     ),
     ({"tune": "{type: full, rank: 8}"}, "x.yaml:5: tune.rank = 8 is not a key of tune; only type lora has it."),
     (
@@ -71,7 +71,7 @@ WRONG_TYPES = [
         "x.yaml:6: optim = 3 must be a section with the keys lr, steps, schedule, warmup, betas, eps, "
         "weight_decay, max_grad_norm, micro_tokens.",
     ),
-    ({"run": ""}, "x.yaml:6: run = null must be a section with the keys dir, checkpoint_every, keep, trackers."),
+    ({"run": ""}, "x.yaml:6: run = null must be a section with the keys dir, checkpoint_every, keep, grace, trackers."),
     (
         {"algo": "grpo"},
         'x.yaml:4: algo = grpo must be a section with a type of "grpo", "rloo", "ppo", "sft", "reward_model" or "dpo".',

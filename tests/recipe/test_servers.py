@@ -10,7 +10,7 @@ from rltk.recipe import load_recipe, recipe_from_resolved, resolved
 OVER = ["rollout={engine: vllm, servers: ['http://127.0.0.1:8000'], max_new_tokens: 8}"]
 ROWS: list[tuple[list[str], str]] = [
     (["rollout.engine=vllm"], "rollout.engine = vllm needs rollout.servers with LoRA"),
-    (["rollout.servers=[http://a:1]"], "rollout.servers = [http://a:1] has a meaning with engine vllm with servers"),
+    (["rollout.servers=[http://a:1]"], 'rollout.servers = ["http://a:1"] has a meaning with engine vllm with servers'),
     (["rollout.patience=5"], "rollout.patience = 5 has a meaning with engine vllm with servers only; remove it."),
     ([*OVER, "rollout.gpu_memory=0.5"], "rollout.gpu_memory = 0.5 has a meaning with engine vllm without servers"),
     ([*OVER, "rollout.batch=4"], "rollout.batch = 4 is not for engine vllm"),

@@ -1,4 +1,8 @@
-"""A server between a run and a real one, with the field's commonest fault: it goes on with the adapter of before."""
+"""A server between a run and a real one, with the field's commonest fault: it goes on with the adapter of before.
+
+The first two it passes on as they come: the very first is no different from the base, so going on with it would be
+sampling from the base, which is another fault.
+"""
 
 import http.client
 import json
@@ -36,8 +40,8 @@ class Passing(BaseHTTPRequestHandler):
             return
         if self.path == "/v1/load_lora_adapter":
             names.append(body["lora_name"])
-        elif body["model"] in names:
-            body["model"] = names[max(0, names.index(body["model"]) - 1)]
+        elif body["model"] in names[2:]:
+            body["model"] = names[names.index(body["model"]) - 1]
         self.answer(*self.passed_on("POST", body))
 
     def passed_on(self, method: str, body: object) -> tuple[int, bytes]:

@@ -10,13 +10,13 @@ from rltk.rollout.servers.server import AwayError
 PROMPT, STOPS = [5, 6], (2, 3)
 
 
-def choice(index: int, **changes: Any) -> dict[str, Any]:
+def choice(place: int, **changes: Any) -> dict[str, Any]:
     made: dict[str, Any] = {
-        "index": index,
+        "index": place,
         "text": "x",
         "finish_reason": "stop",
         "logprobs": {"token_logprobs": [-0.5, -1.5]},
-        "token_ids": [10 + index, 2],
+        "token_ids": [10 + place, 2],
         "prompt_token_ids": PROMPT,
     }
     return {key: value for key, value in (made | changes).items() if value is not ...}

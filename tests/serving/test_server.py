@@ -210,6 +210,35 @@ def test_an_adapter_comes_and_goes_while_it_is_in_use(client: OpenAI, url: str, 
         assert status == 400 and said in answer["error"]["message"]
 
 
+def test_what_vllm_has_beside_openai(client: OpenAI, url: str, folders: dict[str, Path]) -> None:
+    keys: dict[str, Any] = {"model": "all", "max_tokens": TOKENS, "logprobs": 0}
+    whole = client.completions.create(**keys, prompt=PROMPTS, n=2, seed=5, extra_body=IDS).choices
+    cut = {"vllm_xargs": {"stream_seed": 5, "stream_row": 4}, "return_tokens_as_token_ids": True}
+    part = client.completions.create(**keys, prompt=PROMPTS[2:], n=2, extra_body={**IDS, **cut}).choices
+    found = [choice.model_dump()["token_ids"] for choice in part]
+    assert found == [choice.model_dump()["token_ids"] for choice in whole[4:]]
+    assert [choice.logprobs.tokens for choice in part if choice.logprobs] == [
+        [f"token_id:{token}" for token in tokens] for tokens in found
+    ]
+    stop = found[0][2]
+    stopping = {**IDS, "vllm_xargs": cut["vllm_xargs"], "stop_token_ids": [stop]}
+    [first, _] = client.completions.create(**keys, prompt=PROMPTS[2], n=2, extra_body=stopping).choices
+    assert first.model_dump()["token_ids"] == found[0][: found[0].index(stop) + 1]
+    assert first.finish_reason == "stop"
+    for kind in ("attention", "patterns"):  # the second in place of the first
+        order = {"lora_name": "swap", "lora_path": str(folders[kind]), "load_inplace": True}
+        assert post(url, "/load_lora_adapter", order)[0] == 200
+    greedy: dict[str, Any] = {"prompt": [7, 8, 9], "max_tokens": TOKENS, "temperature": 0}
+    swapped, patterns = (
+        client.completions.create(model=name, **greedy).choices[0].text for name in ("swap", "patterns")
+    )
+    assert swapped == patterns
+    assert post(url, "/unload_lora_adapter", {"lora_name": "swap"})[0] == 200
+    order = {"lora_name": "base", "lora_path": str(folders["all"]), "load_inplace": True}
+    assert post(url, "/load_lora_adapter", order)[0] == 400
+    assert client.models.retrieve("base").model_dump()["max_model_len"] == 512
+
+
 def test_who_leaves_stops_being_decoded_for(client: OpenAI, url: str) -> None:
     """The batch has 24 places: if those who left kept theirs, this would take a minute and not a moment."""
     for _ in range(3):

@@ -47,7 +47,7 @@ def test_a_message_is_text_or_parts_of_text() -> None:
         ({"logit_bias": {"5": 1}}, "logit_bias", "takes none"),
         ({"frequency_penalty": 0.5}, "frequency_penalty", "less than or equal to 0"),
         ({"repetition_penalty": 1.1}, "repetition_penalty", "less than or equal to 1"),
-        ({"vllm_xargs": {"stream_seed": 1, "other": 2}}, "vllm_xargs", "Extra inputs"),
+        ({"vllm_xargs": {"stream_seed": 1, "stream_row": 0.5}}, "vllm_xargs", "integer"),
         ({"echo": True}, "echo", "False"),
         ({"best_of": 2}, "best_of", "1"),
         ({"ignore_eos": True}, "ignore_eos", "not something this server does"),

@@ -11,6 +11,8 @@ from rltk.compare.outcome import Outcome, Verdict, judged
 from rltk.errors import UserError
 from rltk.recipe.fields import Section, Text
 
+ON_POLICY = ("grpo", "rloo", "ppo")
+
 
 class Settings(Section):
     runs: Text = "runs"
@@ -36,7 +38,7 @@ def read_all(folder: Path) -> Iterator[dict[str, Any]]:
         except ValueError as error:
             raise UserError(f"{path.parent} is damaged ({error}); remove it, or train it anew.") from error
         if manifest.get("status") == "finished" and "matrices" in row:
-            yield row | {"run": str(path.parent)}
+            yield row | {"run": str(path.parent), "algo": manifest["recipe"]["algo"]["type"]}
 
 
 def factor_norms(settings: Settings) -> Outcome:
@@ -91,9 +93,12 @@ def weights(matrix: dict[str, Any]) -> int:
 
 def outcome_bits(settings: Settings) -> Outcome:
     """RL-5: the capacity of each adapter over the bits that its run offered."""
-    runs = [run for run in described(settings, "lora") if run["bits_offered"]]
+    runs = [run for run in described(settings, "lora") if run["bits_offered"] and run["algo"] in ON_POLICY]
     if not runs:
-        raise UserError(f"the runs beneath {settings.runs} offered nothing to learn, so there is no ratio.")
+        what = "no run of reinforcement learning that was offered something to learn"
+        raise UserError(
+            f"{what} lies beneath {settings.runs}, so there is no ratio; train one with GRPO or RLOO first."
+        )
     ratios = {run["run"]: 1 / run["capacity_used"] for run in runs}
     least = min(ratios.values())
     bits = max(run["bits_offered"] for run in runs)

@@ -94,8 +94,8 @@ class Compare(Section):
         "lora-8",
         "full",
     )
-    """Presets (full, lora-8, dora-8, rslora-8, pissa-8, attention-8, mlp-8, or without a rank that of the recipe), or a
-    name for each arm with a preset or the keys in which it differs: {tune: {type: lora, rank: 2}}."""
+    """Presets (full, lora-8, qlora-8, dora-8, rslora-8, pissa-8, attention-8, mlp-8, or without a rank that of the
+    recipe), or a name for each arm with a preset or the keys in which it differs: {tune: {type: lora, rank: 2}}."""
     reference: Text = "full"
     """The arm that the others are held against."""
     base: Overlay = Field(default={})

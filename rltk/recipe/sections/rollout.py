@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rltk.recipe.fields import Count, Fraction, Positive, Section, Share, Text, Whole, broken_rule
+from rltk.recipe.fields import Count, Fraction, Positive, Section, Share, Text, Url, Whole, broken_rule
 
 OF_SERVERS = ("servers", "token_file", "adapters", "in_flight", "patience", "timeout")
 """Keys that have a meaning with servers alone."""
@@ -18,7 +18,7 @@ class Rollout(Section):
     engine: Literal["auto", "native", "generate", "vllm"] = "auto"
     """native is rltk's own and fast; generate is that of transformers, for models native cannot run; vllm samples over
     the API of the servers that are named (vLLM's, or `rltk serve`), with full fine-tuning also inside this process."""
-    servers: Annotated[tuple[Text, ...], Field(json_schema_extra={"uniqueItems": True})] = ()
+    servers: Annotated[tuple[Url, ...], Field(json_schema_extra={"uniqueItems": True})] = ()
     """Addresses of the servers, such as http://127.0.0.1:8000, that share the work; each serves model.path."""
     token_file: Text | None = None
     """File that holds the servers' token, their API key; null where they ask for none."""

@@ -36,6 +36,10 @@ class Fleet:
                     raise SamplerGoneError(self.gone(server, error)) from error
         raise AssertionError("counting does not end")
 
+    def hang_up(self) -> None:
+        for server in self.servers:
+            server.hang_up()
+
     def gone(self, last: ModelServer, error: AwayError) -> str:
         others = f", like {len(self.servers) - 1} others," if len(self.servers) > 1 else ""
         return f"{last.url}{others} has given no completions for {self.patience:g} seconds ({error}); is it running?"

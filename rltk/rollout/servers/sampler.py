@@ -36,14 +36,21 @@ class ServerSampler:
         self.in_flight = in_flight * len(fleet.servers)
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        group: int,
+        sampling: Sampling,
+        *,
+        seed: int,
+        places: Sequence[int] | None = None,
     ) -> list[list[Rollout]]:
+        """`places` are where these prompts stand among all, where they are a part of them."""
         self.weights.bring()
         stop = threading.Event()
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="rollouts") as pool:
             futures: list[Future[list[Rollout]]] = [
                 pool.submit(self.complete, index, prompt, group, sampling, seed, stop)
-                for index, prompt in enumerate(prompts)
+                for index, prompt in zip(range(len(prompts)) if places is None else places, prompts, strict=True)
             ]
             try:
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -53,6 +60,7 @@ class ServerSampler:
             finally:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
+                self.fleet.hang_up()
 
     def complete(
         self, index: int, prompt: Sequence[int], group: int, sampling: Sampling, seed: int, stop: threading.Event

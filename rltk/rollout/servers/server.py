@@ -56,11 +56,18 @@ class ModelServer:
 
     def meet(self) -> None:
         """Learns by which name the server calls its base."""
-        models = self.ask("GET", "/v1/models")
+        self.base = next(iter(self.models()))
+
+    def models(self) -> dict[str, str]:
+        """Names of its models, the base first, and where each came from."""
+        answer = self.ask("GET", "/v1/models")
         try:
-            self.base = str(models["data"][0]["id"])
-        except (KeyError, TypeError, IndexError) as error:
-            raise UserError(f"{self.url} names no model; is it a server of vLLM's API?") from error
+            found = {str(model["id"]): str(model.get("root")) for model in answer["data"]}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{self.url} is no server of vLLM's API: it does not list its models.") from error
+        if not found:
+            raise UserError(f"{self.url} serves no model.")
+        return found
 
     def complete(self, name: str, request: dict[str, Any]) -> Any:
         """The answer to a request for this model, an adapter or the base."""
@@ -94,6 +101,11 @@ class ModelServer:
             self.farewell.exchange("POST", "/v1/unload_lora_adapter", body)
         except (OSError, HTTPException):
             return
+        self.farewell.close()
+
+    def hang_up(self) -> None:
+        """Until the next request, which may be long in coming."""
+        self.connections.close()
 
     def ask(self, method: str, path: str, body: Any = None, *, retried: tuple[int, ...] = BROKEN) -> Any:
         """What it answers; AwayError where another attempt may go well, RefusedError where none will."""
@@ -110,8 +122,7 @@ class ModelServer:
 
     def _has(self, adapter: Saved) -> bool:
         """Whether it has it already, as after a request whose answer was lost."""
-        models = self.ask("GET", "/v1/models")["data"]
-        return any((model["id"], model.get("root")) == (adapter.name, str(adapter.folder)) for model in models)
+        return self.models().get(adapter.name) == str(adapter.folder)
 
     def _why_not(self, error: RefusedError, adapter: Saved) -> Exception:
         if error.status == 500:

@@ -1,0 +1,92 @@
+"""A real Ray cluster on this machine: the same runs in the same folders; one goes on if its worker is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rltk.scaling.grid import read_grid, survey
+from tests import runs
+from tests.forks import ROOT, SOURCES
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc"),
+]
+PATIENCE = 600
+"""Seconds after which a test gives up; nothing is said about how fast a machine is."""
+
+
+@pytest.fixture
+def recipe(guesser: Path, tmp_path: Path) -> Path:
+    pytest.importorskip("ray", reason="RAY NOT FOUND: pip install 'rltk[ray]'")
+    compare: dict[str, Any] = {
+        "arms": ["lora-2", "full"],
+        "rates": {"centre": 0.003},
+        "scaling": {"data": [16, 48]},
+    }
+    return runs.write_recipe(tmp_path, guesser, run={"checkpoint_every": 1}, compare=compare)
+
+
+def start(*argv: str) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "rltk", "scaling", "run", *argv]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=-1, stderr=-1, text=True)
+
+
+def made(folder: Path) -> dict[str, dict[str, Any]]:
+    """Rows of the results by the names of their runs, without where these are."""
+    found = runs.rows(folder / "results.jsonl")
+    return {Path(row["run"]).name: {key: value for key, value in row.items() if key != "run"} for row in found}
+
+
+def working(folder: Path, maker: "subprocess.Popen[str]") -> int:
+    """The process of a run that has begun and is at work."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        assert maker.poll() is None, maker.communicate()
+        for manifest in folder.glob("grid/*/manifest.json"):
+            lock = manifest.parent / ".lock"
+            text = lock.read_text() if lock.exists() else ""
+            if text.isdecimal() and is_alive(int(text)) and json.loads(manifest.read_text())["status"] == "running":
+                return int(text)
+        time.sleep(0.02)
+    raise AssertionError("no run began")
+
+
+def is_alive(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_cluster_makes_the_same_runs_and_loses_none(recipe: Path, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    plain = start(str(recipe), "--out", str(here))
+    assert plain.wait() == 0, plain.communicate()[1]
+
+    stopped = start(str(recipe), "--out", str(there), "--on", "ray", "--jobs", "2")
+    run = working(there, stopped)
+    stopped.send_signal(signal.SIGINT)
+    err = stopped.communicate()[1]
+    assert stopped.returncode == 130, err
+    assert f"go on with: rltk scaling run {there}" in err and not is_alive(run)
+    assert survey(read_grid(there)).pending
+
+    going_on = start(str(there), "--on", "ray", "--jobs", "2")
+    run = working(there, going_on)
+    os.kill(parent(run), signal.SIGKILL)
+    err = going_on.communicate()[1]
+    assert going_on.returncode == 0, err
+    assert "was lost; the run goes on elsewhere" in err
+    assert made(there) == made(here) and len(made(there)) == 4
+    resumed = [runs.read(path) for path in there.glob("grid/*/manifest.json") if runs.read(path).get("resumed")]
+    assert resumed
