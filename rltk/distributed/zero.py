@@ -64,6 +64,7 @@ class Zero:
     def begin(self) -> None:
         if self.engine is None:
             self.engine = self.started()
+        self.engine.optimizer.zero_grad()  # of a step that was computed and not made
 
     def started(self) -> Any:
         config = deepspeed_config(self.options, self.optim)
