@@ -146,8 +146,9 @@ def test_the_slope_over_batches_is_least_squares() -> None:
 
 
 def test_a_finished_comparison_is_read_back(
-    complete: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    complete: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("rltk.commands.findings.PUBLISHED", tmp_path / "none")
     out = ["--out", str(tmp_path)]
     assert main(["findings", "RL-1", "RL-2", "--from", str(complete.path), *out]) == 0
     assert capsys.readouterr().out.startswith("RL-1: reproduced: lora-1 ")
