@@ -1,7 +1,7 @@
 """The adapter that trains, as servers get it: written where they can read it, loaded under a new name, never merged.
 
-Its name is made of its weights and its place. So the policy after another step has another name, under which no server can have kept
-anything of before; and the same weights, as after a resumption, have the same.
+Its name is made of its weights and its place. So the policy after another step has another name, under which no server
+can have kept anything of before; and the same weights, as after a resumption, have the same.
 """
 
 import hashlib
