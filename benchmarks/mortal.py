@@ -27,7 +27,7 @@ import rltk
 FUNCTIONS = {
     "rollout": ("rltk.rollout.native.NativeSampler.sample",),
     "step": ("rltk.onpolicy.learner.Learner.learn", "transformers.Trainer.training_step", "torch.optim.AdamW.step"),
-    "checkpoint": ("rltk.onpolicy.loop.save_checkpoint", "rltk.offline.steps.save_checkpoint"),
+    "checkpoint": ("rltk.onpolicy.learner.save_checkpoint", "rltk.offline.split.save_checkpoint"),
     "evaluation": ("rltk.run.session.Session.score", "rltk.rollout.evaluate.Evaluator.evaluate"),
     "saving": ("rltk.onpolicy.session.save_model", "rltk.offline.session.save_model"),
     "logging": ("rltk.run.folder.RunFolder.log",),

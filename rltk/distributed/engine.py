@@ -33,8 +33,9 @@ class Engine(Protocol):
         """The loss that `work` gives, within which models are called."""
         ...
 
-    def backward(self, loss: Tensor, *, is_last: bool) -> None:
-        """Of a loss from `forward`; `is_last` of those before the next step."""
+    def backward(self, loss: Tensor, *, is_last: bool, is_followed: bool = False) -> None:
+        """Of a loss from `forward`; `is_last` of those before the next step, `is_followed` by that of other weights on
+        the same micro-batch."""
         ...
 
     def add_up(self) -> None:
@@ -78,7 +79,7 @@ class Replicas:
     def forward(self, work: Callable[[], Tensor]) -> Tensor:
         return work()
 
-    def backward(self, loss: Tensor, *, is_last: bool) -> None:
+    def backward(self, loss: Tensor, *, is_last: bool, is_followed: bool = False) -> None:
         loss.backward()
 
     def add_up(self) -> None:

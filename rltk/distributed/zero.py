@@ -64,6 +64,7 @@ class Zero:
     def begin(self) -> None:
         if self.engine is None:
             self.engine = self.started()
+        self.engine.optimizer.zero_grad()  # of a step that was computed and not made
 
     def started(self) -> Any:
         config = deepspeed_config(self.options, self.optim)
@@ -79,10 +80,14 @@ class Zero:
     def forward(self, work: Callable[[], Tensor]) -> Tensor:
         return self.engine(work)
 
-    def backward(self, loss: Tensor, *, is_last: bool) -> None:
+    def backward(self, loss: Tensor, *, is_last: bool, is_followed: bool = False) -> None:
         """DeepSpeed takes the mean over processes where the sum is wanted."""
         self.engine.set_gradient_accumulation_boundary(is_last)
         self.engine.backward(loss * world.size())
+        if is_followed and is_split(self.engine):
+            # Stage 3 overwrites the last step's gradients in the first pass and adds in further ones: this is to be the
+            # first one for those weights too, so it is not counted.
+            self.engine.optimizer._epilogue_ran_this_backward = False
 
     def add_up(self) -> None:
         """Backward passes have done it."""

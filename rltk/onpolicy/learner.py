@@ -165,7 +165,7 @@ class Learner:
         batches = [(micro, True) for micro in micro_batches(own, self.forward.micro_tokens)]
         if self.engine.is_even:
             usable = [episode for episode in part if len(episode.tokens_T) and not episode.rollout.is_broken]
-            batches = even([micro for micro, _ in batches], [min(usable, key=lambda episode: episode.length)])
+            batches = even([micro for micro, _ in batches], [min(usable or part, key=lambda episode: episode.length)])
         for number, (micro, counts) in enumerate(batches, start=1):
             yield micro, counts, number == len(batches)
 
@@ -179,7 +179,8 @@ class Learner:
                 found.append(self.objective(micro, batch, tally))
                 return found[0].loss
 
-            self.engine.backward(weight * self.engine.forward(policy_loss), is_last=is_last and not has_own_trunk)
+            loss, ends = self.engine.forward(policy_loss), is_last and not has_own_trunk
+            self.engine.backward(weight * loss, is_last=ends, is_followed=has_own_trunk)
         (objective,) = found
         tally.loss += objective.loss.item()
         tally.kl += objective.kl.item()

@@ -9,7 +9,7 @@ from rltk.recipe.schema import DPO, PPO, Full, LoRA, OnPolicy, Paired, Recipe
 Tune = LoRA | Full
 
 MOST_PACKED_SCORES = 2**24
-"""`rltk.onpolicy.learner.MOST_SCORES`, which stands in a module that imports torch; a test holds the two together."""
+"""`rltk.onpolicy.forward.MOST_SCORES`, which stands in a module that imports torch; a test holds the two together."""
 
 
 FOUR_BITS = 1 / 2 + 1 / 64 + 4 / (64 * 256)

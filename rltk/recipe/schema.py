@@ -109,6 +109,9 @@ class Recipe(Section):
         if self.model.quantize is not None and self.rollout.engine == "vllm":
             must = "is not what servers sample from; set it to null, or rollout.engine to auto"
             raise broken_rule(must, "model.quantize", "rollout.engine")
+        if self.model.quantize is not None and self.hardware.size > 1:
+            must = "is for one process: how ZeRO splits four bits has not been tested here; set it to null"
+            raise broken_rule(must, "model.quantize", "hardware.processes", "hardware.nodes")
         return self
 
     @model_validator(mode="after")
@@ -124,9 +127,12 @@ class Recipe(Section):
         if isinstance(self.algo, Offline) and self.algo.batch % size:
             must = f"must be a multiple of the {size} processes that share it"
             raise broken_rule(must, "algo.batch", "hardware.processes", "hardware.nodes")
-        if isinstance(self.algo, PPO) and self.hardware.deepspeed.offload == "nvme":
-            must = "does not go with algo.type ppo, whose policy and critic are clipped apart; use cpu"
+        if isinstance(self.algo, PPO) and self.hardware.deepspeed.offload != "none":
+            must = "does not go with algo.type ppo, whose policy and critic take turns; set it to none"
             raise broken_rule(must, "hardware.deepspeed.offload", "algo.type")
+        if self.model.quantize is not None and self.hardware.deepspeed.zero == 3:
+            must = "does not go with hardware.deepspeed.zero 3, which cannot split 4-bit weights; use 0, 1 or 2"
+            raise broken_rule(must, "model.quantize", "hardware.deepspeed.zero")
         if size > 1 and self.rollout.engine == "vllm" and isinstance(self.tune, Full):
             must = "moves whole weights from one process alone; use native, or tune.type=lora"
             raise broken_rule(must, "rollout.engine", "hardware.processes", "tune.type")

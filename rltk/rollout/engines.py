@@ -7,7 +7,7 @@ from rltk.errors import UserError
 from rltk.models.scoring import make_rows, score
 from rltk.rollout.generate import GenerateSampler
 from rltk.rollout.native import NativeSampler
-from rltk.rollout.sampler import Sampler, Sampling
+from rltk.rollout.sampler import LocalSampler, Sampling
 
 PROBE = ([1, 2, 3, 4], [2])
 CLOSE = 1e-3
@@ -29,7 +29,7 @@ def choose_engine(asked: str, model: nn.Module) -> str:
 
 def make_sampler(
     engine: str, model: nn.Module, *, stops: tuple[int, ...], pad: int, batch: int | None, dtype: torch.dtype
-) -> Sampler:
+) -> LocalSampler:
     if engine == "generate":
         return GenerateSampler(model, stops=stops, pad=pad, batch=batch, dtype=dtype)
     return NativeSampler(model, stops=stops, batch=batch, dtype=dtype)

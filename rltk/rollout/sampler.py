@@ -34,6 +34,16 @@ class Rollout(NamedTuple):
 
 class Sampler(Protocol):
     def sample(
+        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
+    ) -> list[list[Rollout]]:
+        """`group` completions of each prompt, in order. The same arguments and weights give the same tokens."""
+        ...
+
+
+class LocalSampler(Protocol):
+    """A `Sampler` on the model of this process, which may have a part of the prompts only."""
+
+    def sample(
         self,
         prompts: Sequence[Sequence[int]],
         group: int,
@@ -42,11 +52,8 @@ class Sampler(Protocol):
         seed: int,
         places: Sequence[int] | None = None,
     ) -> list[list[Rollout]]:
-        """`group` completions of each prompt, in order. The same arguments and weights give the same tokens.
-
-        `places` says where these prompts stand among more, which are sampled elsewhere: a completion's random numbers
-        depend on the seed and on its place. None: they are all there are.
-        """
+        """`places` says where these prompts stand among all, since a completion's random numbers depend on the seed and
+        on its place. None: they are all there are."""
         ...
 
 

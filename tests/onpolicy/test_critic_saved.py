@@ -73,10 +73,12 @@ def test_a_critic_starts_from_another(tmp_path: Path) -> None:
     base, batch = tiny.folder(tmp_path / "base"), made.episodes()[:3]
     for arm in ARMS:
         first = taught(base, arm)
-        assert first.critic is not None and not torch.cat(first.values(batch)).any()
+        assert first.critic is not None and not torch.cat(first.forward.values(batch)).any()
         save_critic(moved(first.critic), tiny.tokenizer(), tmp_path / arm)
         second = taught(base, arm, **{"from": str(tmp_path / arm)})
-        torch.testing.assert_close(torch.cat(second.values(batch)), torch.cat(first.values(batch)), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            torch.cat(second.forward.values(batch)), torch.cat(first.forward.values(batch)), rtol=0, atol=1e-5
+        )
         assert second.critic is not None and all(weight.requires_grad for weight in second.critic.trained)
 
 

@@ -224,7 +224,7 @@ def test_the_reference_is_the_starting_model(arm: str) -> None:
     """The first step's KL is that of the adapter (or nothing); after many steps the reference has not moved."""
     learner = made.learner(arm, algo={"prompts": 3, "group": 3, "kl": 0.1})
     base = made.learner("full")
-    expected = base.logprobs(base.model, episodes())
+    expected = base.forward.logprobs(base.model, episodes())
     for step in range(2):
         fixed = learner.fix_logprobs(episodes())
         for episode, row_T in zip(fixed, expected, strict=True):

@@ -115,10 +115,10 @@ def test_micro_batches_and_packing_change_nothing(arm: str, critic: str) -> None
         taught = learner(arm, critic, can_pack=can_pack, kl=0.1)
         assert taught.critic is not None
         random_head(taught.critic)
-        taught.micro_tokens = micro_tokens
+        taught.forward.micro_tokens = micro_tokens
         batch = taught.criticise(taught.fix_logprobs(episodes(taught)), Tally())[0]
         tally = taught.accumulate(batch, Tally())
-        results.append((tally, [weight.grad for weight in taught.trained], taught.values(batch)))
+        results.append((tally, [weight.grad for weight in taught.trained], taught.forward.values(batch)))
     (tally, expected, values), *others = results
     assert tally.value_loss > 0.01 and any(bool(row_T.any()) for row_T in values)
     for other, found, same_values in others:
@@ -137,7 +137,7 @@ def test_a_value_is_of_the_state_before_its_token() -> None:
     random_head(taught.critic)
     batch = episodes(taught)
     trunk = taught.critic.model.get_decoder()  # pyright: ignore[reportCallIssue]  # nn.Module's attributes are untyped
-    for episode, values_T in zip(batch[:3], taught.values(batch)[:3], strict=True):
+    for episode, values_T in zip(batch[:3], taught.forward.values(batch)[:3], strict=True):
         for t in range(len(episode.tokens_T)):
             ids = torch.tensor([episode.prompt + episode.tokens_T[:t].tolist()])
             with torch.no_grad():
@@ -172,22 +172,22 @@ def test_roles_do_not_disturb_each_other() -> None:
     random_head(taught.critic)
     batch = episodes(taught)
     trains = [name for name, weight in taught.model.named_parameters() if weight.requires_grad]
-    values, logprobs = taught.values(batch), taught.logprobs(taught.model, batch)
+    values, logprobs = taught.forward.values(batch), taught.forward.logprobs(taught.model, batch)
     with torch.no_grad():
         for weight in taught.policy:
             weight.add_(0.1)
-    for row_T, same_T in zip(values, taught.values(batch), strict=True):
+    for row_T, same_T in zip(values, taught.forward.values(batch), strict=True):
         assert torch.equal(row_T, same_T)
     with torch.no_grad():
         for weight in taught.policy:
             weight.sub_(0.1)
         for weight in taught.critic.own:
             weight.add_(0.1)
-    for row_T, same_T in zip(logprobs, taught.logprobs(taught.model, batch), strict=True):
+    for row_T, same_T in zip(logprobs, taught.forward.logprobs(taught.model, batch), strict=True):
         torch.testing.assert_close(row_T, same_T, rtol=0, atol=1e-5)
-    assert not any(map(torch.equal, values, taught.values(batch)))
+    assert not any(map(torch.equal, values, taught.forward.values(batch)))
     with adapter_off(taught.model):
-        assert not any(map(torch.equal, logprobs, taught.logprobs(taught.model, batch)))
+        assert not any(map(torch.equal, logprobs, taught.forward.logprobs(taught.model, batch)))
     assert trains == [name for name, weight in taught.model.named_parameters() if weight.requires_grad]
     assert any(VALUE in name for name in trains) and any("default" in name for name in trains)
 
@@ -303,12 +303,12 @@ def test_the_batch_of_an_objective_is_told() -> None:
     taught = learner("full", "head", **BARE)
     batch = taught.criticise(taught.fix_logprobs(episodes(taught)), Tally())[0]
     tally = Tally()
-    with taught.arranged(taught.model, batch):
+    with taught.forward.arranged(taught.model, batch):
         loss = taught.objective(batch, Batch(len(batch), 53, 12), tally).loss.item()
     algo = taught.algo
     assert isinstance(algo, PPO)
     without = learner("full", "head", **BARE, value_coef=1e-12)
     judged = without.criticise(without.fix_logprobs(episodes(without)), Tally())[0]
-    with without.arranged(without.model, judged):
+    with without.forward.arranged(without.model, judged):
         policy_loss = without.objective(judged, Batch(len(batch), 53, 12), replace(Tally())).loss.item()
     assert loss == pytest.approx(policy_loss + algo.value_coef * tally.value_loss, rel=1e-5)

@@ -10,7 +10,7 @@ from torch import nn
 from rltk.models import scoring
 from rltk.models.adapters import add_lora, shrink_frozen
 from rltk.models.scoring import packs_faithfully
-from rltk.onpolicy import learner
+from rltk.onpolicy import forward
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.learner import Learner, Tally
 from rltk.plan import activations, memory, workload
@@ -90,7 +90,7 @@ def test_training_takes_what_is_predicted(arm: str, checkpointing: bool, dtype: 
 
 
 def test_numbers_that_stand_where_torch_is_imported_are_the_plans_too() -> None:
-    assert workload.MOST_PACKED_SCORES == learner.MOST_SCORES
+    assert workload.MOST_PACKED_SCORES == forward.MOST_SCORES
     assert (activations.LOGITS, activations.ARRAYS) == (scoring.CHUNK, scoring.ARRAYS)
     assert memory.FIRST_COLUMNS == cache.FIRST_COLUMNS
     assert memory.SMALL_MATRIX == lean.SMALL
