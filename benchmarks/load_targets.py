@@ -73,7 +73,7 @@ def completions() -> Target:
 
 
 def scores(folder: Path) -> Target:
-    """`rltk serve-reward` of random weights in the embedded policy's shape; requests of one to four items."""
+    """`rltk serve-reward` of random weights; requests of one to four items."""
     texts = [f"Human: How much is {a} and {b}?\n\nAssistant: {a + b}" for a in range(8) for b in range(8)]
     several = [[{"text": text} for text in texts[at : at + 1 + at % 4]] for at in range(len(texts))]
     wrong: list[Any] = [
@@ -101,8 +101,12 @@ def malformed(wrong: list[Any]) -> list[bytes]:
 
 
 def reward_model(folder: Path) -> Path:
+    """A small one: it is the server that is under load."""
     tokenizer = load_tokenizer(Model(path=POLICY))
-    config = AutoConfig.from_pretrained(base_location(POLICY), num_labels=1, pad_token_id=tokenizer.pad_token_id)
+    small = {"num_hidden_layers": 1, "layer_types": ["full_attention"], "hidden_size": 64, "intermediate_size": 128}
+    config = AutoConfig.from_pretrained(
+        base_location(POLICY), num_labels=1, pad_token_id=tokenizer.pad_token_id, **small
+    )
     torch.manual_seed(0)
     AutoModelForSequenceClassification.from_config(config, dtype=torch.float32).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

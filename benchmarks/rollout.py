@@ -41,8 +41,10 @@ def main() -> None:
     if args.all:
         groups, lengths, batches = (1, 2, 4, 8, 16, 32), (64, 256, 1024, 2048), (8, 32, 128, 512)
     model, prompts = prepare(args)
-    beside: dict[str, Sampler] = {"vllm": VllmColumn(args.model, model)} if is_there() else {}
-    if not beside:
+    beside: dict[str, Sampler] = {}
+    if is_there():
+        beside["vllm"] = VllmColumn(args.model, model)
+    else:
         print("vLLM is not installed: no column of its own", flush=True)
     rows = []
     for group, length, batch in itertools.product(groups, lengths, batches):

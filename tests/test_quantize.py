@@ -157,7 +157,7 @@ def test_a_run_is_evaluated_and_exported_as_it_was_trained(
         found = export(run, tmp_path / f"export{len(options)}", *options)
         assert found["difference"] < 1e-4, "plain transformers and PEFT compute what the run computes"
     assert 'bnb_4bit_quant_type="nf4"' in (tmp_path / "export0" / "README.md").read_text()
-    merged = json.loads((tmp_path / "export2" / "config.json").read_text())
+    merged = json.loads((tmp_path / "export3" / "config.json").read_text())
     assert "quantization_config" not in merged
 
 

@@ -65,7 +65,8 @@ def losses(rows: Rows) -> dict[str, float]:
 
 def ranked_right(row: dict[str, Any]) -> float:
     """1 where the preferred reply is worth more, a half where both are worth the same."""
-    chosen, rejected = (row.get(f"{side}_score", row.get(f"{side}_reward")) for side in ("chosen", "rejected"))
+    kind = "score" if "chosen_score" in row else "reward"
+    chosen, rejected = float(row[f"chosen_{kind}"]), float(row[f"rejected_{kind}"])
     return float(chosen > rejected) + 0.5 * (chosen == rejected)
 
 

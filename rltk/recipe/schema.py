@@ -109,6 +109,9 @@ class Recipe(Section):
         if self.model.quantize is not None and self.rollout.engine == "vllm":
             must = "is not what servers sample from; set it to null, or rollout.engine to auto"
             raise broken_rule(must, "model.quantize", "rollout.engine")
+        if self.model.quantize is not None and self.hardware.size > 1:
+            must = "is for one process: how ZeRO splits four bits has not been tested here; set it to null"
+            raise broken_rule(must, "model.quantize", "hardware.processes", "hardware.nodes")
         return self
 
     @model_validator(mode="after")

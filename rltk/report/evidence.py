@@ -6,13 +6,11 @@ Shapes: S seeds, T steps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import sqrt
 from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 from rltk_eval.equivalence.curves import difference_band
-from rltk_eval.equivalence.paired import t_quantile
 from rltk_eval.equivalence.scores import Array
 
 from rltk.report.chart import GREY, Band, Chart, Line, Mark, Rule
@@ -104,7 +102,7 @@ def rate_chart(comparison: Comparison) -> Chart | None:
     if not marks:
         return None
     seeds = len({row["seed"] for rows in kept.values() for row in rows})
-    about = f"Means over {seeds} seeds, on the tuning split; 95 % intervals from the spread within the arm."
+    about = f"Means over {seeds} seeds, on the tuning split; bars reach from the lowest seed to the highest."
     title = f"{score_name(comparison.found)} over learning rates"
     unit = unit_of(comparison.found)
     return Chart("rates", title, lines, marks, unit=unit, x_title="learning rate", about=about, is_log_x=True)
@@ -117,18 +115,16 @@ def longest(rows: list[Row]) -> list[Row]:
 
 
 def rate_means(arm: str, rows: list[Row], shift: float, colour: int) -> list[Mark]:
-    """At each rate the mean over seeds, with an interval from the spread between seeds, pooled over the arm's rates."""
+    """At each rate the mean over seeds, between the lowest and the highest of them.
+
+    Not a confidence interval: from two seeds it would reach anywhere, and the spread of other rates is another one,
+    since runs fall apart at rates that are too high.
+    """
     by_rate = {lr: [row["score"] for row in rows if row["lr"] == lr] for lr in sorted({row["lr"] for row in rows})}
-    freedom = sum(len(scores) - 1 for scores in by_rate.values())
-    squares = sum((score - fmean(scores)) ** 2 for scores in by_rate.values() for score in scores)
-    found = []
-    for lr, scores in by_rate.items():
-        mean, interval = fmean(scores), (None, None)
-        if freedom:
-            half = t_quantile((1 + CONFIDENCE) / 2, freedom) * sqrt(squares / freedom / len(scores))
-            interval = (mean - half, mean + half)
-        found.append(Mark(f"{arm} at {lr:g}", lr * shift, mean, interval, colour))
-    return found
+    return [
+        Mark(f"{arm} at {lr:g}", lr * shift, fmean(scores), (min(scores), max(scores)), colour)
+        for lr, scores in by_rate.items()
+    ]
 
 
 def curves_of(metric: str, runs: Sequence[Run]) -> Curves | None:

@@ -46,7 +46,7 @@ class Side:
             del self.turns[:2]
         if context is not None:
             tokens = max(1, min(tokens, context - len(prompt)))
-        form = Chats(self.service.vocabulary, has_logprobs=False, has_ids=False)
+        form = Chats(self.service.vocabulary.token, has_logprobs=False, has_ids=False)
         return self.service.ask(asked.model_copy(update={"model": self.model}), [prompt], tokens, 0, form)
 
     def prompt(self, turns: Sequence[dict[str, str]]) -> list[int]:

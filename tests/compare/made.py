@@ -88,8 +88,8 @@ def write(comparison: Comparison, run: Planned, accuracy: float, **manifest: Any
         }
     )
     numbers = {"sampled_tokens": 10, "rollout_seconds": 1.0, "train_seconds": 0.5}
-    *folder.metrics, last = [{"step": step + 1, **numbers} for step in range(run.recipe.optim.steps)]
-    folder.log(last)
+    for step in range(run.recipe.optim.steps):
+        folder.log({"step": step + 1, **numbers})
     if run.recipe.eval.before:
         evaluate(folder, run, "before", START)
     evaluate(folder, run, "after", accuracy)

@@ -81,7 +81,7 @@ def test_arms_that_cannot_be_compared_are_refused_in_a_sentence(
 
 def test_data_from_outside_needs_validation_problems(tmp_path: Path) -> None:
     outside = made.recipe(tmp_path).model_copy(update={"data": Data(path="openai/gsm8k", config="main")})
-    with pytest.raises(UserError, match=r"data\.validation is 0, and learning rates are chosen on validation problems"):
+    with pytest.raises(UserError, match=r"data\.validation is 0, and learning rates are chosen on what it holds out"):
         check_comparable(Comparison(tmp_path, outside))
 
 

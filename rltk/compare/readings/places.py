@@ -43,7 +43,8 @@ def attention_against_mlp(evidence: Sequence[Evidence]) -> Outcome:
 
 def interval(better_S: Array, confidence: float) -> tuple[float, tuple[float, float]]:
     paired = paired_mean(better_S)
-    return paired.mean, tuple(t_interval(paired, confidence))
+    low, high = t_interval(paired, confidence)
+    return paired.mean, (low, high)
 
 
 def choose(one: Evidence) -> Arms:

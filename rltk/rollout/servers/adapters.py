@@ -1,7 +1,7 @@
 """The adapter that trains, as servers get it: written where they can read it, loaded under a new name, never merged.
 
-Its name is made of its weights. So the policy after another step has another name, under which no server can have kept
-anything of before; and the same weights, as after a resumption, have the same.
+Its name is made of its weights and its place. So the policy after another step has another name, under which no server
+can have kept anything of before; and the same weights, as after a resumption, have the same.
 """
 
 import hashlib
@@ -47,15 +47,17 @@ class AdapterOnServers:
     def __init__(self, model: PeftModel, base: Model, shelf: Shelf, *, name: str) -> None:
         self.model, self.base, self.shelf, self.name = model, base, shelf, name
         self.saved: Saved | None = None
-        weakref.finalize(self, shelf.clear)  # at the end of the process too
 
     def bring(self) -> None:
         """Written, if its weights are new; servers load it when they are first asked for it."""
-        name = f"{self.name}-{fingerprint(self.model)}"
+        name = f"{self.name}-{fingerprint(self.model, self.shelf.folder)}"
         if self.saved is not None and self.saved.name == name:
             return
-        self.saved = Saved(name, self.shelf.folder / name)
-        write_adapter(self.model, self.base, self.saved.folder)
+        if self.saved is None:  # of several processes one writes, and that one clears up, at its end at the latest
+            weakref.finalize(self, self.shelf.clear)
+        saved = Saved(name, self.shelf.folder / name)
+        write_adapter(self.model, self.base, saved.folder)
+        self.saved = saved
         self.shelf.keep_only(name)
 
     def name_on(self, server: ModelServer) -> str:
@@ -75,10 +77,13 @@ def write_adapter(model: PeftModel, base: Model, folder: Path) -> None:
         file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def fingerprint(model: PeftModel) -> str:
-    """Of the policy's adapter: 16 hexadecimal digits of a hash of all its numbers."""
+def fingerprint(model: PeftModel, folder: Path) -> str:
+    """Of the policy's adapter: 16 hexadecimal digits of a hash of all its numbers and of where it is written.
+
+    Two runs of one name may have the same weights, as at the start, and a server loads a name from one place.
+    """
     weights = get_peft_model_state_dict(model, adapter_name=POLICY, save_embedding_layers=False)
-    digest = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(str(folder).encode(), digest_size=8)
     for name in sorted(weights):
         digest.update(name.encode())
         digest.update(weights[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

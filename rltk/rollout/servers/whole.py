@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl.generation.vllm_generation import VLLMGeneration
 
+from rltk.errors import SamplerGoneError
 from rltk.recipe.schema import Recipe
 from rltk.rollout.sampler import Rollout, Sampling
 from rltk.rollout.servers.answer import rollout
@@ -33,7 +34,11 @@ class Changes:
 
 
 class WholeOnServers:
-    """All weights of `model`, sent to every server when they have changed."""
+    """All weights of `model`, sent to every server when they have changed.
+
+    One that restarts has its first weights again and is not told of these before they change: the check of who sampled
+    is what finds it.
+    """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fleet: Fleet) -> None:
         self.changes = Changes(model)
@@ -51,9 +56,13 @@ class WholeOnServers:
         ]
 
     def bring(self) -> None:
-        if self.changes.have_come():
+        if not self.changes.have_come():
+            return
+        try:
             for link in self.links:
                 link.sync_weights()
+        except OSError as error:  # that of `requests` is one
+            raise SamplerGoneError(f"a server of rollout.servers took no weights ({error}); is it running?") from error
 
     def name_on(self, server: ModelServer) -> str:
         return server.base
@@ -82,7 +91,13 @@ class ColocatedSampler:
         )
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        group: int,
+        sampling: Sampling,
+        *,
+        seed: int,
+        places: Sequence[int] | None = None,
     ) -> list[list[Rollout]]:
         engine = self.engine
         engine.max_completion_length, engine.temperature = sampling.max_new_tokens, sampling.temperature
