@@ -37,7 +37,7 @@ def check_sampler(
     whole = [episode for episode in episodes if not episode.rollout.is_broken and len(episode.tokens_T)]
     probes = whole[:: max(1, len(whole) // PROBES)][:PROBES]
     found = learner.mismatch(probes) if math.isnan(mismatch) else mismatch
-    if found <= EXPLAINED[learner.dtype]:
+    if found <= EXPLAINED[learner.forward.dtype]:
         return
     suspects = dict(mismatch_of_suspects(learner, probes))
     likeliest = min(suspects, key=lambda name: suspects[name], default=None)

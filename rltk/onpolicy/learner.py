@@ -16,7 +16,6 @@ from rltk.distributed.engine import even
 from rltk.distributed.zero import make_engine
 from rltk.errors import UserError, tell
 from rltk.models.adapters import adapter_off
-from rltk.models.load import compute_dtype
 from rltk.onpolicy.critic import Critic
 from rltk.onpolicy.critique import criticised, kl_to_reference
 from rltk.onpolicy.episodes import Episode, dealt, micro_batches, parts
@@ -36,7 +35,6 @@ class Learner:
         assert isinstance(recipe.algo, (GRPO, RLOO, PPO)) and (critic is not None) == isinstance(recipe.algo, PPO)
         self.algo, self.optim, self.model, self.lr, self.critic = recipe.algo, recipe.optim, model, lr, critic
         self.max_new_tokens = recipe.rollout.max_new_tokens
-        self.dtype = compute_dtype(recipe.model)
         of_critic = [] if critic is None else critic.trained
         others = {id(weight) for weight in of_critic}
         self.policy = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in others]

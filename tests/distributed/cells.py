@@ -24,8 +24,10 @@ def policy(path: Path) -> Path:
     runs.guesser(path)
     model = AutoModelForCausalLM.from_pretrained(path)
     digits = [tiny.tokenizer().convert_tokens_to_ids(digit) for digit in "789"]
+    head = model.get_output_embeddings()
+    assert head is not None
     with torch.no_grad():
-        model.get_output_embeddings().weight[digits] *= 3
+        head.weight[digits] *= 3
     model.save_pretrained(path)
     return path
 

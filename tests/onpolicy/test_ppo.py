@@ -95,7 +95,7 @@ def in_float64(taught: Learner) -> None:
     assert taught.critic is not None
     for module in (taught.model, taught.critic.model, taught.critic.head, taught.reference):
         module.double()
-    taught.dtype = torch.float64
+    taught.forward.dtype = torch.float64
 
 
 def grads(taught: Learner, along: Sequence[Tensor]) -> list[tuple[Any, Tensor]]:
