@@ -170,7 +170,11 @@ def test_a_run_goes_on_as_it_was_started(begun: Run, refused: Callable[..., str]
     old = runs.read(begun.path / "manifest.json")["recipe_hash"]
     new = recipe_hash(load_recipe(str(begun.recipe), ["seed=1"]).recipe)
     cases = {
-        (begun.path, "--resume", "seed=1"): "seed=1: a resumed run keeps its recipe; start a new run to change it.",
+        (
+            begun.path,
+            "--resume",
+            "seed=1",
+        ): "seed=1: a resumed run keeps its recipe, but for hardware; start a new run to change it.",
         (begun.path, "--resume", "--run", "x"): (
             f"--run goes with a recipe; the run in {begun.path} goes on as it was started."
         ),

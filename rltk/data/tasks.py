@@ -109,7 +109,7 @@ def task_data(name: str, recipe_data: Data | None, reading: dict[str, Any]) -> D
         return recipe_data
     if name in SOURCES:
         return SOURCES[name]
-    wrong = what_is_wrong(name, may_be_remote=False)
+    wrong = what_is_wrong(name, may_be_remote=False, tasks=(HELDOUT, *SOURCES))
     if wrong:
         raise UserError(f"task {name} {wrong}")
     known = known_source(name)

@@ -15,7 +15,7 @@ from rltk.evaluation.folder import AGAINST, check_folder, check_settings
 from rltk.evaluation.items import Items, Row
 from rltk.evaluation.settings import Settings, settings_of
 from rltk.evaluation.target import Target, find_target
-from rltk.recipe.schema import EVAL_BLOCK, EVAL_TASKS
+from rltk.recipe.schema import EVAL_BLOCK, EVAL_TASKS, LOSS
 
 READING = ("question", "answer", "kind")
 """Options that say how a task given by path is read."""
@@ -105,6 +105,8 @@ def with_options(targets: Sequence[Target], args: Namespace) -> list[Target]:
     options = lead.eval.model_copy(update=changes)
     if lead.data is None and "heldout" in options.tasks:
         raise UserError(f"{args.target} has no recipe that says what to evaluate on; add --task gsm8k, say.")
+    if LOSS in options.tasks:
+        raise UserError(f"{LOSS} is measured while SFT trains, and by no evaluation; name problems with --task.")
     if options.batch > EVAL_BLOCK:
         raise UserError(f"--batch {options.batch} exceeds {EVAL_BLOCK}, the completions that are drawn together.")
     tokens = lead.rollout.max_new_tokens if args.max_new_tokens is None else args.max_new_tokens

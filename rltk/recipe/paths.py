@@ -30,13 +30,14 @@ def absent_paths(recipe: Recipe, tree: Node) -> list[Complaint]:
     return [complaint(key, path, wrong, tree) for key, path, wrong in found if wrong]
 
 
-def what_is_wrong(path: str, *, may_be_remote: bool) -> str:
+def what_is_wrong(path: str, *, may_be_remote: bool, tasks: tuple[str, ...] = EVAL_TASKS) -> str:
+    """Empty where nothing is; `tasks` are the names that may stand for a path."""
     where = expanded(path)
     if os.path.exists(where):
         return ""
     if path in (".", "..") or path.startswith(LOCAL_STARTS) or path.endswith(LOCAL_ENDS):
         return f"does not exist{near_file(where)}"
-    hint = suggestion(path, EVAL_TASKS, otherwise="choose one of")
+    hint = suggestion(path, tasks, otherwise="choose one of")
     return "" if may_be_remote else f"is neither a folder, a .jsonl file nor a task; {hint}"
 
 

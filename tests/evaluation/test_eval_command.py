@@ -124,6 +124,9 @@ def test_what_cannot_be_evaluated_is_refused(
             "task zzz is neither a folder, a .jsonl file nor a task; choose one of heldout, gsm8k, math, math500, "
             "word-problems, equations."
         ),
+        (guesser, "--task", "loss"): (
+            "loss is measured while SFT trains, and by no evaluation; name problems with --task."
+        ),
         (guesser, "--task", ""): "argument --task: an empty text names nothing; see `rltk eval --help`.",
         ("",): "argument RUN_OR_MODEL: an empty text names nothing; see `rltk eval --help`.",
         ("nothing",): f"nothing {neither}",

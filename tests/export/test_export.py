@@ -35,7 +35,7 @@ assert not any(name.partition(".")[0].startswith("rltk") for name in sys.modules
 ids, found = json.loads(sys.argv[2]), {}
 for folder in sys.argv[3:]:
     with torch.no_grad():
-        answer = fresh.answer(fresh.load(folder, False), {"ids": ids, "tokens": %d})
+        answer = fresh.answer(fresh.load(folder, False, None), {"ids": ids, "tokens": %d})
     found[folder] = [answer[f"completion.{index}"].tolist() for index in range(len(ids))]
 print(json.dumps(found))
 """

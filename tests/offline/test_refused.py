@@ -60,7 +60,7 @@ def test_preferences_cannot_be_graded(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, Path("a/b"), "dpo")
     written = yaml.safe_load(recipe.read_text()) | {"algo": {"type": "grpo"}}
     recipe.write_text(yaml.safe_dump(written))
-    with pytest.raises(UserError, match="has prompts without an answer to check: name at least one in rewards"):
+    with pytest.raises(UserError, match="has prompts without an answer to check: name rewards of type"):
         load_recipe(str(recipe))
 
 

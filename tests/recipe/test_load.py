@@ -128,7 +128,7 @@ def test_an_unknown_profile_is_refused(refused: Refused, asked: str, expected: s
         (
             "{a: {profiles: {seed: 1}}}",
             "x.yaml:6: profile a: profiles is not a key of a recipe; its keys are name, seed, "
-            "model, data, algo, tune, rewards, optim, rollout, eval, run, compare.",
+            "model, data, algo, tune, rewards, optim, rollout, eval, run, hardware, compare.",
         ),
     ],
 )

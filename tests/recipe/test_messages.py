@@ -41,7 +41,7 @@ UNKNOWN_KEYS = [
     (
         {"yes": "1"},
         "x.yaml:6: yes = 1 is not a key of a recipe; its keys are name, seed, model, data, algo, tune, "
-        "rewards, optim, rollout, eval, run, compare.",
+        "rewards, optim, rollout, eval, run, hardware, compare.",
     ),
 ]
 

@@ -139,7 +139,12 @@ def test_several_runs_are_laid_over_each_other(run: Path, tmp_path: Path, capsys
     assert answer["report"] == str(out) and 'href="runs/b/"' in page
     assert page.count('data-label="shown/a"') == 2, "reward, and accuracy from before to after"
     assert page.count('data-label="shown/b"') == 1, "reward; a single accuracy is a dot"
-    assert [Path(figure).name for figure in answer["figures"]] == ["reward.svg", "accuracy.svg"]
+    assert [Path(figure).name for figure in answer["figures"]] == [
+        "reward.svg",
+        "reward.png",
+        "accuracy.svg",
+        "accuracy.png",
+    ]
     assert "var(--" not in Path(answer["figures"][0]).read_text()
 
 
