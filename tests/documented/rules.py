@@ -17,6 +17,7 @@ OWN_PAIRS = (
     "optim.steps=2 algo.batch=4 data.size=32 algo.samples=4 rollout.max_new_tokens=64 eval={limit: 4, samples: 0}"
 )
 NETWORK, BUSY, SAME, SLOW = "needs a data set of the hub", "ends when it is told to", "as others that run", "takes long"
+MANY = "starts several processes"
 
 
 class Rule(NamedTuple):
@@ -34,6 +35,7 @@ REWARD = (("RUN", "{reward}"),)
 RULES = (
     Rule("rltk train .* (tune.rank=1|algo.scale=group|data.path=pairs.jsonl --profile)", not_run=SAME),
     Rule("rltk train .*--stop-on-over", not_run=SAME),
+    Rule("rltk (train|launch) .*hardware.(processes|nodes)", not_run=MANY),
     Rule(r"rltk train \S+ --resume"),
     Rule("rltk train recipes/hh_ppo", f"{SAMPLED} data.size=32", swaps=REWARD),
     Rule("rltk train recipes/(hh_dpo|hh_reward_model)", PAIRS),
@@ -44,6 +46,7 @@ RULES = (
     Rule("rltk compare", not_run=SLOW),
     Rule("rltk report runs/compare", not_run=SLOW),
     Rule("rltk findings", not_run=SLOW),
+    Rule("rltk scaling run", not_run=SLOW),
     Rule("rltk scaling fit", "--draws 10"),
     Rule("rltk plan .*Qwen|rltk plan .*--profile none", not_run="needs the hub's config of the model"),
     Rule("rltk plan"),
