@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import logging
 import os
 import re
 import sys
@@ -50,6 +51,7 @@ class Command(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0, 2 for what the user can put right, 130 when interrupted."""
+    keep_output_clean()
     try:
         status = dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -68,6 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename} cannot be written" if error.filename else "something could not be written"
         print(f"rltk: {where} ({error.strerror}); make room, then start again.", file=sys.stderr)
         return USER_ERROR
+
+
+def keep_output_clean() -> None:
+    """Accelerate imports DeepSpeed where it is installed, and that logs to the standard output, where answers go."""
+    logging.getLogger("DeepSpeed").addFilter(only_errors)
+
+
+def only_errors(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def dispatch(argv: list[str]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from rltk_reward_models import quantized
 from rltk_reward_models.scorer import Scorer
 from safetensors.torch import load_file
@@ -73,13 +74,14 @@ def test_each_number_is_a_level_of_its_block(wide: Path) -> None:
     assert len(layers) == sum("_proj" in name for name, _ in whole.named_modules()) > 0
     for name, layer in layers.items():
         weight = layer.get_parameter("weight")
-        assert weight.dtype == torch.uint8 and 2 * weight.numel() == whole.get_submodule(name).weight.numel()
+        assert weight.dtype == torch.uint8 and 2 * weight.numel() == whole.get_parameter(f"{name}.weight").numel()
         held = quantized.numbers(weight)
         assert quantized.shape_of(weight) == held.shape
         blocks = held.reshape(-1, 64)
         shares = blocks / blocks.abs().amax(1, keepdim=True)
         assert (shares[..., None] - torch.tensor(LEVELS)).abs().amin(-1).max() < 1e-5
-        error = (held - whole.get_submodule(name).weight).abs().mean() / whole.get_submodule(name).weight.abs().mean()
+        meant = whole.get_parameter(f"{name}.weight")
+        error = (held - meant).abs().mean() / meant.abs().mean()
         assert 0.01 < error < 0.2
     others = {name: weight for name, weight in base.named_parameters() if name.removesuffix(".weight") not in layers}
     assert all(torch.equal(weight, whole.get_parameter(name)) for name, weight in others.items()) and others
@@ -89,7 +91,7 @@ def test_each_number_is_a_level_of_its_block(wide: Path) -> None:
 def test_lean_layers_leave_four_bits_to_peft(wide: Path) -> None:
     """Log-probabilities and gradients are those of the layers as they are, sampling and training alike."""
     model, statement = tuned(load_weights(quantized_recipe(wide).model, CPU), quantized_recipe(wide))
-    assert statement.endswith("; the base is held in nf4")
+    assert statement.endswith("; the base is held in nf4") and isinstance(model, PeftModel)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             weight.data.normal_(std=0.1)
@@ -164,7 +166,10 @@ def test_a_run_is_evaluated_and_exported_as_it_was_trained(
 @pytest.mark.usefixtures("four_bits")
 def test_weights_that_would_be_read_wrong_are_refused(guesser: Path) -> None:
     """Two rows of 32 share a block, which bitsandbytes 0.50 confuses on CPUs; the quantized numbers themselves tell."""
-    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+    from bitsandbytes.functional import (  # pyright: ignore[reportMissingImports]
+        dequantize_4bit,
+        quantize_4bit,
+    )
 
     weight_OI = torch.randn((64, 32), generator=torch.Generator().manual_seed(0))
     error_OI = dequantize_4bit(*quantize_4bit(weight_OI, quant_type="nf4")) - weight_OI

@@ -54,7 +54,7 @@ def steady(model: nn.Module) -> int:
     """
     layers = list(four_bit_layers(model))
     for layer in layers:
-        layer.support_avx512bf16_for_cpu = False  # pyright: ignore[reportAttributeAccessIssue]  # bitsandbytes' own
+        vars(layer)["support_avx512bf16_for_cpu"] = False  # bitsandbytes' own
         if layer.in_features % BLOCK and not torch.equal(numbers(layer.weight).flatten(), in_one_row(layer.weight)):
             raise ValueError(
                 f"bitsandbytes reads weights of a layer of {layer.in_features} inputs wrong on this machine; take a "
@@ -85,14 +85,14 @@ def numbers(weight: Tensor) -> Tensor:
     state = getattr(weight, "quant_state", None)
     if state is None:
         return weight.detach()
-    from bitsandbytes.functional import dequantize_4bit
+    from bitsandbytes.functional import dequantize_4bit  # pyright: ignore[reportMissingImports]
 
     return dequantize_4bit(weight.data, state).float()
 
 
 def in_one_row(weight: Tensor) -> Tensor:
     """Its numbers one after another. On CPUs bitsandbytes 0.50 confuses blocks that reach over the end of a row."""
-    from bitsandbytes.functional import dequantize_4bit
+    from bitsandbytes.functional import dequantize_4bit  # pyright: ignore[reportMissingImports]
 
     state: Any = copy.copy(weight.quant_state)  # pyright: ignore[reportAttributeAccessIssue]  # bitsandbytes' own
     state.shape = torch.Size((1, state.shape.numel()))
@@ -115,7 +115,7 @@ def forget(model: Any) -> None:
     """So that transformers and PEFT take it for the ordinary model that it is now."""
     config: PretrainedConfig = model.config
     if hasattr(config, "quantization_config"):
-        del config.quantization_config
+        delattr(config, "quantization_config")
     for name, value in (("is_loaded_in_4bit", False), ("is_quantized", False), ("hf_quantizer", None)):
         setattr(model, name, value)
     model.quantization_method = None

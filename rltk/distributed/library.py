@@ -22,7 +22,7 @@ def deepspeed() -> ModuleType:
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     if not torch.cuda.is_available():
         # It would try out compilers, aloud, and then compile, for minutes, a way to talk of its own; gloo has one.
-        vars(deepspeed.ops)["__compatible_ops__"] = {}
+        deepspeed.ops.__dict__["__compatible_ops__"] = {}
     return deepspeed
 
 

@@ -24,7 +24,7 @@ SERVED = 2
 
 
 class Servers(NamedTuple):
-    count: int
+    number: int
     gpus: int
     """Of each."""
     seconds: float
@@ -47,7 +47,7 @@ class Spread(NamedTuple):
             "zero": self.zero,
             "offload": self.offload,
             "training_gpus": self.trainers,
-            "servers": 0 if self.servers is None else self.servers.count,
+            "servers": 0 if self.servers is None else self.servers.number,
             "gpus_a_server": 0 if self.servers is None else self.servers.gpus,
             "peak_memory_bytes": round(self.peak),
             "step_seconds": self.step.total,

@@ -119,7 +119,7 @@ def spread_cells(found: Spread) -> list[str]:
     return [
         f"{found.trainers} GPUs",
         f"{found.zero}{' with offload' if found.offload else ''}",
-        "none" if servers is None else f"{servers.count} of {servers.gpus} GPU{'s' if servers.gpus > 1 else ''}",
+        "none" if servers is None else f"{servers.number} of {servers.gpus} GPU{'s' if servers.gpus > 1 else ''}",
         size(found.peak),
         *map(spoken, (found.step.total, found.step.sampling, found.step.training, found.step.communication)),
     ]

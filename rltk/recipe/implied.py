@@ -22,7 +22,6 @@ def with_types(root: Node) -> Node:
 
 def with_type(reward: Node) -> Node:
     path = reward.value.get("path") if reward.is_mapping else None
-    is_file = path is not None and isinstance(path.value, str) and path.value.endswith(SUFFIX)
-    if not is_file or "type" in reward.value:
+    if path is None or not str(path.value).endswith(SUFFIX) or "type" in reward.value:
         return reward
     return mapping({"type": Node("python", path.where, "python"), **reward.value}, reward.where)
