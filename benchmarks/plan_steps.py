@@ -1,6 +1,5 @@
 """Real steps of a point: completions of exactly the planned length, graded in turn, and TRL's on random rows."""
 
-import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,7 @@ from rltk.recipe.schema import Model
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Sampling
 from rltk.run.checkpoint import Progress
-from rltk.run.folder import RunFolder
+from rltk.run.folder import Metrics, RunFolder
 from rltk.run.interrupt import Stop
 from rltk.run.progress import Watch
 from rltk.run.session import Desk
@@ -71,9 +70,9 @@ def offline_steps(point: Point, mark: Mark) -> None:
         watch = Watch(steps=chosen.optim.steps, is_quiet=True)
         desk = Desk(RunFolder(Path(folder)), watch, Trackers((), Path(folder), "plan", {}), Stop(watch.say))
 
-        def after_step(_: int) -> float:
+        def after_step(_: int) -> Metrics:
             mark("training")
-            return math.nan
+            return {}
 
         optimizer = make_optimizer(chosen, model, 1e-6)
         stage = Stage(chosen, model, optimizer, course(point), Progress(0, 0), desk, after_step)

@@ -9,7 +9,7 @@ from tests.documented.pages import ROOT, files
 
 QUESTIONS = [
     {"question": f"Ann has {n} hens and buys {n + 1}. How many has she?", "answer": str(2 * n + 1)}
-    for n in range(1, 41)
+    for n in range(1, 201)
 ]
 LOSSES = [
     {"arm": arm, "data": data, "loss": round(floor + scale * data**-0.3, 4)}
