@@ -35,6 +35,7 @@ REWARD = (("RUN", "{reward}"),)
 RULES = (
     Rule("rltk train .* (tune.rank=1|algo.scale=group|data.path=pairs.jsonl --profile)", not_run=SAME),
     Rule("rltk train .*--stop-on-over", not_run=SAME),
+    Rule("rltk train .*data.path=pairs.jsonl data.kind|rltk sample embedded/policy .*--out pairs.jsonl", not_run=SAME),
     Rule("rltk (train|launch) .*hardware.(processes|nodes)", not_run=MANY),
     Rule(r"rltk train \S+ --resume"),
     Rule("rltk train recipes/hh_ppo", f"{SAMPLED} data.size=32", swaps=REWARD),
@@ -58,7 +59,6 @@ RULES = (
     Rule("rltk audit gold math", not_run=NETWORK),
     Rule("rltk audit gold"),
     Rule("rltk sample RUN --task gsm8k", not_run=NETWORK),
-    Rule("rltk sample", "--limit 24 --samples 4 --max-new-tokens 64"),
     Rule("rltk check .*--profile none|rltk check .*runs/", not_run=NETWORK),
     Rule("rltk check"),
     Rule("rltk runs"),

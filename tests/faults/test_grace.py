@@ -65,7 +65,8 @@ def test_a_step_that_has_moved_weights_is_not_kept_in_half(forks: Forks, grpo: P
 def test_a_checkpoint_under_way_is_finished(forks: Forks, grpo: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     said = interrupted(forks, grpo, run, "rltk.run.checkpoint.optimizer_tensors", 1, "SIGTERM")
-    assert said == f"interrupted; go on after step 4 with: rltk train {run} --resume"
+    steps = (4, 5)  # the next may be over before the loop hears of it
+    assert said in {f"interrupted; go on after step {step} with: rltk train {run} --resume" for step in steps}
     assert forks.run("train", str(run), "--resume").code == 0
     assert_same(run, grpo.parent / "run")
 
