@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from rltk.errors import UserError
 from rltk.export.source import Source
-from rltk.models.load import four_bits, load_tokenizer, load_weights
+from rltk.models.load import four_bits, load_tokenizer, load_weights, make_steady
 from rltk.recipe.schema import Model
 
 
@@ -42,10 +42,11 @@ def load_whole(model: Model, source: Source) -> PreTrainedModel:
             num_labels=1,
             dtype=torch.float32,
             use_safetensors=True,
-            **four_bits(model.model_copy(update={"dtype": "float32"}), torch.device("cpu")),
+            **four_bits(model, torch.device("cpu")),
         )
     except (OSError, ValueError, SafetensorError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise UserError(f"{model.path} could not be loaded as a reward model ({first_line}).") from error
     assert isinstance(loaded, PreTrainedModel)
+    make_steady(model, loaded)
     return loaded.eval()

@@ -72,7 +72,7 @@ def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise cannot_load(model, "safetensors weights", error) from error
-    refuse_not_quantized(model, loaded)
+    make_steady(model, loaded)
     if model.gradient_checkpointing:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
     follow_autocast(loaded)
@@ -100,7 +100,8 @@ def refuse_no_four_bits(model: Model) -> None:
             raise UserError(f"model.quantize = {model.quantize}: {error}.") from error
 
 
-def refuse_not_quantized(model: Model, loaded: PreTrainedModel) -> None:
+def make_steady(model: Model, loaded: PreTrainedModel) -> None:
+    """Four-bit layers compute alike in training and evaluation; refused where there are none or one is read wrong."""
     if model.quantize is None:
         return
     try:

@@ -17,7 +17,7 @@ from transformers.utils import logging
 from rltk.errors import UserError
 from rltk.models.adapters import output_head, scoring_head
 from rltk.models.experts import follow_autocast
-from rltk.models.load import cannot_load, four_bits, load_config, local_path, refuse_not_quantized, without_noise
+from rltk.models.load import cannot_load, four_bits, load_config, local_path, make_steady, without_noise
 from rltk.recipe.schema import Model
 from rltk.seeds import derive
 
@@ -46,7 +46,7 @@ def load_reward_weights(
         raise cannot_load(model, "safetensors weights as those of a reward model", error) from error
     finally:
         logging.set_verbosity(verbosity)
-    refuse_not_quantized(model, loaded)
+    make_steady(model, loaded)
     missing = sorted(found["missing_keys"])
     if others := [name for name in missing if name.partition(".")[0] not in HEADS]:
         raise UserError(f"model.path = {model.path!r}: its weights lack {others[0]}; download it again.")

@@ -71,21 +71,22 @@ class Service:
 
     def add(self, name: str, folder: str, *, replaces: bool = False) -> None:
         """Loads an adapter between two steps; whoever is being served waits for as long as that takes."""
-        self.refuse_taken(name, replaces=replaces)
+        with self._lock:
+            self.refuse_taken(name, replaces=replaces)
         try:
             adapter = self.scheduler.between_steps(lambda: self.load(Path(folder))).result()
         except UserError as error:
             raise ApiError(400, str(error), param="lora_path") from error
         except RuntimeError as error:
             raise ApiError(500, f"loading failed ({error})") from error
-        self.refuse_taken(name, replaces=replaces)  # another request may have been faster
         with self._lock:
+            self.refuse_taken(name, replaces=replaces)  # another request may have been faster
             self._models[name] = Named(adapter, folder)
 
     def refuse_taken(self, name: str, *, replaces: bool) -> None:
-        with self._lock:
-            if name == self.base or (name in self._models and not replaces):
-                raise ApiError(400, f"there is a model {name} already; unload it first", param="lora_name")
+        """The lock is held."""
+        if name == self.base or (name in self._models and not replaces):
+            raise ApiError(400, f"there is a model {name} already; unload it first", param="lora_name")
 
     def remove(self, name: str) -> None:
         """New requests for it are refused from now on; those that were taken are answered."""
