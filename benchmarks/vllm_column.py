@@ -12,7 +12,7 @@ from peft import PeftModel
 from rltk.export.source import base_location
 from rltk.recipe.schema import Model
 from rltk.rollout.sampler import Rollout, Sampling
-from rltk.rollout.servers.adapters import write_adapter
+from rltk.rollout.servers.adapters import save_adapter
 from rltk.rollout.servers.answer import rollout
 
 MEMORY = 0.4
@@ -60,5 +60,5 @@ def saved(path: str, model: PeftModel) -> Any:
     from vllm.lora.request import LoRARequest  # pyright: ignore[reportMissingImports]  # optional
 
     folder = Path(tempfile.mkdtemp()) / "adapter"
-    write_adapter(model, Model(path=path), folder)
+    save_adapter(model, Model(path=path), folder)
     return LoRARequest("policy", 1, str(folder))

@@ -37,7 +37,7 @@ def suggestion(word: str, choices: Sequence[str], *, otherwise: str) -> str:
 
 
 class GoneError(UserError):
-    """What another process gives cannot be had now, since that one is away; what was learned so far is not touched."""
+    """What a step needs from elsewhere cannot be had now; what was learned so far is not touched by that."""
 
     once = "Once it is back"
 

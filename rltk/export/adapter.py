@@ -1,6 +1,16 @@
 """The configuration of an adapter that others load: its base named in full, whatever it was called while it trained."""
 
+import json
+from pathlib import Path
 from typing import Any
+
+from rltk.export.source import ADAPTER_CONFIG
+
+
+def write_portable(folder: Path, config: dict[str, Any], *, base: str, revision: str | None) -> None:
+    """The adapter's configuration, into its folder."""
+    text = json.dumps(portable(config, base=base, revision=revision), indent=2, sort_keys=True)
+    (folder / ADAPTER_CONFIG).write_text(f"{text}\n", encoding="utf-8")
 
 
 def portable(config: dict[str, Any], *, base: str, revision: str | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Writes the folder of an export: an adapter, a merged model or a whole model; and checks it before anyone sees it."""
 
-import json
 import shutil
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +12,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from rltk.errors import UserError
 from rltk.evaluation.target import ADAPTER_WEIGHTS
-from rltk.export.adapter import portable
+from rltk.export.adapter import write_portable
 from rltk.export.faithful import fresh_logits, logits_of, probes, refuse_unfaithful
 from rltk.export.load import load_tokenizer_of, load_trained
 from rltk.export.source import ADAPTER_CONFIG, Source
@@ -63,8 +62,7 @@ def write_adapter(source: Source, folder: Path) -> None:
     for name in BESIDE_WEIGHTS[1:]:
         if (source.saved / name).exists():
             shutil.copyfile(source.saved / name, folder / name)
-    config = portable(source.adapter, base=source.base, revision=source.recipe.model.revision)
-    (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_portable(folder, source.adapter, base=source.base, revision=source.recipe.model.revision)
 
 
 def merged(model: PeftModel, dtype: torch.dtype) -> PreTrainedModel:

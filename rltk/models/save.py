@@ -21,13 +21,18 @@ def save_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path)
 def write_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     assert isinstance(model, (PeftModel, PreTrainedModel))
     if isinstance(model, PeftModel):
-        # Or PEFT asks the hub whether the embeddings have grown; they are never adapted here.
-        model.save_pretrained(str(folder), save_embedding_layers=False, selected_adapters=[POLICY])
+        write_adapter(model, folder)
     else:
         if model.can_generate():
             model.generation_config = savable(model.generation_config or GenerationConfig())
         model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
+
+
+def write_adapter(model: PeftModel, folder: Path) -> None:
+    """The policy's, without the others on its base."""
+    # Or PEFT asks the hub whether the embeddings have grown; they are never adapted here.
+    model.save_pretrained(str(folder), save_embedding_layers=False, selected_adapters=[POLICY])
 
 
 def savable(config: GenerationConfig) -> GenerationConfig:

@@ -19,7 +19,7 @@ def draw(logits_BV: Tensor, uniforms_B: Tensor, sampling: Sampling) -> Draw:
 
     A row's token is a function of its own logits and its own uniform number, whoever else is in the batch.
     """
-    logprobs_BV = (logits_BV / (sampling.temperature or 1.0)).log_softmax(-1)
+    logprobs_BV = logprobs_of(logits_BV, sampling)
     if sampling.temperature == 0:
         tokens_B = logits_BV.argmax(-1)
     else:
@@ -28,6 +28,11 @@ def draw(logits_BV: Tensor, uniforms_B: Tensor, sampling: Sampling) -> Draw:
         found_B1 = torch.searchsorted(cumulative_BV, target_B1, right=True)
         tokens_B = found_B1[:, 0].clamp(max=logits_BV.shape[-1] - 1)
     return Draw(tokens_B, logprobs_BV.gather(1, tokens_B[:, None])[:, 0])
+
+
+def logprobs_of(logits_BV: Tensor, sampling: Sampling) -> Tensor:
+    """Of the whole softmax at the sampling temperature, 1 where it is greedy: under which training compares."""
+    return (logits_BV / (sampling.temperature or 1.0)).log_softmax(-1)
 
 
 def truncate(probabilities_BV: Tensor, sampling: Sampling) -> Tensor:

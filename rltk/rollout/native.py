@@ -21,7 +21,7 @@ from rltk.rollout.cache import Prefix
 from rltk.rollout.draw import Draw, draw
 from rltk.rollout.graphs import CapturedStep, Run
 from rltk.rollout.lean import LeanLayers
-from rltk.rollout.sampler import Rollout, Sampling, uniforms_at
+from rltk.rollout.sampler import Rollout, Sampling, rows_of, uniforms_at
 
 COMPACT_BELOW = 0.8
 """Finished rows are computed along until this share is left: copying the cache at every exit would cost more."""
@@ -252,11 +252,6 @@ def halved(batch: int, group: int) -> int:
     smaller = max(group, batch // 2)
     tell(f"out of memory with {batch} completions at once; going on with {smaller} (see rollout.batch)")
     return smaller
-
-
-def rows_of(prompts: Sequence[int], group: int) -> Tensor:
-    """Indices of the completions of these prompts."""
-    return (torch.tensor(prompts)[:, None] * group + torch.arange(group)).flatten()
 
 
 def attention_layers(cache: DynamicCache) -> list[Any]:

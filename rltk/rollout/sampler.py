@@ -59,9 +59,13 @@ class LocalSampler(Protocol):
 
 def uniforms_at(places: Sequence[int], group: int, tokens: int, seed: int) -> Tensor:
     """[B, T], the random numbers of the completions of the prompts at these places."""
-    place_P = torch.tensor(places, dtype=torch.long)
-    rows_B = (place_P[:, None] * group + torch.arange(group)).flatten()
+    rows_B = rows_of(places, group)
     return uniforms(int(rows_B.max()) + 1 if len(rows_B) else 0, tokens, seed)[rows_B]
+
+
+def rows_of(prompts: Sequence[int], group: int) -> Tensor:
+    """[B], the places of the completions of these prompts among all."""
+    return (torch.tensor(prompts, dtype=torch.long)[:, None] * group + torch.arange(group)).flatten()
 
 
 def uniforms(rows: int, tokens: int, seed: int) -> Tensor:

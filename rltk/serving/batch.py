@@ -156,10 +156,10 @@ class Batch:
             at_A = torch.tensor(alike, device=logits_BV.device)
             uniforms_A = torch.tensor([uniform(rows[at]) for at in alike], device=logits_BV.device)
             tokens_B[at_A], logprobs_B[at_A] = draw(logits_BV[at_A], uniforms_A, sampling)
-            if self.logprobs != SAMPLING:
+            if self.logprobs != SAMPLING or any(rows[at].job.top for at in alike):
                 told_AV = told(logits_BV[at_A], sampling, self.logprobs)
                 logprobs_B[at_A] = told_AV.gather(1, tokens_B[at_A, None])[:, 0]
-            tops |= likeliest(rows, alike, logits_BV, sampling, self.logprobs)
+                tops |= likeliest(rows, alike, told_AV)
         for at, (row, token, logprob) in enumerate(zip(rows, tokens_B.tolist(), logprobs_B.tolist(), strict=True)):
             self.tell(row, Token(token, logprob, tops.get(at, [])))
         return tokens_B
@@ -188,14 +188,11 @@ def uniform(row: Row) -> float:
     return row.uniforms[min(row.length, len(row.uniforms) - 1)]
 
 
-def likeliest(
-    rows: Sequence[Row], alike: Sequence[int], logits_BV: Tensor, sampling: Sampling, mode: Mode
-) -> dict[int, list[tuple[int, float]]]:
-    """The likeliest tokens of those rows that asked for some."""
+def likeliest(rows: Sequence[Row], alike: Sequence[int], told_AV: Tensor) -> dict[int, list[tuple[int, float]]]:
+    """The likeliest tokens of those rows that asked for some; `alike` are the places of those that are told."""
     found = {}
-    for at in alike:
+    for at, logprobs_V in zip(alike, told_AV, strict=True):
         if (count := rows[at].job.top) and not rows[at].is_over:
-            [logprobs_V] = told(logits_BV[at : at + 1], sampling, mode)
             top = logprobs_V.topk(min(count, int(logprobs_V.isfinite().sum())))
             found[at] = list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
     return found

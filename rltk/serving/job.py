@@ -14,7 +14,7 @@ from rltk.serving.mixing import Adapter
 class Token(NamedTuple):
     id: int
     logprob: float
-    """Of the softmax at the sampling temperature (1 when greedy), before top-k, top-p and min-p."""
+    """Of what `rltk.serving.logprobs.Mode` says."""
     top: list[tuple[int, float]]
     """The likeliest tokens with theirs, as many as asked for."""
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from rltk.rollout.draw import truncate
+from rltk.rollout.draw import logprobs_of, truncate
 from rltk.rollout.sampler import Sampling
 
 Mode = Literal["sampling", "raw_logprobs", "processed_logprobs"]
@@ -16,8 +16,8 @@ def told(logits_BV: Tensor, sampling: Sampling, mode: Mode) -> Tensor:
     """[B, V]; minus infinity for what processed_logprobs rules out."""
     if mode == "raw_logprobs":
         return logits_BV.log_softmax(-1)
-    logprobs_BV = (logits_BV / (sampling.temperature or 1.0)).log_softmax(-1)
-    if mode == "sampling":
+    logprobs_BV = logprobs_of(logits_BV, sampling)
+    if mode == SAMPLING:
         return logprobs_BV
     kept_BV = truncate(logprobs_BV.exp(), sampling)
     return (kept_BV / kept_BV.sum(-1, keepdim=True)).log()

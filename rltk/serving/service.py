@@ -11,6 +11,7 @@ from typing import Any
 
 from rltk.errors import UserError, suggestion
 from rltk.rollout.sampler import Sampling
+from rltk.rollout.servers.server import BROKEN_LOGITS
 from rltk.serving.answers import Chats, Choice, Completions, Form, usage
 from rltk.serving.job import FailedError, Job
 from rltk.serving.mixing import Adapter
@@ -211,7 +212,7 @@ class Answer:
                     continue  # what was decoded before the stop string was seen
                 if event.ending in ("broken", "cancelled"):
                     message = "the model's logits were no numbers, so there is nothing to draw from"
-                    raise ApiError(500, message, code="broken_logits")
+                    raise ApiError(500, message, code=BROKEN_LOGITS)
                 if event.token is not None:
                     choice.add(event.token)
                 if ending := choice.ending or event.ending:

@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 
-from rltk.export.adapter import portable
+from rltk.export.adapter import write_portable
 from rltk.export.source import ADAPTER_CONFIG, base_location
 from rltk.models.roles import POLICY
+from rltk.models.save import write_adapter
 from rltk.recipe.schema import Model
 from rltk.rollout.servers.fleet import Fleet
 from rltk.rollout.servers.server import ModelServer, Saved
@@ -56,7 +57,7 @@ class AdapterOnServers:
         if self.saved is None:  # of several processes one writes, and that one clears up, at its end at the latest
             weakref.finalize(self, self.shelf.clear)
         saved = Saved(name, self.shelf.folder / name)
-        write_adapter(self.model, self.base, saved.folder)
+        save_adapter(self.model, self.base, saved.folder)
         self.saved = saved
         self.shelf.keep_only(name)
 
@@ -67,14 +68,12 @@ class AdapterOnServers:
         return self.saved.name
 
 
-def write_adapter(model: PeftModel, base: Model, folder: Path) -> None:
+def save_adapter(model: PeftModel, base: Model, folder: Path) -> None:
     """As `rltk export` writes one, complete or not at all."""
     with new_folder(folder) as beside:
-        model.save_pretrained(str(beside), save_embedding_layers=False, selected_adapters=[POLICY])
-        file = beside / ADAPTER_CONFIG
-        config = json.loads(file.read_text(encoding="utf-8"))
-        config = portable(config, base=base_location(base.path), revision=base.revision)
-        file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        write_adapter(model, beside)
+        config = json.loads((beside / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        write_portable(beside, config, base=base_location(base.path), revision=base.revision)
 
 
 def fingerprint(model: PeftModel, folder: Path) -> str:

@@ -39,16 +39,17 @@ def read_choice(choice: Any, prompt: Sequence[int], stops: Collection[int]) -> R
     is_truncated = choice["finish_reason"] == "length"
     if not is_truncated and (not tokens or tokens[-1] not in stops):
         raise ValueError("a completion without the token that stopped it")
-    return rollout(tokens, [math.nan if one is None else float(one) for one in logprobs], is_truncated=is_truncated)
+    return rollout(tokens, logprobs, is_truncated=is_truncated)
 
 
-def rollout(tokens: Sequence[int], logprobs: Sequence[float], *, is_truncated: bool) -> Rollout:
+def rollout(tokens: Sequence[int], logprobs: Sequence[float | None], *, is_truncated: bool) -> Rollout:
     """Up to the first log-probability that is no number, where there is one."""
-    length = next((at for at, logprob in enumerate(logprobs) if not math.isfinite(logprob)), len(tokens))
+    numbers = [math.nan if one is None else float(one) for one in logprobs]
+    length = next((at for at, number in enumerate(numbers) if not math.isfinite(number)), len(tokens))
     is_broken = length < len(tokens)
     return Rollout(
         torch.tensor(tokens[:length], dtype=torch.long),
-        torch.tensor(logprobs[:length], dtype=torch.float32),
+        torch.tensor(numbers[:length], dtype=torch.float32),
         is_truncated or is_broken,
         is_broken,
     )

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from itertools import count
 from typing import TypeVar
 
 from rltk_reward_models.http_client import Patience
@@ -26,7 +25,9 @@ class Fleet:
         SamplerGoneError when all have been away for longer than patience allows, or once `stop` is set.
         """
         patience = Patience(self.patience)
-        for attempt in count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             server = self.servers[(turn + attempt - 1) % len(self.servers)]
             try:
                 return what(server)
@@ -34,7 +35,6 @@ class Fleet:
                 is_round = attempt % len(self.servers) == 0
                 if (is_round or stop.is_set()) and not patience.waits(stop, at_least=error.seconds):
                     raise SamplerGoneError(self.gone(server, error)) from error
-        raise AssertionError("counting does not end")
 
     def hang_up(self) -> None:
         for server in self.servers:

@@ -13,7 +13,7 @@ from rltk.errors import UserError
 from rltk.rollout.sampler import Rollout, Sampling
 from rltk.rollout.servers.answer import broken, read_answer
 from rltk.rollout.servers.fleet import Fleet
-from rltk.rollout.servers.server import ModelServer, RefusedError
+from rltk.rollout.servers.server import BROKEN_LOGITS, ModelServer, RefusedError
 from rltk.seeds import derive
 
 
@@ -36,21 +36,14 @@ class ServerSampler:
         self.in_flight = in_flight * len(fleet.servers)
 
     def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        group: int,
-        sampling: Sampling,
-        *,
-        seed: int,
-        places: Sequence[int] | None = None,
+        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
     ) -> list[list[Rollout]]:
-        """`places` are where these prompts stand among all, where they are a part of them."""
         self.weights.bring()
         stop = threading.Event()
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="rollouts") as pool:
             futures: list[Future[list[Rollout]]] = [
                 pool.submit(self.complete, index, prompt, group, sampling, seed, stop)
-                for index, prompt in zip(range(len(prompts)) if places is None else places, prompts, strict=True)
+                for index, prompt in enumerate(prompts)
             ]
             try:
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -77,7 +70,7 @@ class ServerSampler:
         try:
             return self.fleet.ask(index, ask, stop)
         except RefusedError as error:
-            if error.code != "broken_logits":
+            if error.code != BROKEN_LOGITS:
                 raise
             return [broken()] * group
 

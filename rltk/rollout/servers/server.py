@@ -18,6 +18,8 @@ BROKEN = (*RETRIED, 500)
 """Statuses after which another attempt may go well; vLLM answers 500 when its engine has died."""
 GOODBYE_SECONDS = 5.0
 """What an adapter's removal may take: a server that has gone is not waited for."""
+BROKEN_LOGITS = "broken_logits"
+"""The code by which `rltk serve` says that the model's logits are no numbers on a prompt: no server gives others."""
 
 
 class Saved(NamedTuple):
@@ -116,7 +118,7 @@ class ModelServer:
         if reply.status == 200:
             return content(reply)
         message, code = reason(reply)
-        if reply.status in retried and code != "broken_logits":
+        if reply.status in retried and code != BROKEN_LOGITS:
             raise AwayError(f"status {reply.status}: {message}", reply.seconds)
         raise RefusedError(self.url, reply.status, message, code)
 

@@ -4,7 +4,6 @@ Its servers are started as TRL's are (VLLM_SERVER_DEV_MODE=1, --weight-transfer-
 --logprobs-mode processed_logprobs). Shapes: T tokens of one completion.
 """
 
-import math
 from collections.abc import Sequence
 
 from accelerate import Accelerator
@@ -91,13 +90,7 @@ class ColocatedSampler:
         )
 
     def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        group: int,
-        sampling: Sampling,
-        *,
-        seed: int,
-        places: Sequence[int] | None = None,
+        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
     ) -> list[list[Rollout]]:
         engine = self.engine
         engine.max_completion_length, engine.temperature = sampling.max_new_tokens, sampling.temperature
@@ -110,5 +103,5 @@ class ColocatedSampler:
 
     def read(self, tokens: Sequence[int], ranked: Sequence[Sequence[float | None]]) -> Rollout:
         """TRL gives the likeliest tokens at each place, of which one was asked for: that which was drawn."""
-        logprobs = [math.nan if one is None else one for [one] in ranked]
+        logprobs = [one for [one] in ranked]
         return rollout(list(tokens), logprobs, is_truncated=not tokens or tokens[-1] not in self.stops)
