@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from math import isfinite
 from typing import Any
@@ -47,10 +48,15 @@ class Course:
         """Tokens of the replies that the step learns from."""
         return sum(self.rows[place].learned for place in self.places[step])
 
+    @cached_property
+    def first_step(self) -> dict[int, int]:
+        """Which step takes an example first, by its place."""
+        return {place: step for step in reversed(range(len(self.places))) for place in self.places[step]}
+
     def news(self, step: int) -> float:
         """Share of the step's examples that no earlier step has taken."""
-        earlier, now = set(chain.from_iterable(self.places[:step])), self.places[step]
-        return sum(place not in earlier for place in now) / len(now)
+        now = self.places[step]
+        return sum(self.first_step[place] == step for place in now) / len(now)
 
     def bits(self, step: int, mean_nats: float) -> float:
         """Bits that the step offers to be learned, each example when first seen; a loss of no number offers none."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from rltk_eval.metrics import normal_quantile
 from torch import nn
 
 from rltk.data.demonstrations import Demonstration
@@ -19,8 +20,6 @@ from rltk.recipe.schema import LOSS, Recipe
 from rltk.rollout.describe import describe
 from rltk.run.folder import Metrics
 from rltk.run.session import Desk, Scores
-
-Z95 = 1.959963984540054
 
 
 class Solutions(NamedTuple):
@@ -88,5 +87,5 @@ def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     half = math.nan
     if len(rows) > 1 and tokens:
         variance = math.fsum(one**2 for one in residuals) / (len(rows) - 1)
-        half = Z95 * math.sqrt(variance * len(rows)) / tokens
+        half = normal_quantile(0.95) * math.sqrt(variance * len(rows)) / tokens
     return {"loss": loss, "ci95": [loss - half, loss + half], "n": len(rows), "tokens": tokens}

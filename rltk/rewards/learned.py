@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from rltk_reward_models.scorer import Scorer as OwnScorer
-from rltk_reward_models.scorer import length_batches
+from rltk_reward_models.scorer import Scorer, length_batches
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -72,7 +71,7 @@ class ModelScorer:
         tokens: int,
     ) -> None:
         self.name, self.renderer = name, renderer
-        self.scorer = OwnScorer.load(
+        self.scorer = Scorer.load(
             folder, trust_remote_code=reward.trust_remote_code, device=str(device), batch_tokens=tokens
         )
 
