@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 from rltk.arguments.comparison import compare_arguments
 from rltk.commands.compare import compare
 from rltk.compare.catalogue import ComparisonOf, Finding, Profile, Reanalysis
 from rltk.compare.reread import read_evidence
-from rltk.compare.wanted import NONE, Wanted, wanted
+from rltk.compare.wanted import Wanted, wanted
 from rltk.errors import UserError
+from rltk.recipe.load import NONE
 
 
 def folders_of(
@@ -45,7 +48,9 @@ def made(experiment: ComparisonOf, asked: list[Wanted], profile: Profile, args: 
     """Makes the runs that are missing, one comparison after the other; 0, or the status of one that did not end."""
     for one in asked:
         if args.dry_run or not is_finished(one):
-            status = compare(compare_args(experiment, one, profile, args))
+            # What a comparison says on the standard output is not the answer that was asked for.
+            with redirect_stdout(sys.stderr) if args.json and not args.dry_run else nullcontext():
+                status = compare(compare_args(experiment, one, profile, args))
             if status or not (args.dry_run or is_there(one)):
                 return status or UNFINISHED
     return 0
@@ -69,4 +74,5 @@ def compare_args(
     argv = [experiment.recipe, *one.overrides, "--profile", name, "--out", str(one.comparison.path)]
     found = parser.parse_args(argv)
     found.jobs, found.budget, found.dry_run, found.quiet = args.jobs, args.budget, args.dry_run, args.json
+    found.json = args.json and args.dry_run
     return found

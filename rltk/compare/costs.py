@@ -9,6 +9,7 @@ from rltk.compare.plan import CONTROL, Comparison, Planned
 from rltk.compare.survey import Survey
 from rltk.errors import UserError
 from rltk.plan.config import find_shape
+from rltk.plan.shape import Shape
 from rltk.plan.time import flops_a_token
 from rltk.recipe.schema import Recipe
 from rltk.run.folder import Metrics, read_metrics
@@ -16,16 +17,18 @@ from rltk.run.folder import Metrics, read_metrics
 
 def costs(comparison: Comparison, found: Survey) -> dict[str, Any]:
     """For every arm medians over its confirmation runs; null where runs did not log it. Evaluations are not counted."""
+    shape = known_shape(comparison.recipe)
     return {
-        arm: arm_costs(comparison, found, [run for run in found.confirmation if run.arm == arm])
+        arm: arm_costs(comparison, found, [run for run in found.confirmation if run.arm == arm], shape)
         for arm in [*comparison.arms, CONTROL]
     }
 
 
-def arm_costs(comparison: Comparison, found: Survey, runs: list[Planned]) -> dict[str, Any]:
+def arm_costs(comparison: Comparison, found: Survey, runs: list[Planned], shape: Shape | None) -> dict[str, Any]:
     metrics = [read_metrics(comparison.folder(run)) for run in runs]
     tokens = median(sum(row.get("sampled_tokens", row.get("tokens", 0)) for row in rows) for rows in metrics)
-    per_token = training_flops(runs[0].recipe)
+    tune, has_checkpointing = runs[0].recipe.tune, runs[0].recipe.model.gradient_checkpointing
+    per_token = None if shape is None else flops_a_token(shape, tune, checkpointing=has_checkpointing)
     peaks = [found.outcomes[run.id].manifest.get("peak_memory_bytes") for run in runs]
     return {
         "runs": len(runs),
@@ -37,13 +40,12 @@ def arm_costs(comparison: Comparison, found: Survey, runs: list[Planned]) -> dic
     }
 
 
-def training_flops(recipe: Recipe) -> float | None:
-    """A token that is learned from; None where the model's config cannot be had any more."""
+def known_shape(recipe: Recipe) -> Shape | None:
+    """Of the model, which all arms share; None where its config cannot be had any more."""
     try:
-        shape = find_shape(recipe.model)
+        return find_shape(recipe.model)
     except UserError:
         return None
-    return flops_a_token(shape, recipe.tune, checkpointing=recipe.model.gradient_checkpointing)
 
 
 def seconds(rows: list[Metrics]) -> float:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rltk_eval.equivalence.paired import paired_mean, t_interval
 from rltk_eval.equivalence.scores import Array
 
 from rltk.compare.conclusion import conclude
 from rltk.compare.plan import Comparison, Planned, read_plan
 from rltk.compare.survey import Survey, survey
 from rltk.errors import UserError
-from rltk.run.folder import read_jsonl
+from rltk.run.folder import read_metrics
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Evidence:
     def curve(self, arm: str, metric: str) -> tuple[Array, Array]:
         """Steps [T] at which all runs of the arm logged a number, and what they logged [S, T]."""
         rows = [
-            {row["step"]: row[metric] for row in read_jsonl(self.comparison.folder(run) / "metrics.jsonl")
+            {row["step"]: row[metric] for row in read_metrics(self.comparison.folder(run))
              if row.get(metric) is not None}
             for run in self.runs(arm)
         ]  # fmt: skip
@@ -62,6 +63,13 @@ class Evidence:
         if len(steps) < 2:
             raise UserError(f"the runs of {arm} in {self.comparison.path} logged no {metric} at two steps or more.")
         return np.array(steps, float), np.array([[row[step] for step in steps] for row in rows], float)
+
+
+def mean_interval(values_S: Array, confidence: float) -> tuple[float, float, float]:
+    """Mean over seeds with its t interval: mean, low, high."""
+    paired = paired_mean(values_S)
+    low, high = t_interval(paired, confidence)
+    return paired.mean, low, high
 
 
 def read_evidence(path: Path) -> Evidence:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from rltk.compare.plan import Comparison, Phase, Planned, Project, first_difference, folder_of
 from rltk.errors import UserError
-from rltk.recipe.resolved import recipe_from_resolved, recipe_hash, resolved
+from rltk.recipe.resolved import NO_RESULT, recipe_from_resolved, recipe_hash, resolved, without
 from rltk.run.folder import read_manifest
 from rltk.run.lock import is_taken
 
@@ -24,6 +24,11 @@ class Outcome(NamedTuple):
     status: Status
     manifest: dict[str, Any]
     """Empty where there is no run yet."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to be made of it."""
+        return self.status in ("finished", "failed")
 
     @property
     def failure(self) -> str | None:
@@ -46,17 +51,13 @@ def read_outcome(project: Project, run: Planned) -> Outcome:
 
 
 def refuse_foreign(path: Path, manifest: dict[str, Any], run: Planned) -> None:
-    """A run may differ from the plan in where it is kept and in nothing else."""
+    """A run may differ from the plan in what changes no result and in nothing else."""
     found = recipe_from_resolved(manifest["recipe"], str(path / "manifest.json"))
     if recipe_hash(found) == run.hash == manifest["recipe_hash"]:
         return
-    key, has, planned = first_difference(relevant(resolved(found)), relevant(resolved(run.recipe)))
+    key, has, planned = first_difference(*(without(resolved(recipe), NO_RESULT) for recipe in (found, run.recipe)))
     what = f"its recipe has {key} = {has} where the plan has {planned}" if key else "its hash is not its recipe's"
     raise UserError(f"{path} is not the {run} ({what}); move it away.")
-
-
-def relevant(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in ("run", "compare", "hardware")}
 
 
 def refuse_strangers(comparison: Comparison, phase: Phase, runs: list[Planned]) -> None:

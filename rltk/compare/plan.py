@@ -11,8 +11,7 @@ from typing import Any, Literal, Protocol
 from rltk.compare.arms import arm_recipes, overlaid
 from rltk.compare.centre import full_centre, learning_rate
 from rltk.errors import UserError
-from rltk.recipe.changes import changes
-from rltk.recipe.resolved import PLACES, digest, recipe_from_resolved, recipe_hash, resolved, without_places
+from rltk.recipe.resolved import PLACES, hash_without, recipe_from_resolved, recipe_hash, resolved, without
 from rltk.recipe.schema import HELDOUT_LIKE, LOSS, SFT, Recipe, RewardModel
 from rltk.run.atomic import write_json
 
@@ -22,6 +21,7 @@ RECIPES = "recipes"
 CONTROL = "control"
 NOT_ITS_OWN = ("confirmation_seeds", "keep_models", "scaling")
 """Keys of `compare` that a comparison may change after it began, or that are no business of its."""
+APART = (*PLACES, *(f"compare.{key}." for key in NOT_ITS_OWN))
 CONFIRMATION_OFFSET = 100
 """Confirmation seeds begin so far above the recipe's, where tuning seeds, at most so many, end."""
 
@@ -103,8 +103,7 @@ class Comparison:
     @cached_property
     def hash(self) -> str:
         """Of what is not at its default, as a recipe's is."""
-        apart = (*PLACES, *(f"compare.{key}" for key in NOT_ITS_OWN))
-        return digest({key: value for key, value, _ in changes(self.recipe) if not key.startswith(apart)})
+        return hash_without(self.recipe, APART)
 
     @property
     def sign(self) -> int:
@@ -232,9 +231,7 @@ def refuse_change(begun: Comparison, comparison: Comparison) -> None:
 
 def kept(recipe: Recipe) -> dict[str, Any]:
     """What a comparison is begun with: all that changes what its runs are, or what they show."""
-    values = without_places(recipe)
-    compare = {key: value for key, value in values["compare"].items() if key not in NOT_ITS_OWN}
-    return values | {"compare": compare}
+    return without(resolved(recipe), APART)
 
 
 def first_difference(a: Any, b: Any, path: str = "") -> tuple[str, str, str]:

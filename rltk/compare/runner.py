@@ -82,7 +82,7 @@ class Runner:
             if is_locked(folder_of(self.project, run)):
                 continue
             waiting.remove(run)
-            if read_outcome(self.project, run).status in ("absent", "unfinished"):
+            if not read_outcome(self.project, run).is_over:
                 return run
             self.board.finished(run)
         return None

@@ -34,7 +34,7 @@ class Survey(NamedTuple):
     @property
     def pending(self) -> list[Planned]:
         """What is to be made next."""
-        return [run for run in self.runs if self.outcomes[run.id].status in ("absent", "unfinished")]
+        return [run for run in self.runs if not self.outcomes[run.id].is_over]
 
     @property
     def is_complete(self) -> bool:

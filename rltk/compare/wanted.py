@@ -9,10 +9,7 @@ from typing import NamedTuple
 from rltk.compare.catalogue import ComparisonOf, Profile
 from rltk.compare.plan import PLAN, Comparison, check_comparable, read_plan
 from rltk.errors import UserError, tell
-from rltk.recipe.load import load_recipe
-
-NONE = "none"
-"""The profile of a recipe as it is written, which is meant for GPUs."""
+from rltk.recipe.load import NONE, load_recipe
 
 
 class Wanted(NamedTuple):

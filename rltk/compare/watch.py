@@ -69,7 +69,7 @@ class Board:
     def begin(self, found: Found) -> None:
         """What there is and what is to be made, whenever that is known anew."""
         self.found = found
-        self.done = {run.id for run in found.runs if found.outcomes[run.id].status in ("finished", "failed")}
+        self.done = {run.id for run in found.runs if found.outcomes[run.id].is_over}
         self.pace = known_pace(self.project, found.runs)
 
     def finished(self, run: Planned) -> None:

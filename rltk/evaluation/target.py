@@ -9,7 +9,7 @@ from rltk.errors import UserError, suggestion
 from rltk.recipe.locate import near_file
 from rltk.recipe.paths import LOCAL_STARTS
 from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
-from rltk.recipe.sections.rollout import OF_SERVERS
+from rltk.recipe.sections.rollout import OF_VLLM
 from rltk.run.folder import resume_command, run_recipe
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -65,7 +65,7 @@ def here(rollout: Rollout) -> Rollout:
     """Sampling in this process: the servers that a run was trained with may be gone."""
     if rollout.engine != "vllm":
         return rollout
-    of_servers = {key: Rollout.model_fields[key].default for key in ("engine", *OF_SERVERS, "gpu_memory")}
+    of_servers = {key: Rollout.model_fields[key].default for key in ("engine", *OF_VLLM)}
     return rollout.model_copy(update=of_servers)
 
 

@@ -57,7 +57,7 @@ class Arm(NamedTuple):
     step_flops: float
     devices: dict[str, OnDevice]
     spreads: dict[str, Spread | None]
-    """Over several GPUs, on the first device: the fastest ways of sampling here and with servers."""
+    """Over several GPUs, on `Subject.device`: the fastest ways of sampling here and with servers."""
     lr: float
     prior: Prior
     capacity: Capacity

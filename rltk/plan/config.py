@@ -25,7 +25,13 @@ def find_shape(model: Model) -> Shape:
 
 
 def read_config(model: Model) -> dict[str, Any]:
-    """A folder goes before a known model of that name; the hub is asked last, and its cache before the network."""
+    """What is at hand goes first; the hub is asked last, and its cache before the network."""
+    found = config_at_hand(model)
+    return read_json(model, download(model)) if found is None else found
+
+
+def config_at_hand(model: Model) -> dict[str, Any] | None:
+    """A folder's goes before that of a known model of its name."""
     if model.path == "embedded/policy":
         return read_json(model, EMBEDDED_POLICY / "config.json")
     folder = expanded(model.path)
@@ -33,14 +39,13 @@ def read_config(model: Model) -> dict[str, Any]:
         return read_json(model, folder / "config.json")
     if model.revision is None and model.path in KNOWN:
         return KNOWN[model.path]
-    return read_json(model, download(model))
+    return None
 
 
 def shape_at_hand(model: Model) -> Shape | None:
     """From a config that is on this machine or in the table; None for one that would have to be asked for or built."""
-    if model.path != "embedded/policy" and model.path not in KNOWN and not expanded(model.path).is_dir():
-        return None
-    return shape_of(read_config(model)) if model.revision is None else None
+    config = config_at_hand(model) if model.revision is None else None
+    return None if config is None else shape_of(config)
 
 
 def read_json(model: Model, path: Path) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from math import prod
 from pathlib import Path
 
 from rltk.errors import UserError
-from rltk.plan.config import EMBEDDED_POLICY, find_shape
+from rltk.evaluation.target import adapter_base
+from rltk.export.source import base_location
+from rltk.plan.config import find_shape
 from rltk.plan.count import adapter_parameters
+from rltk.plan.roles import headless
 from rltk.plan.shape import Shape
 from rltk.plan.workload import RewardRole
-from rltk.recipe.locate import expanded
-from rltk.recipe.schema import LoRA, Model, ModelReward, Recipe
-from rltk.rewards.folder import reward_folder
+from rltk.recipe.schema import LoRA, ModelReward, Recipe
+from rltk.rewards.folder import NotThereError, reward_folder
 
 ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
@@ -24,7 +26,7 @@ def reward_roles(recipe: Recipe, shape: Shape) -> tuple[tuple[RewardRole, ...], 
         if isinstance(reward, ModelReward):
             try:
                 folder = reward_folder(reward.path, f"rewards.{name}.path")
-            except UserError:
+            except NotThereError:
                 notes.append(f"rewards.{name}.path = {reward.path} holds no model yet: planned as a LoRA of the policy")
                 found.append(RewardRole(f"reward {name}", None, default_adapter(recipe, shape)))
             else:
@@ -41,20 +43,14 @@ def read_role(name: str, key: str, folder: Path, recipe: Recipe) -> RewardRole:
     try:
         if not (folder / CONFIG).is_file():
             return RewardRole(name, sum(parameters(file) for file in sorted(folder.glob("*.safetensors"))), 0)
-        base = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        base = adapter_base(folder)
         adapter = parameters(folder / ADAPTER)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{key} = {folder}: its files are no reward model's ({error!r}); save it again.") from error
-    if is_same_base(base, recipe.model.path):
+    # By name: whether the weights are the same too is seen when a run loads them.
+    if base_location(base.path) == base_location(recipe.model.path):
         return RewardRole(name, None, adapter)
-    shape = find_shape(Model(path=base))
-    return RewardRole(name, shape.parameters - (0 if shape.is_tied else shape.embedding), adapter)
-
-
-def is_same_base(base: str, policy: str) -> bool:
-    """By name: whether the weights are the same too is seen when a run loads them."""
-    place = EMBEDDED_POLICY if policy == "embedded/policy" else expanded(policy)
-    return base == policy or Path(base).absolute() == place.absolute()
+    return RewardRole(name, headless(find_shape(base)), adapter)
 
 
 def parameters(file: Path) -> int:

@@ -6,12 +6,11 @@ adapter on it. In full fine-tuning each is a model of its own (`rltk.onpolicy.cr
 
 from typing import Literal, NamedTuple
 
+from rltk.plan.activations import FLOAT
 from rltk.plan.count import adapter_parameters, trainable_parameters
 from rltk.plan.shape import Shape
 from rltk.plan.workload import RewardRole, Tune, Workload
 from rltk.recipe.schema import Full
-
-FLOAT = 4
 
 
 class Role(NamedTuple):

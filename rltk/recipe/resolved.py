@@ -10,11 +10,14 @@ from typing import Any
 from rltk.recipe.changes import changes
 from rltk.recipe.explain import refusal, validate
 from rltk.recipe.schema import Recipe
-from rltk.recipe.sections.rollout import OF_SERVERS
+from rltk.recipe.sections.rollout import OF_VLLM
 from rltk.recipe.tree import Where, from_plain
 
-PLACES = ("run.", "hardware.", *(f"rollout.{key}" for key in (*OF_SERVERS, "gpu_memory")))
-"""How keys begin that say where a run is kept, on what it is made and where servers are, and so change no result."""
+PLACES = ("run.", "hardware.", *(f"rollout.{key}." for key in OF_VLLM))
+"""Keys, each with a dot behind it, that say where a run is kept, on what it is made and where completions come
+from, and so change no result."""
+NO_RESULT = ("compare.", *PLACES)
+"""All that changes nothing of a single run's numbers."""
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
@@ -28,17 +31,24 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 def recipe_hash(recipe: Recipe) -> str:
     """12 hex digits, equal for recipes that differ at most in what changes no result.
 
-    That is `compare` and `PLACES`, so that a run can go on with other hardware. Only what is not at its default
+    That is `NO_RESULT`, so that a run can go on with other hardware. Only what is not at its default
     counts, so that a key which a later rltk adds leaves the hashes of what was run before as they were.
     """
-    return digest({key: value for key, value, _ in changes(recipe) if not key.startswith(("compare.", *PLACES))})
+    return hash_without(recipe, NO_RESULT)
 
 
-def without_places(recipe: Recipe) -> dict[str, Any]:
-    """What is resolved, but for `PLACES`."""
-    values = {key: value for key, value in resolved(recipe).items() if key not in ("run", "hardware")}
-    rollout = {key: value for key, value in values["rollout"].items() if key not in (*OF_SERVERS, "gpu_memory")}
-    return values | {"rollout": rollout}
+def hash_without(recipe: Recipe, apart: tuple[str, ...]) -> str:
+    """Of what is not at its default, but for the keys and sections in `apart`, which end in a dot."""
+    return digest({key: value for key, value, _ in changes(recipe) if not f"{key}.".startswith(apart)})
+
+
+def without(values: dict[str, Any], apart: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
+    """What is resolved, but for the keys and sections in `apart`, which end in a dot."""
+    return {
+        key: without(value, apart, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in values.items()
+        if not f"{prefix}{key}.".startswith(apart)
+    }
 
 
 def digest(values: Any) -> str:

@@ -8,10 +8,10 @@ from rltk.recipe.fields import broken_rule
 from rltk.recipe.sections.algo import Algo
 from rltk.recipe.sections.offline import SFT, Paired, RewardModel
 from rltk.recipe.sections.onpolicy import OnPolicy
-from rltk.recipe.sections.rollout import OF_SERVERS, Rollout
+from rltk.recipe.sections.rollout import Rollout
 from rltk.recipe.sections.tune import Full, LoRA, Tune
 
-SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "batch", *OF_SERVERS, "gpu_memory")
+SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "batch")
 """Keys of `rollout` that evaluations take no notice of."""
 
 

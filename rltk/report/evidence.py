@@ -19,8 +19,6 @@ from rltk.report.read import Comparison, Row, Run, read_object
 CONFIDENCE = 0.95
 APART = 0.035
 """Decades by which arms stand apart at one learning rate, so that their intervals can be told from each other."""
-VALUES = 64
-"""Singular values that adapter.json lists of a matrix."""
 
 
 class Curves(NamedTuple):
@@ -92,13 +90,9 @@ def rate_chart(comparison: Comparison) -> Chart | None:
     sweep = comparison.found.get("sweep") or {}
     kept = {arm: longest([row for row in rows if row["score"] is not None]) for arm, rows in sweep.items()}
     shifts = {arm: 10 ** (APART * (number - (len(kept) - 1) / 2)) for number, arm in enumerate(kept)}
-    lines = [
-        Line(arm, [(mark.x, mark.y) for mark in rate_means(arm, rows, shifts[arm], number)], number)
-        for number, (arm, rows) in enumerate(kept.items())
-    ]
-    marks = [
-        mark for number, (arm, rows) in enumerate(kept.items()) for mark in rate_means(arm, rows, shifts[arm], number)
-    ]
+    means = [rate_means(arm, rows, shifts[arm], number) for number, (arm, rows) in enumerate(kept.items())]
+    lines = [Line(arm, [(mark.x, mark.y) for mark in means[number]], number) for number, arm in enumerate(kept)]
+    marks = [mark for of_arm in means for mark in of_arm]
     if not marks:
         return None
     seeds = len({row["seed"] for rows in kept.values() for row in rows})
@@ -205,4 +199,4 @@ def mean_spectrum(runs: Sequence[Run]) -> list[tuple[float, float | None]]:
     ]
     spectra = [m["singular_values"] for m in matrices if m.get("singular_values") and m["singular_values"][0] > 0]
     width = min((len(values) for values in spectra), default=0)
-    return [(place + 1, fmean(values[place] / values[0] for values in spectra)) for place in range(min(width, VALUES))]
+    return [(place + 1, fmean(values[place] / values[0] for values in spectra)) for place in range(width)]

@@ -25,7 +25,8 @@ A_ROW = 4
 def write_figures(paths: list[Path], folder: Path) -> list[Path]:
     """Two files a chart of the page that these runs, or this comparison, would have."""
     colours = light_colours()
-    return [path for chart in charts_of(paths) for path in write_figure(chart, folder, colours)]
+    style = light_style(colours)
+    return [path for chart in charts_of(paths) for path in write_figure(chart, folder, colours, style)]
 
 
 def charts_of(paths: list[Path]) -> Iterable[Chart]:
@@ -38,15 +39,15 @@ def charts_of(paths: list[Path]) -> Iterable[Chart]:
     return [*drawn, *(chart for run in runs for ranking in rankings(run) for chart in ranking.charts)]
 
 
-def write_figure(chart: Chart, folder: Path, colours: dict[str, str]) -> list[Path]:
+def write_figure(chart: Chart, folder: Path, colours: dict[str, str], style: str) -> list[Path]:
     path = folder / f"{re.sub(r'[^a-z0-9]+', '-', chart.key.lower())}.svg"
-    write_text(path, standalone(chart, colours))
+    write_text(path, standalone(chart, style))
     picture = path.with_suffix(".png")
     write_png(chart, picture, [colours[f"c{number}"] for number in range(COLOURS)])
     return [path, picture]
 
 
-def standalone(chart: Chart, colours: dict[str, str]) -> str:
+def standalone(chart: Chart, style: str) -> str:
     """The chart between its title and its legend, with the rules of the page that it needs."""
     inner = draw(chart).replace("<svg ", f'<svg y="{HEAD}" width="{WIDTH}" height="{HEIGHT}" ', 1)
     entries = labels(chart)
@@ -55,7 +56,7 @@ def standalone(chart: Chart, colours: dict[str, str]) -> str:
     return (
         f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}">'
-        f"<style>{FONT}{light_style(colours)}</style>{title}{inner}{''.join(legend(entries))}</svg>\n"
+        f"<style>{FONT}{style}</style>{title}{inner}{''.join(legend(entries))}</svg>\n"
     )
 
 

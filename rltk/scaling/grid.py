@@ -95,7 +95,7 @@ class Found(NamedTuple):
 
     @property
     def pending(self) -> list[Planned]:
-        return [run for run in self.runs if self.outcomes[run.id].status in ("absent", "unfinished")]
+        return [run for run in self.runs if not self.outcomes[run.id].is_over]
 
 
 def survey(grid: Grid) -> Found:

@@ -17,12 +17,8 @@ LAST = 0.1
 
 def rows(grid: Grid, found: Found) -> list[dict[str, Any]]:
     """Of every point whose runs have all ended; at a point with several learning rates those of the best."""
-    done = [point for point in grid.points if all(is_over(found, run) for run in all_of(point))]
+    done = [point for point in grid.points if all(found.outcomes[run.id].is_over for run in all_of(point))]
     return [row for point in done for row in rows_of(grid, found, point)]
-
-
-def is_over(found: Found, run: Planned) -> bool:
-    return found.outcomes[run.id].status in ("finished", "failed")
 
 
 def all_of(point: Point) -> list[Planned]:

@@ -6,10 +6,9 @@ Shapes: S seeds, K batches.
 from collections.abc import Sequence
 
 import numpy as np
-from rltk_eval.equivalence.paired import paired_mean, t_interval
 from rltk_eval.equivalence.scores import Array
 
-from rltk.compare.evidence import Evidence
+from rltk.compare.evidence import Evidence, mean_interval
 from rltk.compare.outcome import Outcome, Verdict
 from rltk.errors import UserError
 from rltk.recipe.schema import Offline
@@ -49,9 +48,7 @@ def slope_of(x_K: Array, gap_KS: Array) -> tuple[float, float, float]:
     """Least squares, seed by seed."""
     centred_K = x_K - x_K.mean()
     slope_S = centred_K @ gap_KS / (centred_K @ centred_K)
-    paired = paired_mean(slope_S)
-    low, high = t_interval(paired, 0.95)
-    return paired.mean, low, high
+    return mean_interval(slope_S, 0.95)
 
 
 def judge(found: dict[str, tuple[float, float, float]]) -> Verdict:

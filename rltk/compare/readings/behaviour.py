@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rltk_eval.equivalence.paired import paired_mean, t_interval
 from rltk_eval.equivalence.scores import Array
 
-from rltk.compare.evidence import Evidence
+from rltk.compare.evidence import Evidence, mean_interval
 from rltk.compare.outcome import Outcome, Verdict
 from rltk.errors import UserError
 
@@ -33,7 +32,7 @@ def alike(evidence: Sequence[Evidence]) -> Outcome:
         except UserError:
             continue
     absent = [name for name in METRICS.values() if f"{name} of {one.others[0]}" not in found]
-    rows = {what: interval_of(ratio_S) for what, ratio_S in found.items()}
+    rows = {what: mean_interval(ratio_S, 0.9) for what, ratio_S in found.items()}
     outside = [what for what, (_, low, high) in rows.items() if low > TOLERANCE or high < -TOLERANCE]
     within = [what for what, (_, low, high) in rows.items() if low > -TOLERANCE and high < TOLERANCE]
     verdict: Verdict = "inconclusive"
@@ -48,12 +47,6 @@ def alike(evidence: Sequence[Evidence]) -> Outcome:
     )
     summary += f"; not logged: {', '.join(absent)}" if absent else ""
     return Outcome(verdict, summary, mean, (low, high), {"log_ratios": rows, "outside": outside})
-
-
-def interval_of(ratio_S: Array) -> tuple[float, float, float]:
-    paired = paired_mean(ratio_S)
-    low, high = t_interval(paired, 0.9)
-    return paired.mean, low, high
 
 
 def log_ratios(one: Evidence, arm: str, metric: str) -> Array:

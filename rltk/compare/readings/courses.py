@@ -83,6 +83,6 @@ def correlation(ranks: Array, steps: Sequence[float]) -> float | None:
     """Spearman's of the rank with the step; None where all steps are one."""
     if len(set(steps)) < 2:
         return None
-    largest = max(step for step in steps if step != inf) if any(step != inf for step in steps) else 0.0
+    largest = max(step for step in steps if step != inf)
     finite = [2 * largest + 1 if step == inf else step for step in steps]
     return float(spearmanr([log(rank) for rank in ranks], finite).statistic)  # pyright: ignore[reportAttributeAccessIssue]  # scipy leaves its result untyped

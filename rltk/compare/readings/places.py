@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rltk_eval.equivalence.paired import paired_mean, t_interval
-from rltk_eval.equivalence.scores import Array
-
-from rltk.compare.evidence import Evidence
+from rltk.compare.evidence import Evidence, mean_interval
 from rltk.compare.outcome import Outcome, Verdict
 from rltk.errors import UserError
 from rltk.plan.config import find_shape
@@ -25,8 +22,8 @@ class Arms(NamedTuple):
 def attention_against_mlp(evidence: Sequence[Evidence]) -> Outcome:
     (one,) = evidence
     arms, margin = choose(one), one.conclusion["margin"]["value"]
-    worse, (low, high) = interval(one.better_S(arms.mlp, arms.attention), 0.95)
-    apart, (under, over) = interval(one.better_S(arms.everywhere, arms.mlp), 0.9)
+    worse, low, high = mean_interval(one.better_S(arms.mlp, arms.attention), 0.95)
+    apart, under, over = mean_interval(one.better_S(arms.everywhere, arms.mlp), 0.9)
     is_alike = -margin < under and over < margin
     verdict: Verdict = "inconclusive"
     if low > 0 and is_alike:
@@ -41,12 +38,6 @@ def attention_against_mlp(evidence: Sequence[Evidence]) -> Outcome:
     return Outcome(verdict, summary, worse, (low, high), {"parameters": counts, "all_less_mlp": [apart, under, over]})
 
 
-def interval(better_S: Array, confidence: float) -> tuple[float, tuple[float, float]]:
-    paired = paired_mean(better_S)
-    low, high = t_interval(paired, confidence)
-    return paired.mean, (low, high)
-
-
 def choose(one: Evidence) -> Arms:
     recipes = {arm: one.comparison.arms[arm] for arm in one.others}
     tunes = {arm: recipe.tune for arm, recipe in recipes.items() if isinstance(recipe.tune, LoRA)}
@@ -54,7 +45,8 @@ def choose(one: Evidence) -> Arms:
     missing = [place for place, arms in by_place.items() if not arms]
     if missing:
         raise UserError(f"{one.comparison.path} has no arm whose tune.targets is {missing[0]}, which LAY-1 compares.")
-    counts = {arm: adapter_parameters(find_shape(recipes[arm].model), tune) for arm, tune in tunes.items()}
+    shape = find_shape(one.comparison.recipe.model)
+    counts = {arm: adapter_parameters(shape, tune) for arm, tune in tunes.items()}
     (everywhere, *_), (mlp, *_) = by_place["all-linear"], by_place["mlp"]
     attention = min(by_place["attention"], key=lambda arm: abs(counts[arm] - counts[mlp]))
     return Arms(everywhere, mlp, attention, counts)

@@ -27,17 +27,13 @@ GRID = 200
 
 
 def ratio(evidence: Sequence[Evidence]) -> Outcome:
-    """The best learning rate of every LoRA arm over the reference's."""
+    """The best learning rate of every LoRA arm over the reference's: the value is that of the highest rank, the verdict
+    of all arms."""
     (one,) = evidence
-    return judged_ratio(one, one.others)
-
-
-def judged_ratio(one: Evidence, arms: Sequence[str]) -> Outcome:
-    """The value is that of the highest rank; the verdict is of all arms."""
-    optima = {arm: one.conclusion["optima"][arm] for arm in arms}
+    optima = {arm: one.conclusion["optima"][arm] for arm in one.others}
     intervals = [optimum["ratio_interval"] or (None, None) for optimum in optima.values()]
     summary = ", ".join(f"{arm} {said(optimum)}" for arm, optimum in optima.items())
-    last = optima[arms[-1]]
+    last = optima[one.others[-1]]
     low, high = last["ratio_interval"] or (None, None)
     interval = None if low is None or high is None else (low, high)
     return Outcome(within(intervals), f"best rate {summary}", last["ratio_to_reference"], interval, optima)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rltk.compare.evidence import Evidence
 from rltk.compare.outcome import Outcome, Verdict
-from rltk.compare.readings.rates import RATIO, judged_ratio
+from rltk.compare.readings.rates import RATIO, ratio
 
 NOT_INFERIOR = ("equivalent", "non_inferior")
 
@@ -27,14 +27,13 @@ def equivalent(evidence: Sequence[Evidence]) -> Outcome:
 
 def non_inferior_at_ratio(evidence: Sequence[Evidence]) -> Outcome:
     """As `non_inferior`, and the best learning rate is about ten times the reference's."""
-    (one,) = evidence
-    shown, ratio = non_inferior(evidence), judged_ratio(one, one.others)
-    verdicts = {shown.verdict, ratio.verdict}
+    shown, rates = non_inferior(evidence), ratio(evidence)
+    verdicts = {shown.verdict, rates.verdict}
     verdict: Verdict = "reproduced" if verdicts == {"reproduced"} else "inconclusive"
     if "not reproduced" in verdicts:
         verdict = "not reproduced"
-    details = shown.details | {"ratio": ratio.details, "ratio_must_lie_within": list(RATIO)}
-    return shown._replace(verdict=verdict, summary=f"{shown.summary}; {ratio.summary}", details=details)
+    details = shown.details | {"ratio": rates.details, "ratio_must_lie_within": list(RATIO)}
+    return shown._replace(verdict=verdict, summary=f"{shown.summary}; {rates.summary}", details=details)
 
 
 def is_beyond(verdict: dict[str, Any], margin: float) -> bool:

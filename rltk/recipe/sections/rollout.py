@@ -10,6 +10,8 @@ from rltk.recipe.fields import Count, Fraction, Positive, Section, Share, Text, 
 
 OF_SERVERS = ("servers", "token_file", "adapters", "in_flight", "patience", "timeout")
 """Keys that have a meaning with servers alone."""
+OF_VLLM = (*OF_SERVERS, "gpu_memory")
+"""Keys that have a meaning with engine vllm alone; they say where completions come from and not which."""
 
 
 class Rollout(Section):
@@ -52,7 +54,7 @@ class Rollout(Section):
 
     @model_validator(mode="after")
     def _servers_are_for_vllm(self) -> Rollout:
-        for key in (*OF_SERVERS, "gpu_memory"):
+        for key in OF_VLLM:
             is_used = self.engine == "vllm" and (bool(self.servers) == (key != "gpu_memory"))
             if not is_used and getattr(self, key) != type(self).model_fields[key].default:
                 where = "without servers" if key == "gpu_memory" else "with servers"
