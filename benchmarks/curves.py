@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.record import RESULTS, device, in_fresh_process, write_result
+from benchmarks.record import RESULTS, device, earlier, in_fresh_process, write_result
 from benchmarks.step import recipe, trl_rows, trl_trainer
 from rltk.onpolicy.assemble import assemble, load_inputs
 from rltk.onpolicy.loop import train_step
@@ -46,7 +46,7 @@ def main() -> None:
         print(json.dumps(rewards(args)))
         return
     settings = {key: getattr(args, key) for key in SETTINGS}
-    runs = finished(args.name)
+    runs = earlier(args.name)
     if any(run["settings"] != settings for run in runs):
         parser.error(f"{RESULTS / args.name}.json has runs of other settings: remove it, or give another --name")
     for seed, side in ((seed, side) for seed in args.seeds for side in SIDES):
@@ -56,11 +56,6 @@ def main() -> None:
     for name, against in summary(runs)["native_against"].items():
         print(f"native's last third lies inside {name}'s seeds: {json.dumps(against)}")
     print(f"written to {write_result(args.name, {'settings': settings, 'runs': runs, 'summary': summary(runs)})}")
-
-
-def finished(name: str) -> list[dict[str, Any]]:
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text())["runs"] if path.exists() else []
 
 
 def run_one(side: str, seed: int, settings: dict[str, Any]) -> dict[str, Any]:

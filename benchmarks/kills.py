@@ -27,7 +27,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from benchmarks.mortal import FUNCTIONS, Aim, Ended, Warm
-from benchmarks.record import RESULTS, write_result
+from benchmarks.record import earlier, write_result
 from rltk.run.atomic import SUFFIX
 from rltk.run.checkpoint import list_checkpoints
 from rltk.run.provenance import commit
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="kills", help="of the results file")
     args = parser.parse_args()
-    found = finished(args.name)
+    found = earlier(args.name)
     with tempfile.TemporaryDirectory() as folder, Warm() as warm:
         arena = Arena(Path(folder), warm, args.seed)
         while sum(len(run["kills"]) for run in found) < args.kills:
@@ -64,14 +64,10 @@ def main() -> None:
             found.append(arena.run(arm, sum(run["arm"] == arm for run in found)))
             print(describe(found[-1]), flush=True)
             write_result(args.name, {"seed": args.seed, **summary(found), "runs": found})
-    print(json.dumps(summary(found), indent=2))
-    if summary(found)["failed"]:
+    summed = summary(found)
+    print(json.dumps(summed, indent=2))
+    if summed["failed"]:
         sys.exit(1)
-
-
-def finished(name: str) -> list[Record]:
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text())["runs"] if path.exists() else []
 
 
 class Arena:

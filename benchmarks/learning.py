@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.record import RESULTS, write_result
+from benchmarks.record import earlier, write_result
 from rltk.recipe import load_recipe, recipe_hash
 from rltk.run.provenance import commit
 
@@ -42,17 +42,12 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides for every run")
     parser.add_argument("--name", default="learning", help="of the results file")
     args = parser.parse_args()
-    runs = kept(args.name)
+    runs = earlier(args.name)
     for planned in plan(args):
         if not any(run["recipe_hash"] == planned.hash for run in runs):
             runs.append(run(planned))
             write_result(args.name, {"runs": runs})
         print("\n".join(describe(next(run for run in runs if run["recipe_hash"] == planned.hash))), flush=True)
-
-
-def kept(name: str) -> list[dict[str, Any]]:
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text())["runs"] if path.exists() else []
 
 
 def plan(args: argparse.Namespace) -> Iterator[Planned]:

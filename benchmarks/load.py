@@ -23,9 +23,10 @@ from benchmarks.load_clients import Question, ask, ask_all
 from benchmarks.load_report import summary
 from benchmarks.load_targets import Target, completions, running, scores, watched
 from benchmarks.record import write_result
+from rltk.serving.wire import Limits
 
 MALFORMED, OVERSIZED = 0.05, 0.01
-LIMIT = 4 * 2**20
+LIMIT = Limits().request_bytes
 """Bytes that either server takes in one request."""
 
 

@@ -25,9 +25,7 @@ def summary(
     *,
     is_alive: bool,
 ) -> dict[str, Any]:
-    kinds = {
-        kind: [one for one in answered if one.question.kind == kind] for kind in ("good", "malformed", "oversized")
-    }
+    kinds = {kind: [one for one in answered if one.question.kind == kind] for kind in KINDS}
     good = [one for one in kinds["good"] if one.status == 200]
     mispaired = sum(not target.is_same(one.content, expected[one.question.body or b""]) for one in good)
     refused = sum(one.status in REFUSALS and is_told(one) for one in kinds["malformed"])

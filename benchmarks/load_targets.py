@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from benchmarks.record import status
 from rltk.export.source import base_location
 from rltk.models.load import load_tokenizer
 from rltk.recipe.schema import Model
@@ -131,11 +132,11 @@ def running(target: Target) -> Iterator[Server]:
 @contextmanager
 def watched(pid: int) -> Iterator[list[int]]:
     """The process's resident size in bytes, time after time."""
-    sizes, stop = [resident(pid)], threading.Event()
+    sizes, stop = [status("VmRSS", pid)], threading.Event()
 
     def look() -> None:
         while not stop.wait(LOOK_SECONDS):
-            sizes.append(resident(pid))
+            sizes.append(status("VmRSS", pid))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -144,11 +145,3 @@ def watched(pid: int) -> Iterator[list[int]]:
     finally:
         stop.set()
         thread.join()
-
-
-def resident(pid: int) -> int:
-    """As Linux counts it."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise ValueError(f"process {pid} has no size")

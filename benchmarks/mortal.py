@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn
 
-import rltk
+from tests.forks import ROOT, SOURCES, find
 
 FUNCTIONS = {
     "rollout": ("rltk.rollout.native.NativeSampler.sample",),
@@ -59,12 +59,10 @@ class Ended(NamedTuple):
 
 class Warm:
     def __enter__(self) -> "Warm":
-        root = Path(rltk.__file__).parents[1]
-        sources = os.pathsep.join(str(root / source) for source in (".", "eval", "reward_models"))
         # One thread: a forked process cannot use the thread pools of its parent.
-        environment = {**os.environ, "PYTHONPATH": sources, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        environment = {**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         command = [sys.executable, "-m", "benchmarks.mortal"]
-        self.process = subprocess.Popen(command, cwd=root, env=environment, stdin=-1, stdout=-1, text=True)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=-1, stdout=-1, text=True)
         return self
 
     def __exit__(
@@ -175,15 +173,6 @@ def announce(dotted: str, phase: str, board: Board) -> None:
             board.end(phase, time.monotonic() - started)
 
     setattr(owner, name, announced)
-
-
-def find(dotted: str) -> tuple[Any, str]:
-    """The module or class that holds it, and its name there."""
-    *parts, name = dotted.split(".")
-    try:
-        return importlib.import_module(".".join(parts)), name
-    except ModuleNotFoundError:
-        return getattr(importlib.import_module(".".join(parts[:-1])), parts[-1]), name
 
 
 if __name__ == "__main__":

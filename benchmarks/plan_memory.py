@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.plan_points import Point, points, subject
 from benchmarks.plan_steps import offline_steps, on_policy, on_policy_step
-from benchmarks.record import RESULTS, in_fork, in_fresh_process, write_result
+from benchmarks.record import earlier, in_fork, in_fresh_process, status, write_result
 from rltk.plan.memory import plan_memory
 
 BOUND = 0.15
@@ -43,17 +43,12 @@ def main() -> None:
         print(json.dumps(measure(Point(**args.point), args.malloc)))
         return
     chosen = [point for point in points() if not args.only or any(word in point.name for word in args.only)]
-    kept = {row["name"]: row for row in earlier(args.name)}
+    kept = {row["name"]: row for row in earlier(args.name, "rows")}
     for point in chosen:
         kept[point.name] = run(point, args.malloc)
         write(args.name, args.malloc, kept)
     worst = max(abs(row["ratio"] - 1) for row in kept.values())
     print(f"{len(kept)} configurations; the worst prediction is {worst:.1%} off, the bound is {BOUND:.0%}")
-
-
-def earlier(name: str) -> list[dict[str, Any]]:
-    file = RESULTS / f"{name}.json"
-    return json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
 
 
 def write(name: str, malloc: str, kept: dict[str, dict[str, Any]]) -> None:
@@ -132,12 +127,6 @@ def reset_peak() -> int:
 
 def peak() -> int:
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else status("VmHWM")
-
-
-def status(key: str) -> int:
-    """Bytes that Linux says this process holds."""
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
 
 
 if __name__ == "__main__":

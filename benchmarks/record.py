@@ -21,6 +21,20 @@ from rltk.run.provenance import commit, hardware, versions
 RESULTS = Path(__file__).parent / "results"
 
 
+def earlier(name: str, key: str = "runs") -> list[dict[str, Any]]:
+    """What an earlier command has written into that results file; none where there is none."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))[key] if path.exists() else []
+
+
+def status(key: str, process: int | str = "self") -> int:
+    """Bytes that Linux says a process holds; ValueError where it has ended."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"process {process} has no {key}")
+
+
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -20,10 +20,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from benchmarks import plan_points
 from benchmarks.record import (
-    device,
     in_fresh_process,
     matmul_ceiling,
     peak_memory,
@@ -32,11 +31,9 @@ from benchmarks.record import (
     write_result,
 )
 from benchmarks.rollout import NEVER
-from rltk.models.adapters import add_lora, shrink_frozen
-from rltk.models.scoring import packs_faithfully
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.learner import Learner
-from rltk.recipe.schema import LoRA, Recipe
+from rltk.recipe.schema import Recipe
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Rollout, Sampling
 
@@ -177,26 +174,8 @@ class Policy(NamedTuple):
 
 def policy(point: Point, tune: str) -> Policy:
     """Random weights that bfloat16 holds exactly, as a checkpoint's would be; packing is tried before they shrink."""
-    torch.manual_seed(0)
-    heads = max(2, point.hidden // 64)
-    config = Qwen3Config(
-        vocab_size=VOCABULARY,
-        hidden_size=point.hidden,
-        intermediate_size=3 * point.hidden,
-        num_hidden_layers=point.layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads // 2,
-        head_dim=64,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-    )
-    model = Qwen3ForCausalLM(config).bfloat16().float().to(device()).eval()  # pyright: ignore[reportArgumentType]
-    can_pack = device().type == "cpu" and packs_faithfully(model)
-    if tune == "full":
-        return Policy(model, can_pack)
-    adapted = add_lora(model, LoRA(rank=RANK))
-    shrink_frozen(adapted)
-    return Policy(adapted, can_pack)
+    size = plan_points.Point(tune, tune=tune, hidden=point.hidden, layers=point.layers, vocabulary=VOCABULARY)
+    return Policy(*plan_points.build(size))
 
 
 def recipe(point: Point, tune: str) -> Recipe:

@@ -35,13 +35,7 @@ class VllmColumn:
         self.adapter = saved(path, model) if isinstance(model, PeftModel) else None
 
     def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        group: int,
-        sampling: Sampling,
-        *,
-        seed: int,
-        places: Sequence[int] | None = None,
+        self, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, *, seed: int
     ) -> list[list[Rollout]]:
         from vllm import SamplingParams  # pyright: ignore[reportMissingImports]  # optional
 

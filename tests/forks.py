@@ -9,7 +9,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -97,6 +96,8 @@ def serve() -> None:
     importlib.import_module("rltk.onpolicy.session")
     importlib.import_module("rltk.offline.session")
     importlib.import_module("rltk.commands.evaluate")
+    from rltk.distributed.launch import free_port
+
     for line in sys.stdin:
         order = json.loads(line)
         processes, port, pids = order.pop("processes"), free_port(), list[int]()
@@ -107,12 +108,6 @@ def serve() -> None:
                     os.environ.update(place(rank, processes, port))
                 run_here(**order, rank=rank)
         print(json.dumps(codes_of(pids)), flush=True)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def place(rank: int, size: int, port: int) -> dict[str, str]:

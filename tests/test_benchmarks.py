@@ -130,6 +130,7 @@ def test_runs_of_other_settings_are_not_mixed_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept(tmp_path, group=4)
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
     monkeypatch.setattr(curves, "RESULTS", tmp_path)
     monkeypatch.setattr("sys.argv", ["curves", "--steps", "3", "--seeds", "0", "1"])
     with pytest.raises(SystemExit):

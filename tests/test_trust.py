@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from rltk_reward_models.scorer import Scorer
 from safetensors.torch import load_file
 
@@ -163,7 +164,7 @@ def test_an_adapter_says_which_revision_of_its_base_it_stands_on(guesser: Path, 
     model, _ = tuned(base, chosen)
     save_model(model, tiny.tokenizer(), tmp_path / "adapter")
     assert find_target(str(tmp_path / "adapter")).model.revision == "v1.2"
-    assert model.get_submodule("base_model") is not None and POLICY in model.peft_config  # pyright: ignore[reportOperatorIssue]
+    assert isinstance(model, PeftModel) and model.peft_config[POLICY].revision == "v1.2"
 
 
 @pytest.mark.parametrize(

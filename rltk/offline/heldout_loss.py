@@ -15,6 +15,7 @@ from rltk.data.demonstrations import Demonstration
 from rltk.models.load import compute_dtype
 from rltk.models.modes import computing_in, evaluating
 from rltk.models.scoring import make_rows, score
+from rltk.offline.pair_scores import micro_batches
 from rltk.offline.rows import Lesson
 from rltk.recipe.schema import LOSS, Recipe
 from rltk.rollout.describe import describe
@@ -66,17 +67,6 @@ class HeldoutLoss:
                 found += (-logprobs_BT.double().sum(1)).tolist()
                 desk.watch.evaluating(what, len(found), len(lessons))
         return found
-
-
-def micro_batches(lessons: Sequence[Lesson], tokens: int) -> list[list[Lesson]]:
-    """Neighbours, as many as are no more than that many tokens when padded."""
-    cut: list[list[Lesson]] = []
-    for lesson in lessons:
-        if cut and (len(cut[-1]) + 1) * max(other.width for other in [*cut[-1], lesson]) <= tokens:
-            cut[-1].append(lesson)
-        else:
-            cut.append([lesson])
-    return cut
 
 
 def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

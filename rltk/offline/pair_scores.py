@@ -5,7 +5,7 @@ Shapes: B replies, T tokens.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from rltk_reward_models.accuracy import pair_accuracy
@@ -16,7 +16,9 @@ from rltk.data.preferences import Preference
 from rltk.data.transcripts import write_transcript
 from rltk.models.modes import computing_in, evaluating
 from rltk.models.scoring import make_rows, score
-from rltk.offline.rows import Pair
+from rltk.offline.rows import Lesson, Pair
+
+Row = TypeVar("Row", Lesson, Pair)
 
 Report = Callable[[int, int], None]
 
@@ -69,14 +71,14 @@ def likelihoods(
     return found
 
 
-def micro_batches(pairs: Sequence[Pair], tokens: int) -> list[list[Pair]]:
+def micro_batches(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
     """Neighbours, as many as are no more than that many tokens when padded."""
-    cut: list[list[Pair]] = []
-    for pair in pairs:
-        if cut and (len(cut[-1]) + 1) * max(other.width for other in [*cut[-1], pair]) <= tokens:
-            cut[-1].append(pair)
+    cut: list[list[Row]] = []
+    for row in rows:
+        if cut and (len(cut[-1]) + 1) * max(other.width for other in [*cut[-1], row]) <= tokens:
+            cut[-1].append(row)
         else:
-            cut.append([pair])
+            cut.append([row])
     return cut
 
 

@@ -21,16 +21,12 @@ ASTRAY = ("ppo", "full", 3)
 """Its fifth step has been seen to differ: a resumed run at this stage agrees, so what differs is not understood yet."""
 CELLS = [(algorithm, tune, zero) for algorithm in cells.ALGORITHMS for tune in cells.TUNES for zero in range(4)]
 CELLS.remove(REFUSED)
-astray = pytest.mark.xfail(
-    reason="PPO in full fine-tuning under ZeRO 3 can leave the single process's curve", strict=False
-)
 MATRIX = [
     pytest.param(
         *cell,
         marks=[
             *([] if cell in FAST else [pytest.mark.slow]),
             *([needs_deepspeed] if cell[2] else []),
-            *([astray] if cell == ASTRAY else []),
         ],
     )
     for cell in CELLS
@@ -75,8 +71,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 
 
 @pytest.mark.parametrize(("algorithm", "tune", "zero"), MATRIX)
-def test_two_processes_give_the_numbers_of_one(algorithm: str, tune: str, zero: int, made: Runs) -> None:
+def test_two_processes_give_the_numbers_of_one(
+    algorithm: str, tune: str, zero: int, made: Runs, request: pytest.FixtureRequest
+) -> None:
     run, alone = made.together(algorithm, tune, zero), made.alone(algorithm, tune)
+    if (algorithm, tune, zero) == ASTRAY:  # only now: it has to run, speak with one voice and end
+        request.applymarker(pytest.mark.xfail(reason="it can leave the single process's curve", strict=False))
     cells.assert_same(run, alone)
     assert [path.name for path in run.iterdir() if path.name.endswith(".writing")] == []
     assert runs.names(run) == runs.names(alone)

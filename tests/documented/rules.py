@@ -17,7 +17,7 @@ OWN_PAIRS = (
     "optim.steps=2 algo.batch=4 data.size=32 algo.samples=4 rollout.max_new_tokens=64 eval={limit: 4, samples: 0}"
 )
 NETWORK, BUSY, SAME, SLOW = "needs a data set of the hub", "ends when it is told to", "as others that run", "takes long"
-MANY = "starts several processes"
+MANY, ELSEWHERE = "starts several processes", "run by the tests of export"
 
 
 class Rule(NamedTuple):
@@ -36,7 +36,8 @@ RULES = (
     Rule("rltk train .* (tune.rank=1|algo.scale=group|data.path=pairs.jsonl --profile)", not_run=SAME),
     Rule("rltk train .*--stop-on-over", not_run=SAME),
     Rule("rltk train .*data.path=pairs.jsonl data.kind|rltk sample embedded/policy .*--out pairs.jsonl", not_run=SAME),
-    Rule("rltk (train|launch) .*hardware.(processes|nodes)", not_run=MANY),
+    Rule("rltk train .*hardware.(processes|nodes)", not_run=MANY),
+    Rule("rltk launch .*--print"),
     Rule(r"rltk train \S+ --resume"),
     Rule("rltk train recipes/hh_ppo", f"{SAMPLED} data.size=32", swaps=REWARD),
     Rule("rltk train recipes/(hh_dpo|hh_reward_model)", PAIRS),
@@ -59,14 +60,14 @@ RULES = (
     Rule("rltk audit gold math", not_run=NETWORK),
     Rule("rltk audit gold"),
     Rule("rltk sample RUN --task gsm8k", not_run=NETWORK),
-    Rule("rltk check .*--profile none|rltk check .*runs/", not_run=NETWORK),
+    Rule("rltk check .*--profile none", not_run=NETWORK),
     Rule("rltk check"),
     Rule("rltk runs"),
     Rule("rltk watch", "--once"),
     Rule("rltk report", swaps=RUN),
     Rule("rltk chat", "--max-new-tokens 4", swaps=RUN),
     Rule("rltk serve", not_run=BUSY),
-    Rule("rltk export .*(--push|--merge)|rltk export runs/", not_run=SAME),
+    Rule("rltk export .*(--push|--merge)|rltk export runs/", not_run=ELSEWHERE),
     Rule("rltk export", swaps=RUN),
     Rule("rltk doctor --torch", not_run=SAME),
     Rule("rltk (doctor|recipes|schema|completion)"),
