@@ -167,5 +167,5 @@ def finding_parts(finding: Finding) -> list[str]:
 def result_of(finding: Finding) -> str:
     result = read_result(PUBLISHED, finding.id)
     if result is None:
-        return "not measured yet"
+        return "no published result"
     return f"{result['verdict']}: {result['summary']} (commit {result['commit']}, {result['date'][:10]})"
