@@ -55,7 +55,7 @@ def refuse_foreign(path: Path, manifest: dict[str, Any], run: Planned) -> None:
     found = recipe_from_resolved(manifest["recipe"], str(path / "manifest.json"))
     if recipe_hash(found) == run.hash == manifest["recipe_hash"]:
         return
-    key, has, planned = first_difference(*(without(resolved(recipe), NO_RESULT) for recipe in (found, run.recipe)))
+    key, has, planned = first_difference(without(resolved(found), NO_RESULT), without(resolved(run.recipe), NO_RESULT))
     what = f"its recipe has {key} = {has} where the plan has {planned}" if key else "its hash is not its recipe's"
     raise UserError(f"{path} is not the {run} ({what}); move it away.")
 
