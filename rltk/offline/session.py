@@ -149,3 +149,6 @@ class OfflineWork:
 
     def describe(self, score: dict[str, Any]) -> str:
         return describe(score) if self.ranking is None else describe_ranking(score)
+
+    def close(self) -> None:
+        """There is nothing of it outside this process."""

@@ -109,6 +109,10 @@ class OnPolicyWork:
     def describe(self, score: dict[str, Any]) -> str:
         return describe(score)
 
+    def close(self) -> None:
+        if self.inputs.fleet is not None:
+            self.inputs.fleet.close()
+
 
 def show(metrics: Metrics, desk: Desk) -> None:
     desk.show(metrics)

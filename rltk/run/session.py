@@ -99,6 +99,10 @@ class Work(Protocol):
         """A task's score in words."""
         ...
 
+    def close(self) -> None:
+        """What it holds outside this process is given back."""
+        ...
+
 
 class Session:
     """One process's work on a run, from loading the weights to the last score."""
@@ -146,8 +150,11 @@ class Session:
         self.desk.trackers.close()
         finished = {"finished": now(), "peak_memory_bytes": peak_memory(self.device)} if status == "finished" else {}
         # On a full disk the manifest may have to go on saying "running": such a run resumes too.
-        with suppress(OSError) if status == "failed" else nullcontext():
-            self.folder.update_manifest(status=status, **finished)
+        try:
+            with suppress(OSError) if status == "failed" else nullcontext():
+                self.folder.update_manifest(status=status, **finished)
+        finally:
+            self.work.close()
 
     def train_and_evaluate(self) -> bool:
         """Whether it got to the end, and was not asked to stop."""

@@ -7,7 +7,6 @@ can have kept anything of before; and the same weights, as after a resumption, h
 import hashlib
 import json
 import shutil
-import weakref
 from pathlib import Path
 
 import torch
@@ -54,8 +53,8 @@ class AdapterOnServers:
         name = f"{self.name}-{fingerprint(self.model, self.shelf.folder)}"
         if self.saved is not None and self.saved.name == name:
             return
-        if self.saved is None:  # of several processes one writes, and that one clears up, at its end at the latest
-            weakref.finalize(self, self.shelf.clear)
+        if self.saved is None:  # of several processes one writes, and that one clears up
+            self.shelf.fleet.at_close.callback(self.shelf.clear)
         saved = Saved(name, self.shelf.folder / name)
         save_adapter(self.model, self.base, saved.folder)
         self.saved = saved

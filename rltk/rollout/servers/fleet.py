@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TypeVar
 
 from rltk_reward_models.http_client import Patience
@@ -18,6 +19,8 @@ T = TypeVar("T")
 class Fleet:
     def __init__(self, servers: Sequence[ModelServer], *, patience: float) -> None:
         self.servers, self.patience = tuple(servers), patience
+        self.at_close = ExitStack()
+        """What takes back from the servers what they were given."""
 
     def ask(self, turn: int, what: Callable[[ModelServer], T], stop: threading.Event) -> T:
         """The result of `what` from the server whose turn it is, or from the next one that can be had.
@@ -39,6 +42,9 @@ class Fleet:
     def hang_up(self) -> None:
         for server in self.servers:
             server.hang_up()
+
+    def close(self) -> None:
+        self.at_close.close()
 
     def gone(self, last: ModelServer, error: AwayError) -> str:
         others = f", like {len(self.servers) - 1} others," if len(self.servers) > 1 else ""
