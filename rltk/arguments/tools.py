@@ -19,11 +19,13 @@ def check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def plan_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
-    parser.add_argument("--gpus", metavar="N", type=whole(1), help="GPUs that share the step; default: 1")
-    parser.add_argument("--nodes", metavar="N", type=whole(1), help="machines that these GPUs are in; default: 1")
-    of = "with --gpus: GPUs that a spread of the step is planned on; default: H100"
+    gpus = "GPUs that share the step; default: what the recipe's hardware says"
+    parser.add_argument("--gpus", metavar="N", type=whole(1), help=gpus)
+    nodes = "machines that these GPUs are in; default: 1 with --gpus, else as hardware says"
+    parser.add_argument("--nodes", metavar="N", type=whole(1), help=nodes)
+    of = "where there are several GPUs: those that a spread of the step is planned on; default: H100"
     parser.add_argument("--device", choices=("H100", "H200", "A100", "4090"), help=of)
-    stage = "ZeRO stage: 1 spreads the optimizer's state over the GPUs, 2 the gradients too, 3 the weights too"
+    stage = "ZeRO: 1 spreads the optimizer's state over GPUs, 2 gradients too, 3 weights too; default: as hardware says"
     parser.add_argument("--zero", metavar="STAGE", type=int, choices=(0, 1, 2, 3), help=stage)
     parser.add_argument("--offload", action="store_true", help="with --zero: what is spread lies in the host's memory")
     where = "plan memory for this; default: what the recipe would run on here, GPUs with --profile none"

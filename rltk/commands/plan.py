@@ -12,8 +12,8 @@ from rltk.plan.advice import advice_for
 from rltk.plan.arms import Arm, Subject, arm_json, arms
 from rltk.plan.config import find_shape
 from rltk.plan.devices import DEVICES, Device
+from rltk.plan.layout import Asked, layout_notes, layout_of
 from rltk.plan.learning_rate import recipe_warning
-from rltk.plan.memory import Layout
 from rltk.plan.rewards import reward_roles
 from rltk.plan.workload import Assumed, workload_of
 from rltk.recipe import load_recipe
@@ -29,13 +29,16 @@ ASSUMED_PROMPT = 128
 
 
 def plan(args: argparse.Namespace) -> None:
-    refuse_without_effect(args)
     loaded = load_recipe(args.recipe, args.overrides, args.profile)
     recipe = loaded.recipe
     work = workload_of(recipe, Assumed(args.prompt_tokens or ASSUMED_PROMPT, args.completion_tokens))
     where = args.on or default_device(loaded, args.profile)
     device = "cpu" if where == "cpu" else "cuda"
-    layout = Layout(args.gpus or 1, args.nodes or 1, args.zero or 0, args.offload, device)
+    asked = Asked(args.gpus, args.nodes, args.zero, args.offload)
+    layout = layout_of(recipe.hardware, asked, device)
+    if args.device and layout.gpus == 1:
+        raise UserError(f"--device {args.device} is for a spread over several GPUs; say how many with --gpus.")
+    loaded = loaded._replace(notes=(*loaded.notes, *layout_notes(recipe, asked)))
     if args.prompt_tokens is None:
         said = (
             f"prompts are taken to have {work.lengths.prompt} tokens (`rltk check --data` counts them; --prompt-tokens)"
@@ -57,17 +60,6 @@ def plan(args: argparse.Namespace) -> None:
     show_plan(shown(loaded.source), loaded.notes, subject, planned, measured, warnings)
 
 
-def refuse_without_effect(args: argparse.Namespace) -> None:
-    if (args.gpus or 1) == 1 and args.zero:
-        raise UserError(f"--zero {args.zero} spreads a model over GPUs, and --gpus is 1; say how many there are.")
-    if (args.gpus or 1) % (args.nodes or 1):
-        raise UserError(f"--nodes {args.nodes} does not divide --gpus {args.gpus or 1}, which are those of all nodes.")
-    if args.device and (args.gpus or 1) == 1:
-        raise UserError(f"--device {args.device} is for a spread over several GPUs; say how many with --gpus.")
-    if args.offload and not args.zero:
-        raise UserError("--offload goes with --zero 1, 2 or 3; add one of them.")
-
-
 def device_named(name: str | None) -> Device:
     return next(device for device in DEVICES if name in (None, device.name))
 
@@ -82,7 +74,8 @@ def measure(subject: Subject) -> dict[str, StepSeconds]:
     from rltk.onpolicy.timing import measured_step
 
     quiet_libraries()
-    return {subject.recipe.tune.type: measured_step(subject)}
+    one = replace(subject, work=subject.work.on_one_of(subject.layout.gpus))
+    return {subject.recipe.tune.type: measured_step(one)}
 
 
 def context_warning(subject: Subject) -> str | None:
@@ -113,6 +106,7 @@ def for_programs(
         },
         "planned_for": {
             **{key: getattr(subject.layout, key) for key in ("device", "gpus", "nodes", "zero", "offload")},
+            "servers": work.servers,
             "prompt_tokens": work.lengths.prompt,
             "completion_tokens": work.lengths.completion,
             "gradient_checkpointing": work.has_checkpointing,

@@ -46,6 +46,8 @@ def measured_step(subject: Subject) -> StepSeconds:
         raise UserError(
             f"--measure times steps that sample, and algo.type is {subject.recipe.algo.type}; leave it out."
         )
+    if subject.recipe.rollout.engine == "vllm":
+        raise UserError("--measure times sampling in this process, and rollout.engine is vllm; leave it out.")
     one, two = (timed(subject, layers) for layers in (1, 2))
     deep = Timed(*(a + max(0.0, b - a) * (subject.shape.layers - 1) for a, b in zip(one, two, strict=True)))
     return StepSeconds(deep.sampling, deep.learning + deep.optimizer)

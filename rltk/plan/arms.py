@@ -11,7 +11,7 @@ from rltk.plan.fit import fits, largest_micro_batch, largest_model
 from rltk.plan.learning_rate import Prior, prior
 from rltk.plan.memory import Layout, Memory, plan_memory
 from rltk.plan.shape import Shape
-from rltk.plan.spread import STAGES, Spread, fastest
+from rltk.plan.spread import STAGES, Servers, Spread, fastest, named_servers
 from rltk.plan.time import StepSeconds, flops_a_token, step_flops, step_seconds
 from rltk.plan.workload import Tune, Workload
 from rltk.recipe.schema import Full, LoRA, Recipe
@@ -35,6 +35,8 @@ class Subject:
 
 class OnDevice(NamedTuple):
     step: StepSeconds
+    servers: Servers | None
+    """Those that the recipe names, on such GPUs; their time and their price are counted."""
     hours: float
     dollars: float
     fits: bool
@@ -118,13 +120,18 @@ def stages(subject: Subject, tune: Tune) -> Iterator[tuple[str, float]]:
 def on_device(subject: Subject, tune: Tune, device: Device) -> OnDevice:
     shape, work, layout = subject.shape, subject.work, replace(subject.layout, device="cuda")
     step = step_seconds(shape, tune, work, device, layout)
+    servers = named_servers(shape, tune, work, layout, device) if work.servers else None
+    gpus = layout.gpus
+    if servers is not None:
+        step, gpus = step._replace(sampling=servers.seconds), gpus + servers.number * servers.gpus
     hours = work.steps * step.total / 3600
     price = device.dollars_an_hour if subject.dollars_an_hour is None else subject.dollars_an_hour
     return OnDevice(
         step,
+        servers,
         hours,
-        hours * price * layout.gpus,
-        fits(shape, tune, work, layout, device),
+        hours * price * gpus,
+        fits(shape, tune, work, layout, device) and (servers is None or servers.has_room),
         largest_model(tune, work, layout, device),
         largest_micro_batch(shape, tune, work, layout, device),
     )
@@ -169,6 +176,8 @@ def device_json(found: OnDevice) -> dict[str, Any]:
         "communication_seconds": found.step.communication,
         "run_hours": found.hours,
         "run_dollars": found.dollars,
+        "servers": 0 if found.servers is None else found.servers.number,
+        "gpus_a_server": 0 if found.servers is None else found.servers.gpus,
         "fits": found.fits,
         "largest_model": found.largest_model,
         "largest_micro_batch": found.largest_micro_batch,

@@ -4,13 +4,19 @@ from dataclasses import replace
 
 from rltk.plan.devices import USABLE, Device
 from rltk.plan.known import KNOWN, LADDER
-from rltk.plan.memory import Layout, plan_memory
+from rltk.plan.memory import Layout, Memory, plan_memory
 from rltk.plan.shape import Shape, shape_of
 from rltk.plan.workload import Tune, Workload
 
 
 def fits(shape: Shape, tune: Tune, work: Workload, layout: Layout, device: Device) -> bool:
-    return plan_memory(shape, tune, work, layout).peak.total <= USABLE * device.memory
+    return has_room(plan_memory(shape, tune, work, layout), work, device)
+
+
+def has_room(memory: Memory, work: Workload, device: Device) -> bool:
+    """In both phases; vLLM inside the process has its share while it samples and sleeps while the policy trains."""
+    room = USABLE * device.memory
+    return memory.training.total <= room and memory.sampling.total + work.vllm_share * device.memory <= room
 
 
 def largest_model(tune: Tune, work: Workload, layout: Layout, device: Device) -> str | None:

@@ -45,6 +45,18 @@ class Layout:
     def is_cpu(self) -> bool:
         return self.device == "cpu"
 
+    @property
+    def is_split(self) -> bool:
+        """Whether ZeRO stages make a difference."""
+        return self.gpus > 1 or self.offload
+
+    def __str__(self) -> str:
+        one, several = ("a CPU", "processes on CPUs") if self.is_cpu else ("a GPU", "GPUs")
+        number = f"{self.gpus} {several}" if self.gpus > 1 else one
+        nodes = f" in {self.nodes} nodes" if self.nodes > 1 else ""
+        zero = f", ZeRO {self.zero}{' with offload' if self.offload else ''}" if self.gpus > 1 or self.zero else ""
+        return f"{number}{nodes}{zero}"
+
 
 class Parts(NamedTuple):
     """Bytes on one GPU, or in the process."""
@@ -94,7 +106,8 @@ def plan_memory(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> Mem
     work = work.on_one_of(layout.gpus)
     held = {name: role.held for name, role in roles(shape, tune, work).items()}
     state = lasting(FLOAT * trained_parameters(shape, tune, work), sum(held.values()), layout)
-    sampling = sampling_parts(shape, tune, work, layout, state) if work.is_sampled else Parts(weights=0.0)
+    samples_here = work.is_sampled and not work.servers
+    sampling = sampling_parts(shape, tune, work, layout, state) if samples_here else Parts(weights=0.0)
     return Memory(sampling, training_parts(shape, tune, work, layout, state), held)
 
 
@@ -116,8 +129,13 @@ def gradient_bytes(trained: float, layout: Layout) -> float:
 
 
 def sampling_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, state: State) -> Parts:
-    """Gradients of the step before are still there: they are overwritten, not freed. ZeRO 3 gathers all weights."""
+    """Gradients of the step before are still there: they are overwritten, not freed. ZeRO 3 gathers all weights.
+
+    vLLM inside the process has weights and cache of its own in its share of a GPU, which is counted where one is known.
+    """
     gathered = sum(role.held for role in roles(shape, tune, work).values()) if layout.zero >= 3 else 0.0
+    if work.vllm_share:
+        return Parts(state.weights + gathered, state.gradients, state.optimizer)
     return Parts(
         weights=state.weights + gathered + rollout_copies(shape, tune, work, layout),
         gradients=state.gradients,
@@ -142,12 +160,12 @@ def training_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, sta
 
 
 def beside_weights(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> float:
-    """Copies while training: those of autocast, and an adapter's before the step. Under ZeRO 3 one layer is whole."""
-    stale = stale_copies(shape, tune, work)
+    """Copies while training: those of autocast, and an adapter's before the step. Under ZeRO 3 one layer is whole, and
+    no adapter is kept."""
     if layout.zero < 3:
-        return training_copies(shape, tune, work) + stale
+        return training_copies(shape, tune, work) + stale_copies(shape, tune, work)
     largest = max(shape.embedding, shape.linear // shape.layers)
-    return (FLOAT + work.number_size) * largest + stale / layout.gpus
+    return float((FLOAT + work.number_size) * largest)
 
 
 def stale_copies(shape: Shape, tune: Tune, work: Workload) -> float:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rltk.plan.devices import MEETING, USABLE, Device
-from rltk.plan.memory import Layout, plan_memory
+from rltk.plan.fit import has_room
+from rltk.plan.memory import Layout, Memory, plan_memory
 from rltk.plan.shape import Shape
 from rltk.plan.time import StepSeconds, communication_seconds, link_of, sampling_seconds, training_seconds
 from rltk.plan.workload import Tune, Workload
@@ -29,6 +30,8 @@ class Servers(NamedTuple):
     """Of each."""
     seconds: float
     """Of sampling a step's completions."""
+    has_room: bool = True
+    """Each holds the weights and a group's keys and values."""
 
 
 class Spread(NamedTuple):
@@ -38,9 +41,16 @@ class Spread(NamedTuple):
     """GPUs that train."""
     servers: Servers | None
     """None: the training GPUs sample."""
-    peak: float
-    """Bytes on a GPU that trains."""
+    memory: Memory
+    """On a GPU that trains."""
     step: StepSeconds
+
+    @property
+    def peak(self) -> float:
+        return self.memory.peak.total
+
+    def served_by(self, servers: Servers) -> "Spread":
+        return self._replace(servers=servers, step=self.step._replace(sampling=servers.seconds))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -58,13 +68,19 @@ class Spread(NamedTuple):
 
 
 def fastest(shape: Shape, tune: Tune, work: Workload, layout: Layout, device: Device) -> dict[str, Spread | None]:
-    """The fastest way that fits, with all GPUs sampling and with servers; None where none does."""
+    """The fastest way that fits, with all GPUs sampling and with servers; None where none does.
+
+    Where the recipe names servers these are beside the GPUs of `layout`, and all of those train.
+    """
     here = trained_on(shape, tune, work, layout, device)
+    if work.servers:
+        named = named_servers(shape, tune, work, layout, device)
+        return {"servers": here.served_by(named) if here is not None and named.has_room else None}
     if not work.is_sampled:
         return {"all": here}
     apart = replace(work, is_sampled=False)
     ways = [
-        spread._replace(servers=servers, step=spread.step._replace(sampling=servers.seconds))
+        spread.served_by(servers)
         for count in range(1, layout.gpus)
         if (servers := served_by(shape, tune, work, layout, device, count)) is not None
         and (spread := trained_on(shape, tune, apart, replace(layout, gpus=layout.gpus - count), device)) is not None
@@ -74,7 +90,8 @@ def fastest(shape: Shape, tune: Tune, work: Workload, layout: Layout, device: De
 
 def trained_on(shape: Shape, tune: Tune, work: Workload, layout: Layout, device: Device) -> Spread | None:
     """The fastest of the stages that fit; of equally fast ones the one that splits and moves least."""
-    found = [spread for spread in stages(shape, tune, work, layout, device) if spread.peak <= USABLE * device.memory]
+    trials = stages(shape, tune, work, layout, device)
+    found = [spread for spread in trials if has_room(spread.memory, work, device)]
     return min(found, key=lambda spread: (float(f"{spread.step.total:.2g}"), spread.offload, spread.zero), default=None)
 
 
@@ -85,8 +102,8 @@ def stages(shape: Shape, tune: Tune, work: Workload, layout: Layout, device: Dev
         for stage in STAGES[1:] if offload else STAGES:
             trial = replace(layout, zero=stage, offload=offload)
             talking = communication_seconds(shape, tune, work, device, trial)
-            peak = plan_memory(shape, tune, work, trial).peak.total
-            yield Spread(stage, offload, layout.gpus, None, peak, StepSeconds(sampling, training, talking))
+            memory = plan_memory(shape, tune, work, trial)
+            yield Spread(stage, offload, layout.gpus, None, memory, StepSeconds(sampling, training, talking))
 
 
 def served_by(shape: Shape, tune: Tune, work: Workload, layout: Layout, device: Device, gpus: int) -> Servers | None:
@@ -97,9 +114,22 @@ def served_by(shape: Shape, tune: Tune, work: Workload, layout: Layout, device: 
         if gpus % each == 0 and (room := sequences_at_once(shape, work, device, each)) >= work.group
     ]
     best = min(found, key=lambda servers: servers.seconds, default=None)
-    if best is None or not isinstance(tune, Full):
-        return best
-    return best._replace(seconds=best.seconds + SERVED * shape.parameters / link_of(device, layout))  # new weights
+    return None if best is None else brought_up_to_date(best, shape, tune, layout, device)
+
+
+def named_servers(shape: Shape, tune: Tune, work: Workload, layout: Layout, device: Device) -> Servers:
+    """Those of the recipe, of as few such GPUs each as have room, or of the most that may serve together."""
+    rooms = {each: sequences_at_once(shape, work, device, each) for each in A_SERVER}
+    each = next((each for each, room in rooms.items() if room >= work.group), A_SERVER[-1])
+    seconds = serving_seconds(shape, tune, work, device, work.servers, each, max(rooms[each], work.group))
+    servers = Servers(work.servers, each, seconds, has_room=rooms[each] >= work.group)
+    return brought_up_to_date(servers, shape, tune, layout, device)
+
+
+def brought_up_to_date(servers: Servers, shape: Shape, tune: Tune, layout: Layout, device: Device) -> Servers:
+    """With the time that new weights take to reach them in full fine-tuning; an adapter takes none to speak of."""
+    sent = SERVED * shape.parameters / link_of(device, layout) if isinstance(tune, Full) else 0.0
+    return servers._replace(seconds=servers.seconds + sent)
 
 
 def serving_seconds(

@@ -27,8 +27,9 @@ def show_plan(
     show_memory(planned, subject)
     show_devices(planned[0], subject)
     if measured:
+        share = f", one share of {subject.layout.gpus}" if subject.layout.gpus > 1 else ""
         for step in measured.values():
-            say(f"measured on this machine: {spoken(step.total)} a step ({spoken(step.sampling)} sampling)")
+            say(f"measured on this machine: {spoken(step.total)} a step ({spoken(step.sampling)} sampling){share}")
     show_rate(planned[0])
     show_capacity(planned)
     for warning in warnings:
@@ -37,15 +38,13 @@ def show_plan(
 
 
 def head(source: str, subject: Subject) -> list[str]:
-    shape, work, layout = subject.shape, subject.work, subject.layout
+    shape, work = subject.shape, subject.work
     active = f", {billions(shape.active_parameters)} active" if shape.experts_a_token else ""
-    spread = f", {layout.gpus} GPUs, ZeRO {layout.zero}{' with offload' if layout.offload else ''}"
-    where = "CPU" if layout.is_cpu else f"GPU{spread if layout.gpus > 1 else ''}"
     return [
         f"recipe   {source}",
         f"model    {subject.recipe.model.path}: {shape.model_type}, {billions(shape.parameters)} parameters{active}",
         f"step     {work.sequences} sequences of {work.lengths.prompt} prompt and at most "
-        f"{work.lengths.completion} completion tokens; planned for a {where}",
+        f"{work.lengths.completion} completion tokens; planned for {subject.layout}",
     ]
 
 
@@ -75,8 +74,9 @@ def show_memory(planned: Sequence[Arm], subject: Subject) -> None:
         table.add_row(arm.name, *cells, arm.memory.phase, size(arm.other_activations))
     show(table)
     show_roles(planned)
-    if subject.layout.gpus > 1:
+    if subject.layout.is_split:
         show_stages(planned, subject)
+    if subject.layout.gpus > 1:
         show_spreads(planned, subject)
 
 
@@ -94,7 +94,9 @@ def show_roles(planned: Sequence[Arm]) -> None:
 
 
 def show_stages(planned: Sequence[Arm], subject: Subject) -> None:
-    say(f"\npeak memory on each of {subject.layout.gpus} GPUs, by ZeRO stage")
+    layout = subject.layout
+    where = f"each of {layout.gpus} {'processes' if layout.is_cpu else 'GPUs'}" if layout.gpus > 1 else str(layout)
+    say(f"\npeak memory on {where}, by ZeRO stage")
     stages = list(planned[0].by_stage)
     table = plain_table("arm", *stages)
     for arm in planned:
@@ -128,6 +130,8 @@ def spread_cells(found: Spread) -> list[str]:
 def show_devices(own: Arm, subject: Subject) -> None:
     say(f"\n{own.name} on GPUs, {subject.layout.gpus} of them, estimated")
     columns = ("a step", "sampling", "the run", "costs", "fits", "largest model that fits", "sequences at once")
+    if subject.work.servers:
+        columns += ("GPUs a server",)
     table = plain_table("GPU", *columns)
     for name, found in own.devices.items():
         table.add_row(
@@ -139,6 +143,7 @@ def show_devices(own: Arm, subject: Subject) -> None:
             "yes" if found.fits else "no",
             found.largest_model or "none",
             str(found.largest_micro_batch),
+            *([] if found.servers is None else [str(found.servers.gpus)]),
         )
     show(table)
     price = OFFERS if subject.dollars_an_hour is None else f"${subject.dollars_an_hour:g} an hour, as given"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
-from rltk.recipe.schema import DPO, PPO, Full, LoRA, OnPolicy, Paired, Recipe
+from rltk.recipe.schema import DPO, PPO, Full, LoRA, OnPolicy, Paired, Recipe, Rollout
 
 Tune = LoRA | Full
 
@@ -77,6 +77,10 @@ class Workload:
     epochs: int
     micro_tokens: int
     is_sampled: bool
+    servers: int
+    """Servers that the recipe names, which sample; 0: the training GPUs do."""
+    vllm_share: float
+    """Share of a GPU's memory that vLLM takes inside the training process while it samples; 0: there is none."""
     rollout_batch: int | None
     scores_before: int
     """Forward passes over all completions without gradient: for fixed and for reference log-probabilities."""
@@ -144,6 +148,8 @@ def workload_of(recipe: Recipe, assumed: Assumed) -> Workload:
             updates=algo.updates,
             epochs=algo.epochs,
             is_sampled=True,
+            servers=len(recipe.rollout.servers),
+            vllm_share=vllm_share(recipe.rollout),
             rollout_batch=recipe.rollout.batch,
             scores_before=fixes_logprobs(algo) + (algo.kl > 0),
             has_reference=algo.kl > 0,
@@ -158,12 +164,18 @@ def workload_of(recipe: Recipe, assumed: Assumed) -> Workload:
         updates=1,
         epochs=1,
         is_sampled=False,
+        servers=0,
+        vllm_share=0.0,
         rollout_batch=None,
         scores_before=1 if isinstance(algo, DPO) else 0,
         has_reference=False,  # DPO keeps the starting policy's numbers, or switches its adapter off
         critic=None,
         **shared(recipe),
     )
+
+
+def vllm_share(rollout: Rollout) -> float:
+    return rollout.gpu_memory if rollout.engine == "vllm" and not rollout.servers else 0.0
 
 
 def fixes_logprobs(algo: OnPolicy) -> bool:

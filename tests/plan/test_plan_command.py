@@ -157,9 +157,89 @@ def test_offline_algorithms_are_planned_too(capsys: pytest.CaptureFixture[str], 
     assert found["arms"][0]["lr"] == pytest.approx(2e-5)
 
 
+def test_the_recipes_hardware_is_planned_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """4 processes in each of 2 nodes at stage 2 with offload are what the flags would ask for, and flags go before."""
+    named = ["hardware.processes=4", "hardware.nodes=2", "hardware.deepspeed={zero: 2, offload: cpu}"]
+    flags = ["--gpus", "8", "--nodes", "2", "--zero", "2", "--offload"]
+    by_recipe, by_flags = (plan(capsys, "--profile", "none", *asked) for asked in (named, flags))
+    assert by_recipe["arms"] == by_flags["arms"] and by_recipe["planned_for"] == by_flags["planned_for"]
+    assert by_recipe["arms"][0]["spread"]["all"]["training_gpus"] == 8
+    assert any("the recipe's hardware" in note for note in by_recipe["notes"])
+    fewer = plan(capsys, "--profile", "none", *named, "--gpus", "2", "--zero", "1")["planned_for"]
+    assert (fewer["gpus"], fewer["nodes"], fewer["zero"], fewer["offload"]) == (2, 1, 1, True)
+    more = plan(capsys, "--profile", "none", *named, "--nodes", "3", "--zero", "0")["planned_for"]
+    assert (more["gpus"], more["nodes"], more["zero"], more["offload"]) == (12, 3, 0, False)
+
+
+def test_the_page_says_what_it_is_planned_for(capsys: pytest.CaptureFixture[str]) -> None:
+    named = ["hardware.processes=4", "hardware.nodes=2", "hardware.deepspeed.zero=2"]
+    assert main(["plan", "gsm8k_grpo", "--profile", "none", *named]) == 0
+    printed = capsys.readouterr().out
+    assert "planned for 8 GPUs in 2 nodes, ZeRO 2" in printed and "peak memory on each of 8 GPUs" in printed
+    assert main(["plan", "gsm8k_grpo", "hardware.processes=2"]) == 0
+    assert "planned for 2 processes on CPUs, ZeRO 0" in capsys.readouterr().out
+
+
+def test_one_gpu_may_offload(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is split, and yet Adam's state is the host's."""
+    named = ["tune.type=full", "hardware.deepspeed={zero: 2, offload: nvme}"]
+    assert main(["plan", "gsm8k_grpo", "--profile", "none", "--json", *named]) == 2
+    assert "nvme" in capsys.readouterr().err
+    named = ["tune.type=full", "hardware.deepspeed={zero: 2, offload: cpu}"]
+    found = plan(capsys, "--profile", "none", *named)
+    asked = plan(capsys, "--profile", "none", "tune.type=full", "--zero", "2", "--offload")
+    assert found["arms"] == asked["arms"] and found["arms"][0]["peak_memory_bytes"]["optimizer"] == 0
+    assert found["planned_for"]["gpus"] == 1
+
+
+def test_servers_hold_the_cache_and_the_trainers_do_not(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor the joined and scaled copies that sampling makes; servers are in time and costs, new weights in full too."""
+    named = ["rollout.engine=vllm", "rollout.servers=[http://a:8000, http://b:8000]"]
+    here = plan(capsys, "--profile", "none")
+    served = plan(capsys, "--profile", "none", *named)
+    assert served["planned_for"]["servers"] == 2 and any("rollout.servers names 2" in note for note in served["notes"])
+    for ours, theirs in zip(here["arms"], served["arms"], strict=True):
+        assert ours["peak_memory_bytes"]["kv_cache"] > 0 == theirs["peak_memory_bytes"]["kv_cache"]
+        assert theirs["peak_phase"] == "training"
+        assert {key: ours["peak_memory_bytes"][key] for key in ("gradients", "optimizer", "activations")} == {
+            key: theirs["peak_memory_bytes"][key] for key in ("gradients", "optimizer", "activations")
+        }
+        device, before = theirs["devices"]["H100"], ours["devices"]["H100"]
+        assert (device["servers"], device["gpus_a_server"]) == (2, 1)
+        assert device["sampling_seconds"] < before["sampling_seconds"]
+        assert device["training_seconds"] == before["training_seconds"]
+        assert device["run_dollars"] == pytest.approx(3 * 3.0 * device["run_hours"])
+    one, two = (served["arms"][place]["devices"]["H100"]["sampling_seconds"] for place in (0, -1))
+    assert two > one
+
+
+def test_servers_are_beside_the_gpus_that_train(capsys: pytest.CaptureFixture[str]) -> None:
+    named = ["rollout.engine=vllm", "rollout.servers=[http://a:8000]", "model.path=meta-llama/Llama-3.1-70B"]
+    small = ["model.gradient_checkpointing=true", "optim.micro_tokens=2048"]
+    found = plan(capsys, "--profile", "none", "hardware.processes=8", "hardware.deepspeed.zero=3", *named, *small)
+    arm = found["arms"][0]
+    assert set(arm["spread"]) == {"servers"}
+    assert arm["spread"]["servers"]["training_gpus"] == 8
+    assert arm["devices"]["H100"]["gpus_a_server"] == 2 and arm["devices"]["4090"]["gpus_a_server"] == 8
+    assert not arm["devices"]["4090"]["fits"]
+
+
+def test_vllm_in_the_process_has_a_share_of_the_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its cache is its own; a share that leaves no room for the weights makes that nothing fits."""
+    named = ["tune.type=full", "rollout.engine=vllm"]
+    found = plan(capsys, "--profile", "none", *named)
+    assert found["arms"][0]["peak_memory_bytes"]["kv_cache"] == 0
+    assert any("30% of each GPU" in note for note in found["notes"])
+    assert found["arms"][0]["devices"]["H100"]["fits"]
+    greedy = plan(capsys, "--profile", "none", *named, "rollout.gpu_memory=0.85")["arms"][0]
+    assert not greedy["devices"]["H100"]["fits"]
+    assert greedy["peak_memory_bytes"] == found["arms"][0]["peak_memory_bytes"]
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
+        (["--measure", "tune.type=full", "rollout.engine=vllm"], "--measure times sampling in this process"),
         (["--zero", "2"], "--zero 2 spreads a model over GPUs, and --gpus is 1"),
         (["--gpus", "8", "--nodes", "3"], "--nodes 3 does not divide --gpus 8"),
         (["--device", "A100"], "--device A100 is for a spread over several GPUs"),
