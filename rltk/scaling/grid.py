@@ -19,7 +19,8 @@ from rltk.compare.plan import Planned
 from rltk.errors import UserError
 from rltk.plan.config import find_shape
 from rltk.recipe.resolved import recipe_from_resolved, resolved
-from rltk.recipe.schema import Model, OnPolicy, Recipe
+from rltk.recipe.rules import unused_keys
+from rltk.recipe.schema import LOSS, SFT, Model, OnPolicy, Recipe
 from rltk.run.atomic import write_json
 
 PLAN, RESULTS = "grid.json", "results.jsonl"
@@ -77,10 +78,16 @@ class Grid:
         overlay: dict[str, Any] = {
             "seed": recipe.seed + seed,
             "optim": {"lr": rate, "steps": steps(recipe, data)},
-            "eval": {"tasks": recipe.eval.tasks[:1], "before": False, "samples": 0, "k": ()},
+            "eval": {"before": False, **self.sparing(recipe)},
         }
         changed = overlaid(recipe, overlay, f"run of arm {arm} on {data} examples")
         return Planned("grid", arm, rate, recipe.seed + seed, changed)
+
+    def sparing(self, recipe: Recipe) -> dict[str, Any]:
+        """Of `eval`: the first task alone, of one greedy completion; nothing of that where pairs are what is scored."""
+        unused = {key for key, _ in unused_keys(recipe.algo, is_preferences=recipe.data.kind == "preferences")}
+        wanted = {"tasks": recipe.eval.tasks[:1], "samples": 0, "k": ()}
+        return {key: value for key, value in wanted.items() if f"eval.{key}" not in unused}
 
 
 class Found(NamedTuple):
@@ -119,12 +126,22 @@ def steps(recipe: Recipe, data: int) -> int:
 
 def check_grid(grid: Grid) -> None:
     """Refuses, before anything runs, a grid that would leave nothing to fit."""
-    _ = grid.points
-    if grid.recipe.compare.scaling.loss == "training" and isinstance(grid.recipe.algo, OnPolicy):
+    recipe = grid.recipe
+    of_policy = f"the loss of {recipe.algo.type} says nothing about how good a policy is"
+    if isinstance(recipe.algo, OnPolicy) and recipe.data.kind == "preferences":
         raise UserError(
-            f"compare.scaling.loss is training, and the loss of {grid.recipe.algo.type} says nothing about how good a "
-            "policy is; take error."
+            f"compare.scaling has nothing to fit to: {recipe.algo.type} on preferences is scored by its mean reward, "
+            f"and {of_policy}; take data with answers."
         )
+    if recipe.compare.scaling.loss == "training" and isinstance(recipe.algo, OnPolicy):
+        raise UserError(f"compare.scaling.loss is training, and {of_policy}; take error.")
+    is_scored_by_loss = isinstance(recipe.algo, SFT) and recipe.eval.tasks[:1] == (LOSS,)
+    if recipe.compare.scaling.loss == "error" and is_scored_by_loss and recipe.data.kind != "preferences":
+        raise UserError(
+            f"compare.scaling.loss is error, the share of answers that is wrong, and eval.tasks begins with {LOSS}, "
+            "which has no answers; let it begin with another task, or take training."
+        )
+    _ = grid.points
 
 
 def default_folder(recipe: Recipe) -> Path:

@@ -24,12 +24,23 @@ from tests.forks import ROOT, SOURCES
 ARMS = ("lora-2", "full")
 
 
-def grid(path: Path, *, arms: Any = ARMS, algo: Any = None, **scaling: Any) -> Grid:
+def grid(
+    path: Path,
+    *,
+    arms: Any = ARMS,
+    algo: Any = None,
+    data_path: str = "embedded/word-problems",
+    tasks: Any = ("heldout",),
+    **scaling: Any,
+) -> Grid:
+    algo = algo or {"type": "sft", "batch": 8}
     values: dict[str, Any] = {
         "name": "made",
         "model": {"path": "embedded/policy"},
-        "data": {"path": "embedded/word-problems", "size": 64},
-        "algo": algo or {"type": "sft", "batch": 8},
+        "data": {"path": data_path, "size": 64},
+        "algo": algo,
+        "rewards": {"true": {"type": "gold"}} if algo["type"] == "grpo" and "dialogues" in data_path else {},
+        "eval": {"tasks": tasks},
         "tune": {"type": "lora"},
         "compare": {"arms": arms, "rates": {"centre": 0.001}, "scaling": {"data": [16, 32, 64], **scaling}},
     }
@@ -99,6 +110,34 @@ def test_the_training_loss_is_that_of_the_last_tenth_and_a_point_waits_for_all_i
     assert [run.id for run in survey(made).pending] == [first.id] and len(rows(made, survey(made))) == 10
 
 
+PAIRS = [("sft", "embedded/dialogues"), ("dpo", "embedded/dialogues"), ("reward_model", "embedded/dialogues")]
+
+
+@pytest.mark.parametrize(("algo", "data"), [*PAIRS, ("dpo", "embedded/word-problems")])
+@pytest.mark.parametrize("loss", ["error", "training"])
+def test_what_is_scored_by_pairs_makes_a_grid_too(tmp_path: Path, algo: str, data: str, loss: str) -> None:
+    """Its evaluation has no samples to spare; of 100 pairs 30 are ranked wrong: (30 + 0.5) / 101."""
+    made = grid(tmp_path, algo={"type": algo, "batch": 8}, data_path=data, loss=loss)
+    check_grid(made)
+    for run in survey(made).runs:
+        assert not run.recipe.eval.before
+        write(made, run, wrong=30, loss=0.25)
+    expected = {"error": 30.5 / 101, "training": 0.25}[loss]
+    assert [row["loss"] for row in rows(made, survey(made))] == pytest.approx([expected] * 6)
+
+
+def test_a_run_is_evaluated_on_one_task_by_one_completion(tmp_path: Path) -> None:
+    made = grid(tmp_path, tasks=["heldout", "loss"])
+    check_grid(made)
+    assert {(run.recipe.eval.tasks, run.recipe.eval.samples) for run in survey(made).runs} == {(("heldout",), 0)}
+
+
+def test_held_out_loss_is_a_grids_task_where_the_law_is_of_training(tmp_path: Path) -> None:
+    made = grid(tmp_path, tasks=["loss"], loss="training")
+    check_grid(made)
+    assert {run.recipe.eval.tasks for run in survey(made).runs} == {("loss",)}
+
+
 def test_models_bring_their_sizes(tmp_path: Path) -> None:
     """Parameters of the two as published, tied embeddings once."""
     made = grid(tmp_path, models=["Qwen/Qwen3-0.6B", "Qwen/Qwen3-1.7B"])
@@ -113,6 +152,11 @@ def test_models_bring_their_sizes(tmp_path: Path) -> None:
         ({"data": [16, 20]}, "compare.scaling.data has 20, which algo.batch \\(8\\) does not divide"),
         ({"data": [64, 128]}, "compare.scaling.data has 128, and data.size is 64"),
         ({"loss": "training", "algo": {"type": "grpo", "prompts": 8}}, "the loss of grpo says nothing"),
+        ({"tasks": ["loss"]}, "loss is error, the share of answers that is wrong, and eval.tasks begins with loss"),
+        (
+            {"algo": {"type": "grpo", "prompts": 8}, "data_path": "embedded/dialogues"},
+            "grpo on preferences is scored by its mean reward",
+        ),
     ],
 )
 def test_a_grid_that_leaves_nothing_to_fit_is_refused(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:

@@ -70,8 +70,8 @@ class Scaling(Section):
     seeds: Count = 1
     """Runs at each point, with seed, seed + 1, ..."""
     loss: Literal["error", "training"] = "error"
-    """What a law is fitted to: the share of eval.tasks' first task that is wrong after training, or the mean loss of
-    the last tenth of the steps, on examples that were new to them (SFT, DPO and reward models)."""
+    """What a law is fitted to: the share of eval.tasks' first task that is wrong after training, of held-out pairs on
+    preferences, or the mean loss of the last tenth of the steps, on examples new to them (all but grpo, rloo, ppo)."""
 
     @model_validator(mode="after")
     def _points_differ(self) -> Scaling:
