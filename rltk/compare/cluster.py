@@ -33,6 +33,8 @@ except ImportError as error:
 LOCAL = "ray"
 CALLS = 2
 """At once in a worker: the one that makes a run, and the one that interrupts it."""
+SLOW = "timed out during startup"
+"""What Ray says of a cluster of its own that is not there in time."""
 OBJECTS = 2**27
 """Bytes of a local cluster's object store, which here carries exit statuses."""
 
@@ -149,16 +151,35 @@ def connect(on: str) -> None:
     """`ray` is the cluster that RAY_ADDRESS names, or one on this machine that is gone afterwards."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours tells nobody outside
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    try:
+    with Reaching(on):
         if on != LOCAL:
             ray.init(on, **quiet)
         elif "RAY_ADDRESS" in os.environ:
             ray.init(**quiet)
         else:
             ray.init(include_dashboard=False, object_store_memory=OBJECTS, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise UserError(f"--on {on}: the cluster cannot be reached ({first_line}).") from error
+
+
+class Reaching:
+    """Within it Ray's failures to start a cluster or to reach one are sentences."""
+
+    def __init__(self, on: str) -> None:
+        self.on = on
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Ray gives its processes 30 seconds, which nothing can change, and then raises an `Exception` of no kind.
+        if kind is Exception and SLOW in str(error):
+            raise UserError(
+                f"--on {self.on}: the cluster has not started within the 30 seconds that Ray gives it; try again when "
+                "the machine is less busy, or start one with `ray start --head` and name its address."
+            ) from error
+        if isinstance(error, ConnectionError | RuntimeError | ValueError):
+            first_line = str(error).strip().split("\n")[0]
+            raise UserError(f"--on {self.on}: the cluster cannot be reached ({first_line}).") from error
 
 
 def slots() -> tuple[str, int]:

@@ -58,7 +58,7 @@ def training_loss(grid: Grid, run: Planned) -> float:
 
 
 def error(grid: Grid, run: Planned) -> float:
-    """The share of answers or pairs that is wrong after training, half an item more each way: a law has no place for 0."""
+    """The share of answers or pairs that is wrong in the end, half an item more each way: a law has no place for 0."""
     path = folder_of(grid, run)
     score = read_scores(path)["after"][task_of(path, "after")]
     accuracy, count = score.get("accuracy"), score.get("n")
