@@ -37,6 +37,15 @@ Scores = Sequence[float | None]
 Scorer = Callable[[Sequence[Sample]], Scores]
 
 
+class OfStep(NamedTuple):
+    """A scorer that may compare the samples of a step, and so is given all of them, in one process."""
+
+    score: Scorer
+
+    def __call__(self, samples: Sequence[Sample]) -> Scores:
+        return self.score(samples)
+
+
 class Judgement(NamedTuple):
     """Of samples, in order."""
 
@@ -67,22 +76,33 @@ class Judge:
     def judge(self, samples: Sequence[Sample]) -> Judgement:
         """All samples in one call, so that what takes processes, batches or requests is done side by side.
 
-        Of processes that train together each judges its share.
+        Of processes that train together each judges its share; what compares the samples is asked by the first.
         """
         dealt = deal([len(sample.rollout.tokens_T) for sample in samples], world.size())
-        mine = [samples[place] for place in dealt[world.rank()]]
-        return joined(dealt, world.share(lambda: self.judge_here(mine)))
+        mine = dealt[world.rank()]
+        told = {name: [values[place] for place in mine] for name, values in self.compared(samples).items()}
+        return joined(dealt, world.share(lambda: self.judge_here([samples[place] for place in mine], told)))
 
-    def judge_here(self, samples: Sequence[Sample]) -> Judgement:
+    def compared(self, samples: Sequence[Sample]) -> dict[str, Scores]:
+        """By the names of the rewards that take all of a step together."""
+        of_step = {name: scorer for name, scorer in self.scorers.items() if isinstance(scorer, OfStep)}
+        if not of_step or not samples:
+            return {}
+        return world.of_first(lambda: {name: scorer(samples) for name, scorer in of_step.items()})
+
+    def judge_here(self, samples: Sequence[Sample], told: Mapping[str, Scores]) -> Judgement:
+        """`told` are the scores of these samples that have been given already, by the names of their rewards."""
         if not samples:
             return Judgement([], {name: [] for name in self.rewards}, [], [] if self.knows_gold else None)
         grades: list[Grade] = []
         if any(reward.type == "answer" for reward in self.rewards.values()):
             grades = grade([sample.problem for sample in samples], [sample.text for sample in samples])
-        by_name: dict[str, Scores] = {
-            name: [reward_of(verdict) for verdict in grades] if reward.type == "answer" else self.scorers[name](samples)
-            for name, reward in self.rewards.items()
-        }
+        by_name: dict[str, Scores] = {}
+        for name, reward in self.rewards.items():
+            if reward.type == "answer":
+                by_name[name] = [reward_of(verdict) for verdict in grades]
+            else:
+                by_name[name] = told[name] if name in told else self.scorers[name](samples)
         weights = [reward.weight for reward in self.rewards.values()]
         totals = [total(weights, values) for values in zip(*by_name.values(), strict=True)]
         return Judgement(totals, by_name, grades, gold_rewards(samples) if self.knows_gold else None)

@@ -12,9 +12,9 @@ from rltk.models.roles import fits, read_role
 from rltk.recipe.schema import AnswerReward, GoldReward, ModelReward, PythonReward, Recipe, ServerReward
 from rltk.rewards.call import OwnScorer
 from rltk.rewards.folder import reward_folder
-from rltk.rewards.judge import Sample, Scorer, Scores, gold_rewards
+from rltk.rewards.judge import OfStep, Sample, Scorer, Scores, gold_rewards
 from rltk.rewards.learned import BaseScorer, ModelScorer
-from rltk.rewards.own import load_own
+from rltk.rewards.own import ALL, Own, load_own
 from rltk.rewards.remote import ServerScorer
 
 
@@ -31,7 +31,7 @@ def make_scorers(
             case ServerReward():
                 scorers[name] = ServerScorer(name, reward, renderer)
             case PythonReward():
-                scorers[name] = of_samples(OwnScorer(load_own(name, reward)))
+                scorers[name] = own_scorer(load_own(name, reward))
             case GoldReward():
                 scorers[name] = gold_rewards
             case AnswerReward():
@@ -39,11 +39,13 @@ def make_scorers(
     return scorers
 
 
-def of_samples(own: OwnScorer) -> Scorer:
-    def score(samples: Sequence[Sample]) -> Scores:
-        return own([sample.problem for sample in samples], [sample.text for sample in samples])
+def own_scorer(own: Own) -> Scorer:
+    call = OwnScorer(own)
 
-    return score
+    def score(samples: Sequence[Sample]) -> Scores:
+        return call([sample.problem for sample in samples], [sample.text for sample in samples])
+
+    return OfStep(score) if own.parameters == ALL else score
 
 
 def model_scorer(

@@ -82,6 +82,25 @@ def test_two_processes_give_the_numbers_of_one(
     assert runs.names(run) == runs.names(alone)
 
 
+OWN = """
+def rank(problems, completions):
+    assert [problem.id for problem in problems[::4]] == [problem.id for problem in problems[3::4]], "a group is split"
+    order = sorted(range(len(completions)), key=lambda row: (completions[row], row))
+    return [order.index(row) / len(order) for row in range(len(order))]
+"""
+
+
+def test_a_reward_that_compares_gets_all_of_a_step_in_one_process(made: Runs, tmp_path: Path) -> None:
+    """Ranks among half of the completions would be others, and so would be what is learned."""
+    (tmp_path / "own.py").write_text(OWN)
+    argv = ["train", str(made.recipe("grpo", "lora")), "--quiet", f"rewards.rank={{path: {tmp_path / 'own.py'}}}"]
+    alone = made.forks.run(*argv, "--run", str(tmp_path / "alone"))
+    assert alone.code == 0, alone.err
+    first, second = made.forks.together(2, *argv, "--run", str(tmp_path / "two"))
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    cells.assert_same(tmp_path / "two", tmp_path / "alone")
+
+
 @needs_deepspeed
 @pytest.mark.slow
 @pytest.mark.parametrize(
