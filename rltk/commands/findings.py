@@ -25,6 +25,8 @@ from rltk.recipe.accelerator import is_accelerator_visible
 
 def findings(args: argparse.Namespace) -> int:
     """Measures the chosen findings; lists them where none is chosen, and tells results with --status."""
+    if args.markdown and not args.status:
+        raise UserError("--markdown is a page of what --status tells; add --status, or leave it out.")
     catalogue = load_catalogue()
     chosen = choose(args.ids, args.tier, catalogue)
     if args.status or not chosen:

@@ -70,12 +70,19 @@ def refuse_reward_model(run: str, target: Target) -> None:
 
 def refuse_other_base(run: str, target: Target, first_run: str, first: Target) -> None:
     if not is_same_base(target.model, first.model):
+        its, theirs = base_words(target.model, first.model), base_words(first.model, target.model)
         raise UserError(
-            f"{run} stands on {target.model.path} and {first_run} on {first.model.path}; one server has one base, so "
-            "serve them by two."
+            f"{run} stands on {its} and {first_run} on {theirs}; one server has one base, so serve them by two."
         )
 
 
 def is_same_base(one: Model, other: Model) -> bool:
     both = ((base_location(model.path), model.revision, model.quantize) for model in (one, other))
     return len(set(both)) == 1
+
+
+def base_words(model: Model, other: Model) -> str:
+    """The base, with what of it beside its path is not as in the other."""
+    keys = [key for key in ("revision", "quantize") if getattr(model, key) != getattr(other, key)]
+    differing = [f"model.{key} = {getattr(model, key) or 'null'}" for key in keys]
+    return f"{model.path} ({', '.join(differing)})" if differing else model.path

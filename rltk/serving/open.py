@@ -12,7 +12,7 @@ from rltk.models.adapters import shrink_frozen
 from rltk.models.load import compute_dtype, context_length, load_tokenizer, load_weights, stop_tokens
 from rltk.rollout.engines import runs_natively
 from rltk.serving.batch import Batch
-from rltk.serving.choose import Served, is_same_base
+from rltk.serving.choose import Served, base_words, is_same_base
 from rltk.serving.logprobs import SAMPLING, Mode
 from rltk.serving.mixing import Adapter
 from rltk.serving.scheduler import Scheduler
@@ -65,5 +65,6 @@ def load_adapter(batch: Batch, served: Served, path: Path) -> Adapter:
     if target.adapter is None:
         raise UserError(f"{path} is a whole model and no adapter")
     if not is_same_base(target.model, served.base):
-        raise UserError(f"the adapter in {path} stands on {target.model.path}, and {served.base.path} is served")
+        its, served_here = base_words(target.model, served.base), base_words(served.base, target.model)
+        raise UserError(f"the adapter in {path} stands on {its}, and {served_here} is served")
     return batch.load(target.adapter)

@@ -43,6 +43,14 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("ids", [[], ["LAY-0"]], ids=["all", "one"])
+def test_a_page_is_of_the_status_alone(ids: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["findings", *ids, "--markdown", "--out", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and "--markdown is a page of what --status tells; add --status" in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_measured_finding_is_kept_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["findings", "LAY-0", "--out", str(tmp_path), "--strict"]) == 0
     line = capsys.readouterr().out

@@ -1,0 +1,51 @@
+"""What is served must stand on one base, held in one way; the sentence says in what two differ. No weights are read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rltk.errors import UserError
+from rltk.recipe.resolved import resolved
+from rltk.recipe.schema import Model, Rollout
+from rltk.run.folder import RunFolder
+from rltk.serving.choose import Served, base_words, choose
+from tests.recipes import recipe
+
+BASE = "some/base"
+
+
+def finished(path: Path, **model: str) -> Path:
+    """A run with an adapter, as far as one looks before anything is loaded."""
+    RunFolder(path).update_manifest(recipe=resolved(recipe(model={"path": BASE, **model})), status="finished")
+    (path / "model").mkdir()
+    (path / "model" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": BASE}))
+    return path
+
+
+@pytest.mark.parametrize(("key", "value"), [("quantize", "nf4"), ("revision", "v2")])
+def test_a_base_that_is_held_otherwise_is_another(key: str, value: str, tmp_path: Path) -> None:
+    one, other = finished(tmp_path / "one"), finished(tmp_path / "other", **{key: value})
+    assert set(choose([str(one)]).adapters) == {"one"}
+    with pytest.raises(UserError) as refused:
+        choose([str(one), str(other)])
+    assert str(refused.value).startswith(
+        f"{other} stands on {BASE} (model.{key} = {value}) and {one} on {BASE} (model.{key} = null); one server"
+    )
+
+
+def test_an_adapter_that_comes_later_is_held_to_the_same(tmp_path: Path) -> None:
+    from rltk.serving.batch import Batch
+    from rltk.serving.open import load_adapter
+
+    other = finished(tmp_path / "other", quantize="nf4")
+    served = Served(Model(path=BASE), "base", {}, Rollout())
+    batch = Batch.__new__(Batch)  # it is refused before anything is asked of what decodes
+    with pytest.raises(
+        UserError, match=r"stands on some/base \(model.quantize = nf4\), and some/base \(model.quantize ="
+    ):
+        load_adapter(batch, served, other)
+
+
+def test_paths_are_enough_where_they_are_all_that_differs() -> None:
+    assert base_words(Model(path="a/b"), Model(path="c/d")) == "a/b"
