@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from rltk.errors import UserError
-from rltk.recipe.resolved import resolved
+from rltk.recipe.resolved import recipe_hash, resolved
 from rltk.recipe.schema import Model, Rollout
 from rltk.run.folder import RunFolder
+from rltk.serving.batch import Batch
 from rltk.serving.choose import Served, base_words, choose
+from rltk.serving.open import load_adapter
+from tests import tiny
 from tests.recipes import recipe
 
 BASE = "some/base"
@@ -17,7 +21,8 @@ BASE = "some/base"
 
 def finished(path: Path, **model: str) -> Path:
     """A run with an adapter, as far as one looks before anything is loaded."""
-    RunFolder(path).update_manifest(recipe=resolved(recipe(model={"path": BASE, **model})), status="finished")
+    made = recipe(model={"path": BASE, **model})
+    RunFolder(path).update_manifest(recipe=resolved(made), recipe_hash=recipe_hash(made), status="finished")
     (path / "model").mkdir()
     (path / "model" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": BASE}))
     return path
@@ -35,15 +40,11 @@ def test_a_base_that_is_held_otherwise_is_another(key: str, value: str, tmp_path
 
 
 def test_an_adapter_that_comes_later_is_held_to_the_same(tmp_path: Path) -> None:
-    from rltk.serving.batch import Batch
-    from rltk.serving.open import load_adapter
-
     other = finished(tmp_path / "other", quantize="nf4")
     served = Served(Model(path=BASE), "base", {}, Rollout())
-    batch = Batch.__new__(Batch)  # it is refused before anything is asked of what decodes
-    with pytest.raises(
-        UserError, match=r"stands on some/base \(model.quantize = nf4\), and some/base \(model.quantize ="
-    ):
+    batch = Batch(tiny.model("qwen3"), stops=(), dtype=torch.float32)
+    said = r"stands on some/base \(model.quantize = nf4\), and some/base \(model.quantize = null\) is served"
+    with pytest.raises(UserError, match=said):
         load_adapter(batch, served, other)
 
 
