@@ -1,7 +1,10 @@
 """Peak memory of a training step as `rltk plan` predicts it, against what a process of its own measures.
 
     python -m benchmarks.plan_memory                    every configuration, minutes
-    python -m benchmarks.plan_memory --only sft dpo     some of them; those that are in the results stay
+    python -m benchmarks.plan_memory --only sft dpo     some of them
+
+The results file is written after each, and the same command goes on where it was stopped: what is measured stays, with
+the commit it was measured at, and is compared with what is predicted now. `--again` measures anew.
 
 Each configuration runs in a process of its own: two steps first, whose model is deleted, so that what libraries keep
 for good (kernels and scratch memory, some 25 MiB) is in the baseline; then the model once more, and two steps. Measured
@@ -26,6 +29,7 @@ from benchmarks.plan_points import Point, points, subject
 from benchmarks.plan_steps import offline_steps, on_policy, on_policy_step
 from benchmarks.record import earlier, in_fork, in_fresh_process, status, write_result
 from rltk.plan.memory import plan_memory
+from rltk.run.provenance import commit
 
 BOUND = 0.15
 M_MMAP_THRESHOLD, GIVEN_BACK = -3, 2**20
@@ -37,18 +41,28 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="only configurations with one of these in their names")
     parser.add_argument("--name", default="plan_memory", help="of the results file")
     parser.add_argument("--malloc", choices=("tight", "default"), default="tight", help="threshold of glibc's malloc")
+    parser.add_argument("--again", action="store_true", help="measure again what is in the results")
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:
         print(json.dumps(measure(Point(**args.point), args.malloc)))
         return
     chosen = [point for point in points() if not args.only or any(word in point.name for word in args.only)]
-    kept = {row["name"]: row for row in earlier(args.name, "rows")}
+    measured = {row["name"]: row for row in earlier(args.name, "rows")}
+    kept = {point.name: row(point, measured[point.name]) for point in points() if is_of(point, measured)}
     for point in chosen:
-        kept[point.name] = run(point, args.malloc)
+        if args.again or point.name not in kept:
+            kept[point.name] = run(point, args.malloc)
         write(args.name, args.malloc, kept)
+        tell(kept[point.name])
     worst = max(abs(row["ratio"] - 1) for row in kept.values())
     print(f"{len(kept)} configurations; the worst prediction is {worst:.1%} off, the bound is {BOUND:.0%}")
+
+
+def is_of(point: Point, measured: dict[str, dict[str, Any]]) -> bool:
+    """Whether what was measured under its name was the same configuration."""
+    found = measured.get(point.name, {})
+    return all(found.get(key) == value for key, value in asdict(point).items())
 
 
 def write(name: str, malloc: str, kept: dict[str, dict[str, Any]]) -> None:
@@ -58,21 +72,31 @@ def write(name: str, malloc: str, kept: dict[str, dict[str, Any]]) -> None:
 
 
 def run(point: Point, malloc: str) -> dict[str, Any]:
-    predicted = plan(point)
     if torch.cuda.is_available():
         arguments = [f"--point={json.dumps(asdict(point))}", f"--malloc={malloc}"]
         measured = in_fresh_process("benchmarks.plan_memory", arguments)
     else:
         measured = in_fork(lambda: measure(point, malloc))
-    row = {**asdict(point), "predicted": predicted, "measured": measured}
-    row["ratio"] = predicted["total"] / measured["total"]
+    return row(point, {"measured": measured, "commit": commit()})
+
+
+def row(point: Point, found: dict[str, Any]) -> dict[str, Any]:
+    """What was found at one time, beside what is predicted now."""
+    predicted, measured = plan(point), found["measured"]
+    ratio = predicted["total"] / measured["total"]
+    made = {"predicted": predicted, "measured": measured, "ratio": ratio, "commit": found.get("commit")}
+    return {**asdict(point), **made}
+
+
+def tell(row: dict[str, Any]) -> None:
+    def both(what: str) -> str:
+        return f"{row['predicted'][what] / 2**20:,.0f} / {row['measured'][what] / 2**20:,.0f} MiB"
+
     print(
-        f"{point.name:30} predicted {predicted['total'] / 2**20:7,.0f} MiB, measured {measured['total'] / 2**20:7,.0f} "
-        f"({row['ratio']:.2f}); sampling {predicted['sampling'] / 2**20:,.0f} / {measured['sampling'] / 2**20:,.0f}, "
-        f"training {predicted['training'] / 2**20:,.0f} / {measured['training'] / 2**20:,.0f}",
+        f"{row['name']:30} predicted / measured {both('total')} ({row['ratio']:.2f}); sampling {both('sampling')}, "
+        f"training {both('training')}",
         flush=True,
     )
-    return row
 
 
 def plan(point: Point) -> dict[str, Any]:

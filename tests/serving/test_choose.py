@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from rltk.errors import UserError
 from rltk.recipe.resolved import recipe_hash, resolved
@@ -25,6 +26,7 @@ def finished(path: Path, **model: str) -> Path:
     RunFolder(path).update_manifest(recipe=resolved(made), recipe_hash=recipe_hash(made), status="finished")
     (path / "model").mkdir()
     (path / "model" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": BASE}))
+    save_file({"lora": torch.zeros(1)}, path / "model" / "adapter_model.safetensors")
     return path
 
 
