@@ -60,9 +60,9 @@ def main() -> None:
 
 
 def is_of(point: Point, measured: dict[str, dict[str, Any]]) -> bool:
-    """Whether what was measured under its name was the same configuration."""
+    """Whether what was measured under its name was the same configuration, at a commit that is known."""
     found = measured.get(point.name, {})
-    return all(found.get(key) == value for key, value in asdict(point).items())
+    return "commit" in found and all(found.get(key) == value for key, value in asdict(point).items())
 
 
 def write(name: str, malloc: str, kept: dict[str, dict[str, Any]]) -> None:

@@ -16,6 +16,12 @@ FLOAT, INDEX = 4, 8
 LOGITS = 2**26
 """`rltk.models.scoring.CHUNK` and `ARRAYS`; a test holds them together."""
 ARRAYS = 5
+FUSED_TOKENS, FUSED_COLUMNS = 4096, 32768
+"""Of a tile of logits in TRL's fused head; a test holds them to `trl.kernels` and `trl.trainer.utils`."""
+FOLDED = 7 * FLOAT + 1
+"""Bytes a number of such a tile in its backward pass without Triton, beside the logit itself: the logit in float32, the
+scaled one, its logarithm of the softmax, the softmax, the gradient, and a comparison with the target (one byte) whose
+float and whose difference to the softmax are there at once."""
 
 
 class Activations(NamedTuple):
@@ -76,3 +82,16 @@ def working_bytes(shape: Shape, batch: MicroBatch, c: int) -> float:
 def logits_bytes(shape: Shape, scored: float) -> float:
     """Logits of a chunk, what is made of them, and their gradients."""
     return min(LOGITS / ARRAYS, scored * shape.vocabulary) * ARRAYS * FLOAT
+
+
+def fused_bytes(shape: Shape, tune: Tune, batch: MicroBatch, c: int, *, on_cpu: bool) -> float:
+    """Of TRL's head (SFT, DPO): a tile of logits, made anew for the backward pass, and gradients that it adds up in.
+
+    With Triton, so on GPUs, the tile is of trained positions and nothing is beside it; on CPUs it is of all positions,
+    prompts too, and pages of it that the vocabulary does not reach are never touched.
+    """
+    positions = batch.tokens if on_cpu else batch.scored
+    columns = min(shape.vocabulary, FUSED_COLUMNS) if on_cpu else FUSED_COLUMNS
+    tile = min(positions, FUSED_TOKENS) * columns * (c + FOLDED if on_cpu else c)
+    gradients = positions * shape.hidden + (shape.embedding if isinstance(tune, Full) else 0)
+    return float(tile + FLOAT * gradients)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
-from rltk.plan.activations import FLOAT, activations, logits_bytes
+from rltk.plan.activations import FLOAT, activations, fused_bytes, logits_bytes
 from rltk.plan.count import adapter_parameters
 from rltk.plan.roles import roles, trained_parameters
 from rltk.plan.shape import Shape
-from rltk.plan.workload import Tune, Workload
+from rltk.plan.workload import MicroBatch, Tune, Workload
 from rltk.recipe.schema import Full
 
 FIRST_COLUMNS = 32
@@ -149,7 +149,7 @@ def training_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, sta
     """What a layer's backward pass needs beside what is kept comes after the head's, so only the larger counts."""
     batch = work.micro_batch(shape.heads, can_pack=layout.is_cpu)
     found = activations(shape, tune, batch, work.number_size, checkpointing=work.has_checkpointing)
-    logits = logits_bytes(shape, batch.scored)
+    logits = head_bytes(shape, tune, batch, work, layout)
     return Parts(
         weights=state.weights + beside_weights(shape, tune, work, layout),
         gradients=state.gradients,
@@ -157,6 +157,16 @@ def training_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, sta
         activations=found.kept + max(0.0, found.working - logits),
         logits=logits,
     )
+
+
+def head_bytes(shape: Shape, tune: Tune, batch: MicroBatch, work: Workload, layout: Layout) -> float:
+    match work.head:
+        case "chunks":
+            return logits_bytes(shape, batch.scored)
+        case "fused":
+            return fused_bytes(shape, tune, batch, work.number_size, on_cpu=layout.is_cpu)
+        case "none":
+            return 0.0
 
 
 def beside_weights(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> float:

@@ -78,7 +78,7 @@ def fastest(shape: Shape, tune: Tune, work: Workload, layout: Layout, device: De
         return {"servers": here.served_by(named) if here is not None and named.has_room else None}
     if not work.is_sampled:
         return {"all": here}
-    apart = replace(work, is_sampled=False)
+    apart = replace(work, servers=1)  # how many there are makes no difference to who trains
     ways = [
         spread.served_by(servers)
         for count in range(1, layout.gpus)

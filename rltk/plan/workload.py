@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
-from rltk.recipe.schema import DPO, PPO, Full, LoRA, OnPolicy, Paired, Recipe, Rollout
+from rltk.recipe.schema import DPO, PPO, Full, LoRA, OnPolicy, Paired, Recipe, RewardModel, Rollout
 
 Tune = LoRA | Full
 
@@ -77,6 +77,8 @@ class Workload:
     epochs: int
     micro_tokens: int
     is_sampled: bool
+    head: Literal["chunks", "fused", "none"]
+    """What makes log-probabilities in training: rltk's chunks, TRL's fused head, or nothing in a reward model."""
     servers: int
     """Servers that the recipe names, which sample; 0: the training GPUs do."""
     vllm_share: float
@@ -148,6 +150,7 @@ def workload_of(recipe: Recipe, assumed: Assumed) -> Workload:
             updates=algo.updates,
             epochs=algo.epochs,
             is_sampled=True,
+            head="chunks",
             servers=len(recipe.rollout.servers),
             vllm_share=vllm_share(recipe.rollout),
             rollout_batch=recipe.rollout.batch,
@@ -164,6 +167,7 @@ def workload_of(recipe: Recipe, assumed: Assumed) -> Workload:
         updates=1,
         epochs=1,
         is_sampled=False,
+        head="none" if isinstance(algo, RewardModel) else "fused",
         servers=0,
         vllm_share=0.0,
         rollout_batch=None,

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from trl.kernels import ChunkedLogProbFunction, chunked_logprob
+from trl.trainer import utils
 
 from rltk.models import scoring
 from rltk.models.adapters import add_lora, shrink_frozen
@@ -89,11 +91,51 @@ def test_training_takes_what_is_predicted(arm: str, checkpointing: bool, dtype: 
     assert predicted == pytest.approx(measured, rel=0.15), f"{predicted / measured:.2f}"
 
 
+@pytest.mark.parametrize("tune", [LORA, FULL], ids=["lora", "full"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_trls_head_takes_what_is_predicted(tune: dict[str, Any], dtype: torch.dtype) -> None:
+    """Its tile, what it is folded with without Triton, and the gradients; the vocabulary is as wide as the tile."""
+    shape, *_ = planned(recipe(tune=tune))
+    batch = workload.MicroBatch(8, 8, workload.Lengths(PROMPT, COMPLETION), False)
+    hidden = torch.randn(batch.tokens, shape.hidden, requires_grad=True)
+    head = torch.randn(shape.vocabulary, shape.hidden, requires_grad=tune is FULL)
+    targets = torch.randint(shape.vocabulary, (batch.tokens,))
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32), Allocated() as held:
+        outputs = ("entropy", "is_top1")
+        made = ChunkedLogProbFunction.apply(hidden, head, None, targets, 1.0, shape.vocabulary, None, 1.0, outputs)
+        made[0].sum().backward()
+    predicted = activations.fused_bytes(shape, recipe(tune=tune).tune, batch, dtype.itemsize, on_cpu=True)
+    assert predicted == pytest.approx(held.peak, rel=0.1), f"{predicted / held.peak:.2f}"
+
+
+def test_who_trains_has_whose_head() -> None:
+    """A reward model has no logits over a vocabulary; nothing of TRL's head is kept in rltk's own training."""
+    heads = {}
+    for algo in ("grpo", "ppo", "sft", "dpo", "reward_model"):
+        data = {"path": "embedded/word-problems", "size": 64}
+        chosen = Recipe.model_validate(
+            {"name": "x", "model": {"path": "embedded/policy"}, "data": data, "algo": {"type": algo}, "tune": LORA}
+        )
+        work = workload_of(chosen, Assumed(PROMPT, COMPLETION))
+        shape, _, _ = planned(recipe())
+        found = plan_memory(shape, chosen.tune, work, Layout())
+        heads[algo] = (work.head, found.training.logits > 0)
+    assert heads == {
+        "grpo": ("chunks", True),
+        "ppo": ("chunks", True),
+        "sft": ("fused", True),
+        "dpo": ("fused", True),
+        "reward_model": ("none", False),
+    }
+
+
 def test_numbers_that_stand_where_torch_is_imported_are_the_plans_too() -> None:
     assert workload.MOST_PACKED_SCORES == forward.MOST_SCORES
     assert (activations.LOGITS, activations.ARRAYS) == (scoring.CHUNK, scoring.ARRAYS)
     assert memory.FIRST_COLUMNS == cache.FIRST_COLUMNS
     assert memory.SMALL_MATRIX == lean.SMALL
+    assert activations.FUSED_TOKENS == chunked_logprob.TOKEN_CHUNK_SIZE
+    assert activations.FUSED_COLUMNS == utils._CHUNKED_LOGPROB_CHUNK_SIZE
 
 
 def test_what_does_not_sample_holds_no_cache() -> None:
