@@ -81,12 +81,14 @@ class Memory(NamedTuple):
 
     @property
     def peak(self) -> Parts:
-        return max(self.sampling, self.training, key=lambda parts: parts.total)
+        return max(self.training, self.sampling, key=lambda parts: parts.total)
 
     @property
     def phase(self) -> str:
-        """Where the peak is."""
-        return "sampling" if self.peak is self.sampling else "training"
+        """Where the peak is; of what does not sample, weights may be gathered."""
+        if self.peak is self.training:
+            return "training"
+        return "sampling" if self.sampling.kv_cache else "gathering"
 
     def to_json(self) -> dict[str, int]:
         """Each part at its own most; the total is that of the peak, so it may be less than their sum."""
@@ -107,8 +109,8 @@ def plan_memory(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> Mem
     held = {name: role.held for name, role in roles(shape, tune, work).items()}
     state = lasting(FLOAT * trained_parameters(shape, tune, work), sum(held.values()), layout)
     samples_here = work.is_sampled and not work.servers
-    sampling = sampling_parts(shape, tune, work, layout, state) if samples_here else Parts(weights=0.0)
-    return Memory(sampling, training_parts(shape, tune, work, layout, state), held)
+    make = sampling_parts if samples_here else gathered_parts
+    return Memory(make(shape, tune, work, layout, state), training_parts(shape, tune, work, layout, state), held)
 
 
 def lasting(trained: float, held: float, layout: Layout) -> State:
@@ -129,20 +131,29 @@ def gradient_bytes(trained: float, layout: Layout) -> float:
 
 
 def sampling_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, state: State) -> Parts:
-    """Gradients of the step before are still there: they are overwritten, not freed. ZeRO 3 gathers all weights.
+    """Gradients of the step before are still there: they are overwritten, not freed.
 
     vLLM inside the process has weights and cache of its own in its share of a GPU, which is counted where one is known.
     """
-    gathered = sum(role.held for role in roles(shape, tune, work).values()) if layout.zero >= 3 else 0.0
     if work.vllm_share:
-        return Parts(state.weights + gathered, state.gradients, state.optimizer)
+        return gathered_parts(shape, tune, work, layout, state)
     return Parts(
-        weights=state.weights + gathered + rollout_copies(shape, tune, work, layout),
+        weights=state.weights + gathered(shape, tune, work, layout) + rollout_copies(shape, tune, work, layout),
         gradients=state.gradients,
         optimizer=state.optimizer,
         logits=work.at_once * shape.vocabulary * FLOAT * ARRAYS_DRAWN,
         kv_cache=cache_bytes(shape, work, layout),
     )
+
+
+def gathered_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, state: State) -> Parts:
+    """While weights are whole: to be measured, evaluated and saved, whoever samples."""
+    return Parts(state.weights + gathered(shape, tune, work, layout), state.gradients, state.optimizer)
+
+
+def gathered(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> float:
+    """All weights, which ZeRO 3 fetches at once (`rltk.distributed.zero`): bytes beside this process's part."""
+    return sum(role.held for role in roles(shape, tune, work).values()) if layout.zero >= 3 else 0.0
 
 
 def training_parts(shape: Shape, tune: Tune, work: Workload, layout: Layout, state: State) -> Parts:

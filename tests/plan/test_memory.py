@@ -143,7 +143,7 @@ def test_what_does_not_sample_holds_no_cache() -> None:
     shape, work, _ = planned(chosen("full", False, "float32"))
     offline = replace(work, is_sampled=False)
     found = plan_memory(shape, chosen("full", False, "float32").tune, offline, Layout())
-    assert found.sampling.total == 0 and found.phase == "training"
+    assert found.sampling.kv_cache == 0 and found.phase == "training"
 
 
 def test_a_cache_by_hand() -> None:

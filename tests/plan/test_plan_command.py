@@ -200,7 +200,7 @@ def test_servers_hold_the_cache_and_the_trainers_do_not(capsys: pytest.CaptureFi
     assert served["planned_for"]["servers"] == 2 and any("rollout.servers names 2" in note for note in served["notes"])
     for ours, theirs in zip(here["arms"], served["arms"], strict=True):
         assert ours["peak_memory_bytes"]["kv_cache"] > 0 == theirs["peak_memory_bytes"]["kv_cache"]
-        assert theirs["peak_phase"] == "training"
+        assert theirs["peak_phase"] == "training" and theirs["peak_memory_bytes"]["total"] > 0
         assert {key: ours["peak_memory_bytes"][key] for key in ("gradients", "optimizer", "activations")} == {
             key: theirs["peak_memory_bytes"][key] for key in ("gradients", "optimizer", "activations")
         }
@@ -214,14 +214,17 @@ def test_servers_hold_the_cache_and_the_trainers_do_not(capsys: pytest.CaptureFi
 
 
 def test_servers_are_beside_the_gpus_that_train(capsys: pytest.CaptureFixture[str]) -> None:
-    named = ["rollout.engine=vllm", "rollout.servers=[http://a:8000]", "model.path=meta-llama/Llama-3.1-70B"]
+    named = ["rollout.engine=vllm", "rollout.servers=[http://a:8000]", "model.path=Qwen/Qwen3-14B"]
     small = ["model.gradient_checkpointing=true", "optim.micro_tokens=2048"]
     found = plan(capsys, "--profile", "none", "hardware.processes=8", "hardware.deepspeed.zero=3", *named, *small)
-    arm = found["arms"][0]
+    arm, whole = found["arms"][0], 2 * 14_768_307_200
     assert set(arm["spread"]) == {"servers"}
     assert arm["spread"]["servers"]["training_gpus"] == 8
-    assert arm["devices"]["H100"]["gpus_a_server"] == 2 and arm["devices"]["4090"]["gpus_a_server"] == 8
-    assert not arm["devices"]["4090"]["fits"]
+    assert arm["devices"]["H100"]["gpus_a_server"] == 1 and arm["devices"]["4090"]["gpus_a_server"] == 2
+    assert arm["devices"]["H100"]["fits"] and not arm["devices"]["4090"]["fits"]
+    # An eighth of the weights, and, where they are fetched to be measured or saved, all of them.
+    assert arm["peak_phase"] == "gathering" and arm["peak_memory_bytes"]["kv_cache"] == 0
+    assert arm["peak_memory_bytes"]["weights"] == pytest.approx(whole * 9 / 8, rel=0.01)
 
 
 def test_vllm_in_the_process_has_a_share_of_the_gpu(capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,16 +274,18 @@ def test_planning_imports_neither_torch_nor_transformers() -> None:
 
 
 def test_a_step_is_spread_over_gpus(capsys: pytest.CaptureFixture[str]) -> None:
-    """70B gathers more than a GPU to sample, so servers have to; what is planned fits, and all GPUs have one task."""
-    big = ["model.path=meta-llama/Llama-3.1-70B", "model.gradient_checkpointing=true", "optim.micro_tokens=2048"]
-    found = plan(capsys, "--profile", "none", "--gpus", "16", "--nodes", "2", "algo.prompts=64", *big)
+    """What is planned fits, and all GPUs have one task. 70B fits nowhere: its weights are gathered, served or not."""
+    small = ["model.gradient_checkpointing=true", "optim.micro_tokens=2048"]
+    gpus = ["--profile", "none", "--gpus", "16", "--nodes", "2", "algo.prompts=64", *small]
+    big = plan(capsys, *gpus, "model.path=meta-llama/Llama-3.1-70B")
+    assert [arm["spread"] for arm in big["arms"] if arm["spread"]] == [{"all": None, "servers": None}] * 2
+    found = plan(capsys, *gpus, "model.path=meta-llama/Llama-3.1-8B")
     ways = {arm["name"]: arm["spread"] for arm in found["arms"] if arm["spread"]}
     assert set(ways) == {"LoRA r=8", "full fine-tuning"}
     for way in ways.values():
-        assert way["all"] is None
         served = way["servers"]
         assert served["training_gpus"] + served["servers"] * served["gpus_a_server"] == 16
-        assert served["peak_memory_bytes"] <= 0.9 * 80e9 and served["zero"] == 3
+        assert served["peak_memory_bytes"] <= 0.9 * 80e9
         slower = max(served["training_seconds"], served["communication_seconds"])
         assert served["step_seconds"] == pytest.approx(served["sampling_seconds"] + slower)
         assert served["servers"] * served["gpus_a_server"] * 80e9 > 2 * found["model"]["parameters"]
