@@ -89,8 +89,8 @@ def test_grade_all_takes_the_same_path():
 
 def test_a_check_that_runs_away_is_a_timeout_and_the_next_is_not():
     with Checker(workers=1, seconds=1) as checker:
-        checker.grade([EASY])
-        first = checker.processes()
+        while not (first := checker.processes()):  # on a busy machine an easy check too may take too long
+            checker.grade([EASY])
         started = time.monotonic()
         assert verdicts(checker.grade([RUNAWAY])) == ["timeout"]
         assert time.monotonic() - started < 30  # 1 s, and a machine that has other things to do
