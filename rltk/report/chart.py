@@ -10,6 +10,7 @@ from rltk.report.axis import Axis, make_axis, tick_label, ticks, written
 
 WIDTH, HEIGHT = 460, 210
 LEFT, RIGHT, TOP, BOTTOM = 60, 24, 10, 36  # charts.js has the same frame
+ROOM = 0.05
 COLOURS, GREY = 8, 7
 """Classes c0 to c7 in page.css; lines differ in their dashes too."""
 Point = tuple[float, float]
@@ -94,8 +95,14 @@ def axes(chart: Chart) -> tuple[Axis, Axis]:
     ys = [*(y for _, y in defined), *bounds, *(rule.y for rule in chart.rules)]
     return (
         make_axis(xs, LEFT, WIDTH - RIGHT, is_log=chart.is_log_x),
-        make_axis(ys, HEIGHT - BOTTOM, TOP),
+        make_axis(with_room(ys) if chart.marks or chart.rules else ys, HEIGHT - BOTTOM, TOP),
     )
+
+
+def with_room(values: Sequence[float]) -> list[float]:
+    """With a little more at both ends, so that no dot and no rule lies on the frame; nothing lies below a lowest 0."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return [*values, high + ROOM * (high - low), low - ROOM * (high - low) if low else low]
 
 
 def frame(chart: Chart, x: Axis, y: Axis) -> Iterator[str]:

@@ -188,9 +188,9 @@ def spectrum_chart(names: list[str], runs: Sequence[Run]) -> Chart | None:
     lines = [Line(name, values, number) for (number, name), values in found.items() if values]
     if not lines:
         return None
-    about = "Relative to the largest; means over matrices and seeds. Full fine-tuning: of W - W0, the first 64."
+    about = "Relative to the largest; means over matrices and seeds. Of what full fine-tuning added, the first 64."
     title = "Singular values of the update"
-    return Chart("spectra", title, lines, unit="share", x_title="place", about=about, is_log_x=True)
+    return Chart("spectra", title, lines, unit="share", x_title="singular value, by size", about=about, is_log_x=True)
 
 
 def mean_spectrum(runs: Sequence[Run]) -> list[tuple[float, float | None]]:

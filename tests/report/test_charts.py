@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rltk.report.axis import make_axis, ticks, written
-from rltk.report.chart import Chart, Line, Mark, Rule, draw
+from rltk.report.chart import Chart, Line, Mark, Rule, draw, with_room
 from rltk.report.curves import moving_mean, thinned
 from rltk.report.spark import spark
 
@@ -23,6 +23,18 @@ def test_an_axis_of_one_value_has_room_around_it():
     axis = make_axis([4.0, 4.0], 0, 100)
     assert axis(4.0) == 50
     assert make_axis([0.0], 0, 100)(0.0) == 50
+
+
+def test_a_constant_that_is_off_by_rounding_is_a_constant():
+    mean = sum([0.05] * 3) / 3
+    assert mean != 0.05
+    axis = make_axis([0.05, mean], 0, 100)
+    assert axis(0.05) == axis(mean) == 50
+
+
+def test_no_dot_lies_on_the_frame_and_nothing_below_a_lowest_zero():
+    assert with_room([1.0, 3.0]) == pytest.approx([1.0, 3.0, 3.1, 0.9])
+    assert with_room([0.0, 2.0]) == pytest.approx([0.0, 2.0, 2.1, 0.0])
 
 
 def test_ticks_are_round():
