@@ -76,5 +76,5 @@ def tick_label(value: float, unit: str) -> str:
     if unit == "share":
         return f"{100 * value:.4g}%"
     if unit == "points":
-        return f"{100 * value:+.4g}"
+        return f"{100 * value:+.4g}" if value else "0"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"

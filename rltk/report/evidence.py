@@ -96,7 +96,8 @@ def rate_chart(comparison: Comparison) -> Chart | None:
     if not marks:
         return None
     seeds = len({row["seed"] for rows in kept.values() for row in rows})
-    about = f"Means over {seeds} seeds, on the tuning split; bars reach from the lowest seed to the highest."
+    many = f"Means over {seeds} seeds, on the tuning split; bars reach from the lowest seed to the highest."
+    about = many if seeds > 1 else "One seed, on the tuning split."
     title = f"{score_name(comparison.found)} over learning rates"
     unit = unit_of(comparison.found)
     return Chart("rates", title, lines, marks, unit=unit, x_title="learning rate", about=about, is_log_x=True)

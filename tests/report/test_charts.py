@@ -68,6 +68,27 @@ def test_what_a_chart_shows_is_said_in_words():
     )
 
 
+def test_names_of_rules_do_not_lie_on_one_another():
+    near = [Rule("margin", 0.01), Rule("no difference", 0.0), Rule("margin", -0.01)]
+    far = [*near[1:2], Rule("high", 0.5), Rule("low", -0.5)]
+    whole = Mark("a", 1, 0.0, (-1.0, 1.0))
+    assert named_rules(near, whole) == (3, ["margin"]) and named_rules(far, whole) == (
+        3,
+        ["no difference", "high", "low"],
+    )
+
+
+def named_rules(rules: list[Rule], mark: Mark) -> tuple[int, list[str]]:
+    drawn = draw(Chart("k", "K", [], [mark], rules))
+    names = [name for name in re.findall(r">([^<>]+)</text>", drawn) if name in {rule.label for rule in rules}]
+    return drawn.count('class="rule"'), names
+
+
+def test_steps_are_whole():
+    texts = re.findall(r'text-anchor="middle">([^<]*)<', draw(Chart("k", "K", [Line("a", [(1, 0.5), (2, 0.7)])])))
+    assert texts == ["1", "2", "step"]
+
+
 def test_names_in_a_chart_are_escaped():
     name = '"><script>alert(1)</script>&'
     drawn = draw(Chart("x", name, [Line(name, [(1, 1.0), (2, 2.0)])], [Mark(name, 1, 1.0)], [Rule(name, 1.5)]))
