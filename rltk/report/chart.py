@@ -11,8 +11,8 @@ from rltk.report.axis import Axis, make_axis, tick_label, ticks, written
 WIDTH, HEIGHT = 460, 210
 LEFT, RIGHT, TOP, BOTTOM = 60, 24, 10, 36  # charts.js has the same frame
 ROOM = 0.05
-LETTERS = 11
-"""Pixels that a line of text is high."""
+LETTERS = 14
+"""Pixels that a rule takes with its name over it."""
 COLOURS, GREY = 8, 7
 """Classes c0 to c7 in page.css; lines differ in their dashes too."""
 Point = tuple[float, float]
