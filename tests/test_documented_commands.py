@@ -59,6 +59,8 @@ def check(command: Command, words: list[str]) -> None:
             for name, reward in recipe.rewards.items():
                 if isinstance(reward, PythonReward):
                     load_own(name, reward)
+        if words[0] == "train" and args.run:
+            (Path(args.run) / "model").mkdir(parents=True, exist_ok=True)  # as it leaves one for the next command
 
 
 def check_module(command: Command, rest: list[str]) -> None:

@@ -51,6 +51,16 @@ def test_a_run_whose_process_is_gone_is_stopped(folder: Path, capsys: pytest.Cap
     assert not (folder / "a" / ".lock").exists(), "looking leaves nothing behind"
 
 
+def test_no_folder_is_cut_short(folder: Path, capsys: pytest.CaptureFixture[str]):
+    name = "a-long-arm-lr0.000202-seed100-" * 4
+    made.run(folder / "compare" / name, {"after": ["#### 2"]})
+    assert main(["runs"]) == 0
+    out = capsys.readouterr().out
+    assert f"\nruns/compare/{name} " in out, "into a pipe it is written whole"
+    assert main(["watch", "--once"]) == 0
+    assert "\u2026" not in capsys.readouterr().out, "on a screen it may take two lines"
+
+
 def test_the_table_says_what_a_run_came_to(folder: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["runs"]) == 0
     out = capsys.readouterr().out

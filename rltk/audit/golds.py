@@ -14,6 +14,7 @@ from rltk.data.tasks import SOURCES, rooted, task_data
 from rltk.embedded.equations import equations
 from rltk.embedded.word_problems import word_problems
 from rltk.errors import UserError, suggestion
+from rltk.hub import seek_hub
 from rltk.recipe.paths import what_is_wrong
 from rltk.recipe.schema import EMBEDDED, Data
 
@@ -86,10 +87,12 @@ def pieces(data: Data, splits: Sequence[str]) -> Iterator[tuple[Data, str]]:
 
 
 def all_splits(data: Data) -> list[str]:
+    folder = os.path.expanduser(data.path)
+    if not os.path.exists(folder):
+        seek_hub()  # first: data sets look only once whether they are offline
     import datasets  # seconds to import
     from datasets.exceptions import DatasetsError
 
-    folder = os.path.expanduser(data.path)
     try:
         assert not isinstance(data.config, tuple)
         return list(datasets.get_dataset_split_names(folder if os.path.exists(folder) else data.path, data.config))

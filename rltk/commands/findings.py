@@ -96,7 +96,9 @@ def measured(
             print(f"{finding.id} makes no runs: it is measured by a function, which takes seconds to minutes")
             return None
         from rltk.compare.measure import measure
+        from rltk.models.quiet import quiet_libraries
 
+        quiet_libraries()
         result = measure(finding, profile, args.sources)
     else:
         from rltk.commands.findings_runs import folders_of

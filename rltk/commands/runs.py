@@ -1,6 +1,7 @@
 """`rltk runs`: what runs there are, how far they are, and what they came to."""
 
 import json
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def runs(args: Namespace) -> None:
     if args.json:
         print(json.dumps([to_json(row) for row in rows]))
     elif rows:
-        show(run_table(rows))
+        show(run_table(rows), is_whole=not sys.stdout.isatty())
     else:
         say(f"no runs in {folder}")
 
@@ -43,7 +44,8 @@ def order(row: RunRow, key: str) -> tuple[bool, float | str, str]:
 def run_table(rows: list[RunRow]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in COLUMNS:
-        table.add_column(column, justify="right" if column in ("steps", "before -> after") else "left")
+        is_number = column in ("steps", "before -> after")
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=column != "run")
     for row in rows:
         cells = (str(row.path), row.algo, row.arm, row.status, row.progress, row.change, when(row.started))
         table.add_row(*map(Text, cells))  # a folder's name is no markup

@@ -72,7 +72,7 @@ def picture(runs: Sequence[Run], screen: Console) -> Group:
 def table(rows: Sequence[RunRow]) -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("run", "arm", "status", "steps", "before -> after"):
-        made.add_column(column)
+        made.add_column(column, overflow="fold", no_wrap=column != "run")
     for row in rows:
         made.add_row(*map(Text, (str(row.path), row.arm, row.status, row.progress, row.change)))
     return made

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rltk.errors import UserError
+from rltk.hub import seek_hub
 from rltk.plan.learning_rate import LORA_OVER_FULL, peak_learning_rate
 from rltk.recipe.schema import EMBEDDED, Model, Recipe
 
@@ -51,5 +52,7 @@ def read_config(model: Model) -> dict[str, Any]:
 
 def hub_config(model: Model) -> Path:
     from huggingface_hub import hf_hub_download
+
+    seek_hub()
 
     return Path(hf_hub_download(model.path, "config.json", revision=model.revision))

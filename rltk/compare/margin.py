@@ -125,7 +125,7 @@ def the_margin(comparison: Comparison, gain: float) -> Margin:
     if gain <= 0:
         raise UserError(
             f"{comparison.reference} did not gain in the sweep ({gain:+.3f} on the validation split), so there is "
-            "nothing that could be lost: train longer (compare.base), or set compare.margin.value."
+            "nothing that could be lost: train longer (compare.base) or set compare.margin.value, with another --out."
         )
     return margin_of_gain(gain, share=rule.share, at_least=rule.at_least, at_most=rule.at_most)
 

@@ -212,7 +212,9 @@ def read_plan(path: Path) -> Comparison:
         raise UserError(f"{file} is damaged (it holds no recipe); start the comparison anew.")
     comparison = Comparison(path, recipe_from_resolved(plan["recipe"], str(file)))
     if comparison.hash != plan.get("hash"):
-        raise UserError(f"{file} has been edited since the comparison began; put it back, or start anew.")
+        raise UserError(
+            f"{file} is not as the comparison began, by an edit or another version of rltk; put it back, or start anew."
+        )
     return comparison
 
 

@@ -35,7 +35,7 @@ def arm_table(found: Conclusion, spent: dict[str, dict[str, Any]]) -> Table:
     start = list(found["start"].values())
     table.add_row("start", "", shown(sum(start) / len(start), is_loss=is_loss))
     for arm, row in found["arms"].items():
-        name = f"{CONTROL}: {row['of']}, lr too low" if arm == CONTROL else arm
+        name = f"{CONTROL} ({row['of']})" if arm == CONTROL else arm
         against = verdict_cells(found["verdicts"].get(arm), is_loss=is_loss)
         cells = [*optimum_cells(found["optima"].get(arm)), *cost_cells(spent.get(arm))]
         table.add_row(name, f"{row['lr']:g}", shown(row["score"], is_loss=is_loss), *against, *cells)

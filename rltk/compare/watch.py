@@ -77,7 +77,7 @@ class Board:
         if self.found is not None:
             self.pace = known_pace(self.project, self.found.runs)
         if not self.is_live:
-            self.say(f"{len(self.done)} runs are there, {self.left()} to make now; the last: {run}")
+            self.say(f"run {len(self.done)} is there, {self.left()} to make now: {run}")
 
     def left(self) -> int:
         return 0 if self.found is None else sum(run.id not in self.done for run in self.found.runs)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rltk.errors import UserError
+from rltk.hub import seek_hub
 from rltk.recipe.paths import what_is_wrong
 from rltk.recipe.schema import Data
 
@@ -108,11 +109,13 @@ def read_dataset(data: Data, split: str) -> list[Row]:
 
 def load_split(path: str, config: str | None, split: str, *, what: str, data_dir: str | None = None) -> list[Row]:
     """A split of a local folder in the hub's layout, or of a data set of the hub; `what` begins the refusal."""
+    folder = os.path.expanduser(path)
+    if not os.path.exists(folder):
+        seek_hub()  # first: data sets look only once whether they are offline
     import datasets  # seconds to import
     from datasets.exceptions import DatasetsError
 
     datasets.disable_progress_bars()
-    folder = os.path.expanduser(path)
     try:
         rows = datasets.load_dataset(folder if os.path.exists(folder) else path, config, data_dir=data_dir, split=split)
     # StopIteration is what an empty file in a folder comes to.

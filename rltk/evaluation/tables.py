@@ -107,7 +107,8 @@ def show(table: Table, *, is_whole: bool = False) -> None:
     """`is_whole`: no cell is broken up, however narrow the screen."""
     screen = console()
     needed = screen.measure(table, options=screen.options.update(width=1000))
-    screen.print(table, width=max(screen.width, needed.maximum if is_whole else needed.minimum))
+    screen.width = max(screen.width, needed.maximum if is_whole else needed.minimum)  # print's width can only narrow it
+    screen.print(table)
 
 
 def console() -> Console:

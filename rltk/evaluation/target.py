@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from rltk.errors import UserError, suggestion
 from rltk.recipe.locate import near_file
-from rltk.recipe.paths import LOCAL_STARTS
+from rltk.recipe.paths import looks_local
 from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
 from rltk.recipe.sections.rollout import OF_VLLM
 from rltk.run.folder import resume_command, run_recipe
@@ -42,7 +42,7 @@ def find_target(name: str) -> Target:
         )
     if name.startswith(EMBEDDED):
         raise UserError(f"{name} does not come with rltk; {suggestion(name, EMBEDDED_MODELS, otherwise='choose')}")
-    if name.startswith(LOCAL_STARTS) or name.count("/") > 1 or name.endswith(".jsonl"):
+    if looks_local(name):
         raise UserError(f"{name} does not exist{near_file(path)}")
     return Target(Model(path=name), None, None, Rollout(), Eval(), 0)
 

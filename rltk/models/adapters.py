@@ -51,8 +51,8 @@ class Coverage(NamedTuple):
     def __str__(self) -> str:
         held = "" if self.quantized is None else f"; the base is held in {self.quantized}"
         return (
-            f"LoRA trains {self.trainable:,} parameters ({self.trainable / self.total:.2%}) beside "
-            f"{self.adapted / self.total:.1%} of the weights: {', '.join(self.kinds)}{held}"
+            f"LoRA trains {self.trainable:,} parameters ({self.trainable / self.total:.2%} of the model's) and adapts "
+            f"{self.adapted / self.total:.1%} of its weights: {', '.join(self.kinds)}{held}"
         )
 
 

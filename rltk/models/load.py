@@ -24,6 +24,7 @@ from transformers import (
 
 import rltk.embedded
 from rltk.errors import UserError, tell
+from rltk.hub import seek_hub
 from rltk.models.experts import follow_autocast
 from rltk.models.scoring import has_known_head
 from rltk.recipe.schema import Model
@@ -33,7 +34,12 @@ EMBEDDED_POLICY = Path(rltk.embedded.__file__).parent / "policy"
 
 def local_path(path: str) -> str:
     """Where transformers finds the model: a hub id or folder as given, the embedded policy in this package."""
-    return str(EMBEDDED_POLICY) if path == "embedded/policy" else str(Path(path).expanduser())
+    if path == "embedded/policy":
+        return str(EMBEDDED_POLICY)
+    folder = Path(path).expanduser()
+    if not folder.exists():
+        seek_hub()
+    return str(folder)
 
 
 def load_config(model: Model) -> PretrainedConfig:

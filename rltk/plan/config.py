@@ -6,6 +6,7 @@ from typing import Any
 
 import rltk
 from rltk.errors import UserError
+from rltk.hub import seek_hub
 from rltk.plan.known import KNOWN
 from rltk.plan.shape import Shape, shape_of
 from rltk.recipe.locate import expanded
@@ -60,6 +61,8 @@ def read_json(model: Model, path: Path) -> dict[str, Any]:
 
 def download(model: Model) -> Path:
     from huggingface_hub import hf_hub_download  # its import takes longer than all else here
+
+    seek_hub()
 
     try:
         return Path(hf_hub_download(model.path, "config.json", revision=model.revision))

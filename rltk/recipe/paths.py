@@ -10,7 +10,7 @@ from rltk.recipe.locate import expanded, near_file
 from rltk.recipe.schema import EVAL_TASKS, PythonReward, Recipe
 from rltk.recipe.tree import Node, walk
 
-LOCAL_STARTS = ("./", "../", "/", "~")
+LOCAL_STARTS = ("./", "../", "/", "~", "runs/")
 LOCAL_ENDS = (".json", ".jsonl", ".parquet", ".py")
 
 
@@ -35,10 +35,16 @@ def what_is_wrong(path: str, *, may_be_remote: bool, tasks: tuple[str, ...] = EV
     where = expanded(path)
     if os.path.exists(where):
         return ""
-    if path in (".", "..") or path.startswith(LOCAL_STARTS) or path.endswith(LOCAL_ENDS):
+    if looks_local(path):
         return f"does not exist{near_file(where)}"
     hint = suggestion(path, tasks, otherwise="choose one of")
     return "" if may_be_remote else f"is neither a folder, a .jsonl file nor a task; {hint}"
+
+
+def looks_local(path: str) -> bool:
+    """Whether it is no id of the hub, which has at most one slash; `runs/` is where runs are."""
+    is_deep = path.count("/") > 1 and "://" not in path
+    return path in (".", "..") or is_deep or path.startswith(LOCAL_STARTS) or path.endswith(LOCAL_ENDS)
 
 
 def complaint(key: tuple[str, ...], path: str, wrong: str, tree: Node) -> Complaint:

@@ -9,6 +9,9 @@ from typing import NamedTuple
 UNITS = {"share", "points"}
 """Besides plain numbers: shares are shown in per cent, differences of shares in points."""
 
+ALIKE = 1e-9
+"""Values that differ by less, relatively, are one value: means of a constant are off by rounding."""
+
 
 class Axis(NamedTuple):
     """Maps values from `low` to `high` onto pixels from `start` to `end`."""
@@ -30,7 +33,7 @@ def make_axis(values: Iterable[float], start: float, end: float, *, is_log: bool
     low, high = min(found, default=0.0), max(found, default=1.0)
     if is_log:
         return Axis(low / 1.3, high * 1.3, start, end, True)
-    if low == high:
+    if high - low <= ALIKE * max(abs(low), abs(high)):
         room = abs(low) / 2 or 0.5
         return Axis(low - room, high + room, start, end)
     return Axis(low, high, start, end)
@@ -73,5 +76,5 @@ def tick_label(value: float, unit: str) -> str:
     if unit == "share":
         return f"{100 * value:.4g}%"
     if unit == "points":
-        return f"{100 * value:+.4g}"
+        return f"{100 * value:+.4g}" if value else "0"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"

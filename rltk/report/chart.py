@@ -10,6 +10,9 @@ from rltk.report.axis import Axis, make_axis, tick_label, ticks, written
 
 WIDTH, HEIGHT = 460, 210
 LEFT, RIGHT, TOP, BOTTOM = 60, 24, 10, 36  # charts.js has the same frame
+ROOM = 0.05
+LETTERS = 14
+"""Pixels that a rule takes with its name over it."""
 COLOURS, GREY = 8, 7
 """Classes c0 to c7 in page.css; lines differ in their dashes too."""
 Point = tuple[float, float]
@@ -94,8 +97,14 @@ def axes(chart: Chart) -> tuple[Axis, Axis]:
     ys = [*(y for _, y in defined), *bounds, *(rule.y for rule in chart.rules)]
     return (
         make_axis(xs, LEFT, WIDTH - RIGHT, is_log=chart.is_log_x),
-        make_axis(ys, HEIGHT - BOTTOM, TOP),
+        make_axis(with_room(ys) if chart.marks or chart.rules else ys, HEIGHT - BOTTOM, TOP),
     )
+
+
+def with_room(values: Sequence[float]) -> list[float]:
+    """With a little more at both ends, so that no dot and no rule lies on the frame; nothing lies below a lowest 0."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return [*values, high + ROOM * (high - low), low - ROOM * (high - low) if low else low]
 
 
 def frame(chart: Chart, x: Axis, y: Axis) -> Iterator[str]:
@@ -104,12 +113,27 @@ def frame(chart: Chart, x: Axis, y: Axis) -> Iterator[str]:
         at = y(value)
         yield f'<path class="grid" d="M{LEFT} {at}H{right}"/>'
         yield text(LEFT - 6, at + 3.5, tick_label(value, chart.unit), "end")
-    for value, label in chart.x_labels or [(value, tick_label(value, chart.x_unit)) for value in ticks(x)]:
+    for value, label in chart.x_labels or [(value, tick_label(value, chart.x_unit)) for value in x_ticks(chart, x)]:
         yield text(x(value), bottom + 15, label, "middle")
     yield f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>'
     yield text((LEFT + right) / 2, HEIGHT - 4, chart.x_title, "middle")
-    for rule in chart.rules:
-        yield f'<path class="rule" d="M{LEFT} {y(rule.y)}H{right}"/>' + text(right, y(rule.y) - 4, rule.label, "end")
+    yield from draw_rules(chart.rules, y)
+
+
+def x_ticks(chart: Chart, x: Axis) -> list[float]:
+    """There is no step 1.5."""
+    return [value for value in ticks(x) if chart.x_title != "step" or value == round(value)]
+
+
+def draw_rules(rules: Sequence[Rule], y: Axis) -> Iterator[str]:
+    """Each with its name over it, but for names that would lie on one another: those that come first are kept."""
+    named: list[float] = []
+    for rule in rules:
+        at = y(rule.y)
+        yield f'<path class="rule" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>'
+        if all(abs(at - other) >= LETTERS for other in named):
+            named.append(at)
+            yield text(WIDTH - RIGHT, at - 4, rule.label, "end")
 
 
 def draw_band(band: Band, x: Axis, y: Axis) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 from rltk.report.chart import Chart, Line, Mark
+from rltk.report.metrics import KNOWN, REST, SECTIONS, Metric
 from rltk.report.read import WHEN, Run
 
 ON_POLICY = ("grpo", "rloo", "ppo")
@@ -14,47 +15,8 @@ MOST_POINTS = 400
 """Of a line; longer runs are drawn as means over as many stretches of steps."""
 SMOOTHED_FROM = 40
 """Points from which a moving mean is drawn over the line."""
-
-
-class Metric(NamedTuple):
-    title: str
-    about: str = ""
-    unit: str = ""
-
-
-LEARNING = {
-    "reward": Metric("Reward", "Mean over the completions of a step."),
-    "accuracy": Metric("Accuracy", "", "share"),
-    "loss": Metric("Loss"),
-    "margin": Metric("Margin", "Reward of the chosen reply less that of the rejected one."),
-    "chosen_reward": Metric("Reward of chosen replies"),
-    "rejected_reward": Metric("Reward of rejected replies"),
-}
-HEALTH = {
-    "kl": Metric("KL to the starting model", "Nats a token."),
-    "entropy": Metric("Entropy", "Nats a token; near 0 the policy has stopped exploring."),
-    "completion_tokens": Metric("Completion length", "Mean tokens."),
-    "truncated": Metric("Truncated completions", "Cut off at the longest length allowed.", "share"),
-    "unreadable": Metric("Unreadable answers", "Completions in which no answer could be read.", "share"),
-    "unjudged": Metric("Unjudged completions", "A reward gave None; nothing is learned from them.", "share"),
-    "timeout": Metric("Timed-out checks", "Answers whose check ran over its bound.", "share"),
-    "zero_variance_groups": Metric("Groups without contrast", "All completions of the problem got the same reward."),
-    "rollout_mismatch_kl": Metric("Mismatch KL", "Between what sampled and what trains; rounding leaves little."),
-    "clipped": Metric("Clipped tokens", "", "share"),
-    "grad_norm": Metric("Gradient norm", "Before clipping."),
-    "lr": Metric("Learning rate"),
-    "skipped_updates": Metric("Skipped updates", "Steps whose gradient was not finite."),
-}
-COST = {
-    "sampled_tokens_per_second": Metric("Tokens sampled a second"),
-    "rollout_seconds": Metric("Seconds sampling"),
-    "train_seconds": Metric("Seconds training"),
-    "seconds": Metric("Seconds a step"),
-    "tokens": Metric("Tokens a step"),
-}
-SECTIONS = {"Learning": LEARNING, "Health": HEALTH, "Time": COST}
-REST = "Further metrics"
-KNOWN = {key: metric for section in SECTIONS.values() for key, metric in section.items()}
+SETTINGS = ("lr", "critic_lr", "kl_coefficient", "updates")
+"""Not measured, so there is no noise to take a mean of."""
 
 
 def charts(runs: Sequence[Run]) -> dict[str, list[Chart]]:
@@ -99,12 +61,19 @@ def lines_of(key: str, run: Run, number: int) -> Iterator[Line]:
     logged = [(row["step"], row[key]) for row in run.metrics if is_number_or_none(row.get(key, ""))]
     points = thinned([*marks[:1], *logged, *marks[1:]] if len(marks) == len(WHEN) else logged)
     defined = [y for _, y in points if y is not None]
-    is_smoothed = len(defined) >= SMOOTHED_FROM and len(defined) == len(points) and key != "lr"
+    is_smoothed = len(defined) >= SMOOTHED_FROM and len(defined) == len(points) and key not in SETTINGS
     if not points:
+        yield from room_for(marks, run)
         return
     yield Line(run.name, points, number, is_faint=is_smoothed)
     if is_smoothed:
         yield Line(run.name, moving_mean(points, max(5, len(points) // 20)), number)
+
+
+def room_for(marks: Sequence[tuple[float, float]], run: Run) -> Iterator[Line]:
+    """All steps of the run, so that an evaluation alone stands where it was made and not in the middle."""
+    if marks and run.metrics:
+        yield Line("", [(0, None), (run.metrics[-1]["step"], None)])
 
 
 def evaluations(key: str, run: Run, number: int) -> Iterator[Mark]:

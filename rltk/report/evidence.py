@@ -96,7 +96,8 @@ def rate_chart(comparison: Comparison) -> Chart | None:
     if not marks:
         return None
     seeds = len({row["seed"] for rows in kept.values() for row in rows})
-    about = f"Means over {seeds} seeds, on the tuning split; bars reach from the lowest seed to the highest."
+    many = f"Means over {seeds} seeds, on the tuning split; bars reach from the lowest seed to the highest."
+    about = many if seeds > 1 else "One seed, on the tuning split."
     title = f"{score_name(comparison.found)} over learning rates"
     unit = unit_of(comparison.found)
     return Chart("rates", title, lines, marks, unit=unit, x_title="learning rate", about=about, is_log_x=True)
@@ -188,9 +189,9 @@ def spectrum_chart(names: list[str], runs: Sequence[Run]) -> Chart | None:
     lines = [Line(name, values, number) for (number, name), values in found.items() if values]
     if not lines:
         return None
-    about = "Relative to the largest; means over matrices and seeds. Full fine-tuning: of W - W0, the first 64."
+    about = "Relative to the largest; means over matrices and seeds. Of what full fine-tuning added, the first 64."
     title = "Singular values of the update"
-    return Chart("spectra", title, lines, unit="share", x_title="place", about=about, is_log_x=True)
+    return Chart("spectra", title, lines, unit="share", x_title="singular value, by size", about=about, is_log_x=True)
 
 
 def mean_spectrum(runs: Sequence[Run]) -> list[tuple[float, float | None]]:

@@ -22,6 +22,8 @@ DRAWS = {"pass_at_k": "pass", "maj_at_k": "maj"}
 
 class ScoreRow(NamedTuple):
     label: str
+    metric: str
+    """`accuracy`, `reward` or `loss`."""
     before: str
     after: str
     change: str
@@ -52,7 +54,6 @@ def facts(run: Run) -> dict[str, str]:
     """What was run, a line each; what a manifest does not say is left out."""
     manifest = run.manifest
     recipe = manifest["recipe"]
-    machine, versions = manifest.get("hardware", {}), manifest.get("versions", {})
     found = {
         "Algorithm": recipe.get("algo", {}).get("type"),
         "Model": recipe.get("model", {}).get("path"),
@@ -65,15 +66,24 @@ def facts(run: Run) -> dict[str, str]:
         "Why it failed": manifest.get("failure"),
         "Started": manifest.get("started"),
         "Took": took(manifest),
-        "Machine": ", ".join(f"{value} {key}" if key != "device" else str(value) for key, value in machine.items()),
+        "Machine": hardware_words(manifest),
         "Commit": manifest.get("commit"),
-        "Versions": ", ".join(f"{package} {version}" for package, version in versions.items()),
+        "Versions": version_words(manifest),
         "Recipe hash": manifest.get("recipe_hash"),
         "Data hash": manifest.get("data_hash"),
         "Left out of training": left_out(manifest),
         "Resumed": manifest.get("resumed") and f"{len(manifest['resumed'])} times",
     }
     return {key: str(value) for key, value in found.items() if value not in (None, "", 0) or key == "Seed"}
+
+
+def hardware_words(manifest: Row) -> str:
+    machine = manifest.get("hardware", {})
+    return ", ".join(f"{value} {key}" if key != "device" else str(value) for key, value in machine.items())
+
+
+def version_words(manifest: Row) -> str:
+    return ", ".join(f"{package} {version}" for package, version in manifest.get("versions", {}).items())
 
 
 def left_out(manifest: Row) -> str:
@@ -94,7 +104,11 @@ def took(manifest: Row) -> str:
 
 def recipe_text(run: Run) -> str:
     """The resolved recipe as a file that trains the same again."""
-    return yaml.safe_dump(run.manifest["recipe"], sort_keys=False, allow_unicode=True, width=100)
+    return recipe_yaml(run.manifest["recipe"])
+
+
+def recipe_yaml(values: Row) -> str:
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
 def score_rows(run: Run) -> list[ScoreRow]:
@@ -126,7 +140,7 @@ def score_row(label: str, before: Row, after: Row, *, is_part: bool = False) -> 
     was, is_now = values
     change = "-" if was is None or is_now is None else gain(is_now - was, key)
     was_shown, is_shown = (with_interval(side, key) for side in (before, after))
-    return ScoreRow(label, was_shown, is_shown, change, "-" if n is None else f"{n:,}", is_part)
+    return ScoreRow(label, key, was_shown, is_shown, change, "-" if n is None else f"{n:,}", is_part)
 
 
 def gain(difference: float, key: str) -> str:

@@ -19,6 +19,7 @@ from rltk.report.embed import embed
 from rltk.report.facts import facts, paired_rows, recipe_text, score_rows
 from rltk.report.ranking import rankings
 from rltk.report.read import Comparison, Run, read_comparison, read_run
+from rltk.report.setting import comparison_recipe, setting
 from rltk.report.table import run_row
 from rltk.run.atomic import place_beside, write_text
 
@@ -68,6 +69,7 @@ def render_run(run: Run) -> str:
         rankings=rankings(run),
         items=embed(found),
         counts=items.counts(found),
+        has_answers=any("answer" in side for entry in found for side in (entry["before"], entry["after"]) if side),
         unshown=items.unshown(run),
     )
 
@@ -97,6 +99,8 @@ def render_comparison(comparison: Comparison, phases: dict[str, list[Run]], home
         charts=evidence.charts(comparison, phases["confirmation"]),
         optima=verdict.optima(comparison),
         costs=verdict.costs(comparison),
+        setting=setting(comparison, phases["confirmation"]),
+        recipe=comparison_recipe(comparison),
         changes=verdict.changes(comparison, phases["confirmation"]),
         rows={
             phase: [run_row(run.path, run.manifest, run.metrics, run.scores) for run in runs]

@@ -11,7 +11,7 @@ from rltk.run.folder import read_jsonl, read_manifest, read_metrics
 
 Row = dict[str, Any]
 WHEN = ("before", "after")
-COMPARISON, COSTS = "comparison.json", "costs.json"
+COMPARISON, COSTS, PLAN = "comparison.json", "costs.json", "plan.json"
 
 
 class Run(NamedTuple):
@@ -32,6 +32,8 @@ class Comparison(NamedTuple):
     found: Row
     costs: Row
     """By arm; empty where there is no such file."""
+    plan: Row
+    """What it was begun with; empty where there is no such file."""
 
 
 def read_run(path: Path, *, with_items: bool = True) -> Run:
@@ -50,7 +52,7 @@ def read_comparison(path: Path) -> Comparison:
     absent = [key for key in ("sentence", "reference", "margin", "arms", "verdicts") if key not in found]
     if absent:
         raise UserError(f"{path / COMPARISON} is no comparison of arms: it has no {absent[0]}.")
-    return Comparison(path, found, read_object(path / COSTS))
+    return Comparison(path, found, read_object(path / COSTS), read_object(path / PLAN))
 
 
 def read_items(folder: Path) -> dict[str, dict[str, list[Row]]]:

@@ -31,12 +31,19 @@ class RunRow(NamedTuple):
     seed: int | None
 
     @property
+    def shown_before(self) -> str:
+        return written(self.before, SHOWN[self.metric])
+
+    @property
+    def shown_after(self) -> str:
+        return written(self.after, SHOWN[self.metric])
+
+    @property
     def change(self) -> str:
         """`23.0% -> 94.1%`, as far as there is one."""
-        unit = SHOWN[self.metric]
         if self.before is None and self.after is None:
             return ""
-        return f"{written(self.before, unit)} -> {written(self.after, unit)}"
+        return f"{self.shown_before} -> {self.shown_after}"
 
     @property
     def progress(self) -> str:

@@ -124,8 +124,10 @@ def optima(comparison: Comparison) -> list[Best]:
             name=name,
             chosen="-" if row["lr"] is None else f"{row['lr']:.3g}",
             optimum=rate(row["optimum"], row["interval"]),
-            ratio=rate(row["ratio_to_reference"], row["ratio_interval"]),
-            problem=row["problem"] or "",
+            ratio=""
+            if name == comparison.found["reference"]
+            else rate(row["ratio_to_reference"], row["ratio_interval"]),
+            problem=row["problem"] or "nothing",
         )
         for name, row in (comparison.found.get("optima") or {}).items()
     ]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from rltk_eval.scaling_law import ScalingRun
 
 from rltk.errors import UserError
-from rltk.recipe.locate import expanded
+from rltk.recipe.locate import expanded, near_file
 
 ONE_SIZE = 1.0
 """The factor beside data where no row has one: it then has no part in the law."""
@@ -24,6 +24,8 @@ class Results(NamedTuple):
 
 def read_results(path: str) -> Results:
     file = expanded(path)
+    if not file.exists():
+        raise UserError(f"{path} does not exist{near_file(file)}")
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -209,7 +209,7 @@ def edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (margin_gone, "was made before a margin was fixed, and a margin set after looking shows nothing"),
         (margin_edited, "margin.json has been edited after it was fixed on "),
         (tuning_changed, "are not those from which .*margin.json was fixed on"),
-        (plan_edited, "plan.json has been edited since the comparison began"),
+        (plan_edited, "plan.json is not as the comparison began"),
     ],
 )
 def test_what_is_wrong_with_the_folders_is_one_sentence_and_nothing_is_overwritten(

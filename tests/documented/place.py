@@ -18,7 +18,7 @@ LOSSES = [
 ]
 MINE = "def mine(problem, completion):\n    return float(problem.answer in completion)\n"
 MADE: dict[str, dict[str, object]] = {
-    "README.md": {"my.jsonl": QUESTIONS, "my_rewards.py": MINE, "results.jsonl": LOSSES},
+    "README.md": {"my.jsonl": QUESTIONS, "my_rewards.py": MINE, "runs/scaling/gsm8k_sft/results.jsonl": LOSSES},
     "docs/tutorial/grpo.md": {"mine.yaml": (ROOT / "recipes/gsm8k_grpo.yaml").read_text(encoding="utf-8")},
     "docs/tutorial/dpo.md": {"pairs.jsonl": [{"prompt": "a", "chosen": "b", "rejected": "c"}] * 4},
 }
@@ -29,6 +29,7 @@ def prepare(folder: Path, page: str) -> None:
     (folder / "recipes").symlink_to(ROOT / "recipes")
     for name, content in {**MADE.get(page, {}), **files(page)}.items():
         text = content if isinstance(content, str) else "".join(json.dumps(row) + "\n" for row in rows(content))
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 
 

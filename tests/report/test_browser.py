@@ -1,56 +1,107 @@
-"""The page in a real browser: it opens from a file, says nothing on the console, and shows its items as text."""
+"""Pages in a real browser: they open from a file, say nothing on the console, and show what models wrote as text."""
 
-import os
+import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from matplotlib.image import imread
 
-from rltk.report.page import report_run
+from rltk.report.page import report_comparison, report_run
+from rltk.run.atomic import write_jsonl
+from tests.compare import made as compared
 from tests.report import made
+from tests.report.browser import MARKS, Seen, browse, room
+from tests.report.outline import Outline
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-    *("--enable-logging=stderr", "--virtual-time-budget=20000"),
-]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="CHROMIUM NOT FOUND: pages are not tried in a browser"),
-]
+pytestmark = MARKS
+HOSTILE = "</script><script>document.title='gone'</script><img src=x onerror=alert(1)>"
 
 
-def browse(page: Path, profile: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    assert CHROMIUM is not None
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *flags, page.as_uri()]
-    environment = {**os.environ, "HOME": str(profile)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=True)
+class Opened(NamedTuple):
+    page: Path
+    seen: Seen
 
 
-def test_a_hostile_page_is_text_and_the_console_is_quiet(tmp_path: Path):
-    run = made.run(tmp_path / "run", {"before": ["#### 3"] * 30, "after": [made.HOSTILE] * 30})
-    seen = browse(report_run(run), tmp_path / "profile", "--dump-dom")
-    assert "CONSOLE" not in seen.stderr
-    assert "<title>shown/run - rltk</title>" in seen.stdout
-    assert "<img" not in seen.stdout
-    assert seen.stdout.count("before: wrong") == 20, "items are drawn a page at a time"
-    assert "page 1 of 2" in seen.stdout and "30 of 30 items" in seen.stdout
+def a_run(folder: Path) -> Path:
+    return report_run(made.run(folder / "run", {"before": ["#### 3"] * 30, "after": [made.HOSTILE] * 30}))
+
+
+def a_comparison(folder: Path) -> Path:
+    """As `rltk compare` leaves it, with curves, but for a name, a note and a second arm that are markup."""
+    compared.concluded(folder)
+    path = folder / "comparison"
+    for number, run in enumerate(sorted((path / "confirmation").iterdir())):
+        rows = [{"step": step, "reward": 0.1 * step + 0.01 * (number % 3)} for step in range(1, 5)]
+        write_jsonl(run / "metrics.jsonl", rows)
+    found = json.loads((path / "comparison.json").read_text(encoding="utf-8"))
+    for of_arm in ("arms", "verdicts", "sweep", "optima"):
+        found[of_arm][HOSTILE] = found[of_arm]["lora-2"]
+    (path / "comparison.json").write_text(json.dumps(found | {"name": HOSTILE, "notes": [HOSTILE]}))
+    return report_comparison(path)
+
+
+@pytest.fixture(scope="module", params=[a_run, a_comparison], ids=["run", "comparison"])
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    folder = tmp_path_factory.mktemp("page")
+    page = request.param(folder)
+    return Opened(page, browse(page, folder / "profile", "--dump-dom"))
+
+
+def test_a_hostile_page_is_text_and_the_console_is_quiet(opened: Opened):
+    dom, log = opened.seen
+    assert "CONSOLE" not in log
+    assert "gone</title>" not in dom and " - rltk</title>" in dom
+    assert "<img" not in dom and "&lt;img" in dom
+
+
+def test_a_page_can_be_heard_and_reached(opened: Opened):
+    outline = Outline(opened.seen.dom)
+    assert outline.found() == []
+    assert outline.tables >= 2 and outline.figures >= 1
+
+
+def test_a_page_loads_nothing_and_fits_a_narrow_window(opened: Opened, tmp_path: Path):
+    found = room(opened.page, tmp_path / "profile", 500)
+    assert found.resources == 0
+    assert found.window <= 500 and found.width <= found.window
+    assert opened.page.stat().st_size < 3_000_000
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [(0, True), (1, False)], ids=["dark", "light"])
+def test_a_page_is_dark_or_light_as_is_wanted(opened: Opened, tmp_path: Path, scheme: int, is_dark: bool):
+    picture = tmp_path / "page.png"
+    wanted = f"--blink-settings=preferredColorScheme={scheme}"
+    browse(opened.page, tmp_path / "profile", wanted, f"--screenshot={picture}", "--window-size=800,600")
+    paper = imread(picture)[5, 5, :3].mean()
+    assert paper < 0.2 if is_dark else paper == 1
+
+
+def test_a_page_prints(opened: Opened, tmp_path: Path):
+    printed = tmp_path / "page.pdf"
+    browse(opened.page, tmp_path / "profile", f"--print-to-pdf={printed}")
+    assert printed.read_bytes().startswith(b"%PDF")
+
+
+def test_what_matters_comes_first(opened: Opened):
+    """Of a comparison its verdict, with every figure behind it; of a run its items, a page of them at a time."""
+    dom = opened.seen.dom
+    first = re.sub(r"<[^>]+>", " ", dom[dom.index("</h1>") : dom.index("<h2")])
+    if opened.page.parent.name == "comparison":
+        found = json.loads((opened.page.parent / "comparison.json").read_text(encoding="utf-8"))
+        assert found["sentence"] in first and found["verdicts"]["lora-2"]["sentence"] in dom
+        assert dom.count('<svg class="chart"') == 4
+    else:
+        assert "0.0%" in first and "100.0%" in first
+        assert dom.count("before: wrong") == 20
+        assert "page 1 of 2" in dom and "30 of 30 items" in dom
 
 
 def test_ten_thousand_items_are_a_small_page_that_opens(tmp_path: Path):
     texts = {when: [f"So {i} and {i * 7919 % 1000} make #### {i % 5}" for i in range(10_000)] for when in made.WHEN}
     page = report_run(made.run(tmp_path / "run", texts))
     assert page.stat().st_size < 3_000_000
-    seen = browse(page, tmp_path / "profile", "--dump-dom")
-    assert re.search(r'<html[^>]* data-items="10000"', seen.stdout)
-    assert len(re.findall(r"<li><h3>", seen.stdout)) == 20
-
-
-def test_the_page_prints(tmp_path: Path):
-    run = made.run(tmp_path / "run", {"before": ["#### 3"], "after": ["#### 2"]})
-    printed = tmp_path / "page.pdf"
-    browse(report_run(run), tmp_path / "profile", f"--print-to-pdf={printed}")
-    assert printed.read_bytes().startswith(b"%PDF")
+    dom = browse(page, tmp_path / "profile", "--dump-dom").dom
+    assert re.search(r'<html[^>]* data-items="10000"', dom)
+    assert len(re.findall(r"<li><h3>", dom)) == 20

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rltk.report.axis import make_axis, ticks, written
-from rltk.report.chart import Chart, Line, Mark, Rule, draw
+from rltk.report.chart import Chart, Line, Mark, Rule, draw, with_room
 from rltk.report.curves import moving_mean, thinned
 from rltk.report.spark import spark
 
@@ -23,6 +23,18 @@ def test_an_axis_of_one_value_has_room_around_it():
     axis = make_axis([4.0, 4.0], 0, 100)
     assert axis(4.0) == 50
     assert make_axis([0.0], 0, 100)(0.0) == 50
+
+
+def test_a_constant_that_is_off_by_rounding_is_a_constant():
+    mean = sum([0.05] * 3) / 3
+    assert mean != 0.05
+    axis = make_axis([0.05, mean], 0, 100)
+    assert axis(0.05) == axis(mean) == 50
+
+
+def test_no_dot_lies_on_the_frame_and_nothing_below_a_lowest_zero():
+    assert with_room([1.0, 3.0]) == pytest.approx([1.0, 3.0, 3.1, 0.9])
+    assert with_room([0.0, 2.0]) == pytest.approx([0.0, 2.0, 2.1, 0.0])
 
 
 def test_ticks_are_round():
@@ -54,6 +66,27 @@ def test_what_a_chart_shows_is_said_in_words():
         "Accuracy over step. a: 20.0% at 1, 50.0% at 3, lowest 20.0%, highest 90.0%; "
         "after: 50.0% (40.0% to 60.0%); margin at 10.0%."
     )
+
+
+def test_names_of_rules_do_not_lie_on_one_another():
+    near = [Rule("margin", 0.01), Rule("no difference", 0.0), Rule("margin", -0.01)]
+    far = [*near[1:2], Rule("high", 0.5), Rule("low", -0.5)]
+    whole = Mark("a", 1, 0.0, (-1.0, 1.0))
+    assert named_rules(near, whole) == (3, ["margin"]) and named_rules(far, whole) == (
+        3,
+        ["no difference", "high", "low"],
+    )
+
+
+def named_rules(rules: list[Rule], mark: Mark) -> tuple[int, list[str]]:
+    drawn = draw(Chart("k", "K", [], [mark], rules))
+    names = [name for name in re.findall(r">([^<>]+)</text>", drawn) if name in {rule.label for rule in rules}]
+    return drawn.count('class="rule"'), names
+
+
+def test_steps_are_whole():
+    texts = re.findall(r'text-anchor="middle">([^<]*)<', draw(Chart("k", "K", [Line("a", [(1, 0.5), (2, 0.7)])])))
+    assert texts == ["1", "2", "step"]
 
 
 def test_names_in_a_chart_are_escaped():

@@ -1,16 +1,21 @@
 """The page of a comparison: the verdict first, then what it rests on."""
 
+import html
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from rltk.cli import main
+from rltk.compare.plan import Comparison, read_plan
+from rltk.recipe.load import load_recipe
 from rltk.report.evidence import charts, rate_means, spectrum_chart
 from rltk.report.figures import write_figures
 from rltk.report.page import report_comparison, runs_under
 from rltk.report.read import read_comparison
 from rltk.run.atomic import write_jsonl
+from tests.compare import made as compared
 from tests.report import made
 
 VERDICT = {
@@ -120,3 +125,14 @@ def test_the_same_folder_gives_the_same_page(tmp_path: Path):
     folder = comparison(tmp_path / "c")
     first = report_comparison(folder).read_bytes()
     assert report_comparison(folder).read_bytes() == first
+
+
+def test_the_recipe_on_the_page_makes_the_same_comparison(tmp_path: Path):
+    compared.concluded(tmp_path)
+    page = report_comparison(tmp_path / "comparison").read_text(encoding="utf-8")
+    text = re.search(r'aria-label="The recipe"><code>(.*?)</code>', page, flags=re.S)
+    assert text is not None
+    (tmp_path / "recipe.yaml").write_text(html.unescape(text[1]), encoding="utf-8")
+    again = load_recipe(str(tmp_path / "recipe.yaml"), [], "none").recipe
+    assert Comparison(tmp_path, again).hash == read_plan(tmp_path / "comparison").hash
+    assert "6 fresh seeds" in page and "8 points; as the recipe says" in page

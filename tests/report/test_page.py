@@ -13,16 +13,30 @@ import pytest
 from rltk.cli import main
 from rltk.recipe.load import load_recipe
 from rltk.recipe.resolved import recipe_hash
+from rltk.report.chart import COLOURS, RIGHT, WIDTH
 from rltk.report.embed import embed
 from rltk.report.items import counts, entries
-from rltk.report.page import report_run
+from rltk.report.page import report_run, report_runs
 from rltk.report.ranking import rankings
 from rltk.report.read import Run, read_run
 from tests.report import made
+from tests.report.contrast import contrast, page_colours
+from tests.report.outline import Outline
 
 BEFORE = ["#### 3", "#### 2", "I do not know", "#### 2", "#### 9"]
 AFTER = ["#### 2", "#### 7", made.HOSTILE, "#### 2", "#### 8"]
 BOTH = {"before": BEFORE, "after": AFTER}
+UNKNOWN = {"weight": None, "ci95": [None, None]}
+ACCURACY = {"accuracy": 0.75, "ci95": [0.5, 0.9], "n": 4, "prompts": 4, "ties": 0}
+CURVE = [{"confidence": 0.6, "accuracy": 0.5, "interval": [0.2, 0.8], "pairs": 2}]
+MEASURED = {"log_loss": 0.5, "brier": 0.2, "expected_error": 0.1, "kernel_error": 0.0, "curve": CURVE}
+RANKED = {
+    **ACCURACY,
+    "length_baseline": {"prefers": "longer", **ACCURACY},
+    "lead": {"difference": 0.25, "ci95": [0.1, 0.4]},
+    "length_bias": {"chosen_longer": ACCURACY, "pearson": 0.3, "length_effect": UNKNOWN},
+    "calibration": {"temperature": 1.5, "fitted_on": 2, "before": MEASURED, "after": None},
+}
 
 
 @pytest.fixture
@@ -113,22 +127,37 @@ def test_preferences_and_unknown_rows(tmp_path: Path):
 
 
 def test_calibration_and_length_bias_are_shown_where_scores_have_them(tmp_path: Path):
-    unknown = {"weight": None, "ci95": [None, None]}
-    accuracy = {"accuracy": 0.75, "ci95": [0.5, 0.9], "n": 4, "prompts": 4, "ties": 0}
-    curve = [{"confidence": 0.6, "accuracy": 0.5, "interval": [0.2, 0.8], "pairs": 2}]
-    measured = {"log_loss": 0.5, "brier": 0.2, "expected_error": 0.1, "kernel_error": 0.0, "curve": curve}
-    score = {
-        **accuracy,
-        "length_baseline": {"prefers": "longer", **accuracy},
-        "lead": {"difference": 0.25, "ci95": [0.1, 0.4]},
-        "length_bias": {"chosen_longer": accuracy, "pearson": 0.3, "length_effect": unknown},
-        "calibration": {"temperature": 1.5, "fitted_on": 2, "before": measured, "after": None},
-    }  # fmt: skip
-    (found,) = rankings(Run(tmp_path, {"recipe": {}}, [], {"after": {"hh": score}}, {}))
+    (found,) = rankings(Run(tmp_path, {"recipe": {}}, [], {"after": {"hh": RANKED}}, {}))
     assert ("Lead of the model over that", "+25.0 points [+10.0, +40.0]") in found.length
     assert ("Weight of length at equal score", "- [-, -]") in found.length
     assert found.calibration[0] == ("Log loss at temperature 1 (a coin: 0.693)", "0.5")
     assert [(mark.x, mark.y) for mark in found.charts[0].marks] == [(0.6, 0.5)]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark", "print"])
+def test_what_is_written_can_be_read(scheme: str):
+    """WCAG AA: 4.5 to 1 for text; 3 to 1 for what is drawn."""
+    colours = page_colours()[scheme]
+    for paper in ("paper", "panel"):
+        faint = {ink: contrast(colours[ink], colours[paper]) for ink in ("ink", "soft", "accent", "good", "bad")}
+        assert min(faint.values()) >= 4.5, faint
+    drawn = {f"c{number}": contrast(colours[f"c{number}"], colours["paper"]) for number in range(COLOURS)}
+    assert min(drawn.values()) >= 3, drawn
+
+
+def test_a_page_names_its_sections_tables_and_figures(tmp_path: Path):
+    path = made.run(tmp_path / "x", BOTH)
+    (path / "scores.json").write_text(json.dumps({"after": {"hh": RANKED}}))
+    for page in (report_run(path), report_runs([path, path], tmp_path / "both.html")):
+        assert Outline(page.read_text(encoding="utf-8")).found() == []
+
+
+def test_an_evaluation_alone_stands_at_its_step(tmp_path: Path):
+    """At step 4 of 4, the right end, and what was not evaluated before is not drawn as a dash."""
+    page = report_run(made.run(tmp_path / "x", {"after": AFTER})).read_text(encoding="utf-8")
+    chart = next(part for part in page.split("<figure>") if "<h3>Accuracy, held out</h3>" in part)
+    assert 'data-x="0' in chart and f'cx="{WIDTH - RIGHT}' in chart
+    assert "after training" in page and "&rarr;" not in page
 
 
 def test_several_runs_are_laid_over_each_other(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -67,6 +67,14 @@ def test_one_size_from_csv_and_a_png(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+def test_results_that_are_not_there_are_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path / "results.jsonl", rows())
+    assert main(["scaling", "fit", str(tmp_path / "result.jsonl")]) == 2
+    assert capsys.readouterr().err == (
+        f"rltk: {tmp_path}/result.jsonl does not exist; did you mean {tmp_path}/results.jsonl?\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
