@@ -97,14 +97,13 @@ def measured(
 
         result = measure(finding, profile, args.sources)
     else:
-        from rltk.commands.findings_runs import folders_of
-        from rltk.compare.reread import refuse_incomplete, reread
+        from rltk.commands.findings_runs import evidence_of
+        from rltk.compare.reread import reread
 
-        folders = folders_of(finding, catalogue, profile, args)
-        if isinstance(folders, int) or args.dry_run:
-            return folders if isinstance(folders, int) else None
-        refuse_incomplete(finding, folders)
-        result = reread(finding, folders, profile)
+        evidence = evidence_of(finding, catalogue, profile, args)
+        if isinstance(evidence, int) or args.dry_run:
+            return evidence if isinstance(evidence, int) else None
+        result = reread(finding, evidence, profile, args.sources)
     path = write_result(Path(args.out), finding.id, result)
     if not args.json:
         print(f"{finding.id}: {result['verdict']}: {result['summary']} (documented: {finding.reference}); {path}")

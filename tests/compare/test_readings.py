@@ -11,9 +11,11 @@ from rltk_eval.equivalence.optimum import SweepPoint, best_lr
 
 from rltk.cli import main
 from rltk.compare.catalogue import ComparisonOf, Reanalysis, load_catalogue
+from rltk.compare.conclusion import COMPARISON
 from rltk.compare.evidence import Evidence
 from rltk.compare.plan import CONTROL, Comparison, Planned
 from rltk.compare.readings import READINGS, batches, behaviour, courses, rates, verdicts
+from rltk.compare.survey import Survey, survey
 from rltk.compare.wanted import begun, wanted
 from rltk.recipe.schema import Full
 from rltk.run.atomic import write_jsonl
@@ -160,6 +162,29 @@ def test_a_finished_comparison_is_read_back(
     assert main(["findings", "RL-1", "RL-3", "--status", "--markdown", *out]) == 0
     page = capsys.readouterr().out
     assert "1 of 2 findings measured" in page and "| RL-1 |" in page and "`rltk findings RL-3`" in page
+
+
+def test_reading_a_comparison_leaves_its_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And looks at it once for a finding: with many runs, that is what takes the time."""
+    comparison = made.begun(tmp_path, arms=("lora-1", "full"))
+    made.fill(comparison)
+    looks: list[Path] = []
+
+    def counted(comparison: Comparison) -> Survey:
+        looks.append(comparison.path)
+        return survey(comparison)
+
+    for module in ("rltk.compare.evidence", "rltk.compare.conclusion"):
+        monkeypatch.setattr(f"{module}.survey", counted)
+    before = {path: path.stat().st_mtime_ns for path in comparison.path.rglob("*")}
+    assert main(["findings", "RL-1", "--from", str(comparison.path), "--out", str(tmp_path / "out")]) == 0
+    assert {path: path.stat().st_mtime_ns for path in comparison.path.rglob("*")} == before
+    assert not (comparison.path / COMPARISON).exists() and looks == [comparison.path]
+    named = ["--from", str(comparison.path)] * 2
+    assert main(["findings", "BS-1", *named, "--out", str(tmp_path / "out")]) == 2
+    assert "BS-1 is about supervised batches" in capsys.readouterr().err
 
 
 def test_a_comparison_is_found_by_its_recipe(complete: Comparison, tmp_path: Path) -> None:
