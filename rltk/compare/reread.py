@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from shlex import quote
 from typing import Any
 
 from rltk.compare.catalogue import ComparisonOf, Finding, Profile, Reanalysis
 from rltk.compare.evidence import Evidence
+from rltk.compare.outcome import Outcome
 from rltk.compare.readings import READINGS
 from rltk.errors import UserError
 from rltk.run.manifest import now
@@ -23,10 +25,10 @@ def reread(
     `sources` are folders that a person named, rather than those where the finding's comparisons are made.
     """
     experiment = finding.experiment
-    assert isinstance(experiment, (ComparisonOf, Reanalysis)) and experiment.reading is not None
+    assert isinstance(experiment, (ComparisonOf, Reanalysis))
     for one in evidence:
         refuse_incomplete(finding, one)
-    outcome = READINGS[experiment.reading](evidence)
+    outcome = with_ends(READINGS[experiment.reading](evidence))
     comparisons = [summary(one) for one in evidence]
     if isinstance(experiment, Reanalysis):
         comparisons = [{key: one[key] for key in ("folder", "hash", "runs")} for one in comparisons]
@@ -37,6 +39,12 @@ def reread(
         **made_with(evidence),
         "comparisons": comparisons,
     }
+
+
+def with_ends(outcome: Outcome) -> Outcome:
+    """Without an interval that has no ends, such as that of seeds which all came to the same."""
+    interval = outcome.interval
+    return outcome if interval is None or all(map(isfinite, interval)) else outcome._replace(interval=None)
 
 
 def summary(one: Evidence) -> dict[str, Any]:
