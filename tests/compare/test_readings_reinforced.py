@@ -56,7 +56,10 @@ def test_collapsed_runs_are_counted_by_rank_and_rule(tmp_path: Path) -> None:
     """Of 10 runs a group, 6 in the sweep and 4 afterwards, all that have a high rank and alpha of twice it collapse."""
     arms = {"full": "full", "r8": "lora-8", "r64": "lora-64", "r64x": {"tune": {"rank": 64, "alpha": 128}}}
     comparison = made.begun(tmp_path, arms=arms, **FEW)
-    for run in made.fill(comparison).runs:
+    runs = made.fill(comparison).runs
+    with pytest.raises(UserError, match="logged no reward, and RL-6 looks for its peak"):
+        collapse.collapses([Evidence(comparison)])
+    for run in runs:
         falls = isinstance(run.recipe.tune, LoRA) and run.recipe.tune.alpha == 128
         rewards = [0.2, 0.5, 0.8, 0.8, 0.8, 0.8, 0.8] + [0.1 if falls else 0.8] * 6
         rows = [{"step": step, "reward": reward} for step, reward in enumerate(rewards, 1)]
@@ -67,10 +70,14 @@ def test_collapsed_runs_are_counted_by_rank_and_rule(tmp_path: Path) -> None:
     assert found.details["p_against_low_rank"]["high rank"] == 1.0
     assert found.details["p_against_low_rank"]["high rank, alpha grows"] == pytest.approx(2 / 184_756), "20 choose 10"
     assert "rank 8 0 of 10, higher 0 of 10, higher with alpha twice the rank 10 of 10" in found.summary
-    plain = made.begun(tmp_path / "plain", arms=("lora-8", "full"), **FEW)
-    made.fill(plain)
+
+
+def test_without_high_ranks_there_is_nothing_to_count(tmp_path: Path) -> None:
+    comparison = made.begun(tmp_path, arms=("lora-8", "full"), **FEW)
+    for run in made.fill(comparison).runs:
+        write_jsonl(comparison.folder(run) / "metrics.jsonl", [{"step": 1, "reward": 0.5}])
     with pytest.raises(UserError, match="RL-6 compares ranks up to 8 with higher ones"):
-        collapse.collapses([Evidence(plain)])
+        collapse.collapses([Evidence(comparison)])
 
 
 def test_variants_are_compared_at_one_rate_and_each_at_its_own(tmp_path: Path) -> None:

@@ -71,9 +71,13 @@ def adapters(one: Evidence) -> Iterator[Planned]:
 
 
 def reward_T(one: Evidence, run: Planned) -> Array:
-    return np.array(
-        [row["reward"] for row in read_metrics(one.comparison.folder(run)) if row.get("reward") is not None]
-    )
+    path = one.comparison.folder(run)
+    rewards = [row["reward"] for row in read_metrics(path) if row.get("reward") is not None]
+    if not rewards:
+        raise UserError(
+            f"{path} logged no reward, and RL-6 looks for its peak; name a comparison of GRPO, RLOO or PPO."
+        )
+    return np.array(rewards, float)
 
 
 def has_collapsed(reward_T: Array) -> bool:

@@ -46,10 +46,14 @@ def shorter_runs(evidence: Sequence[Evidence]) -> Outcome:
     if value is not None:
         summary = f"{10**value:.2f} times; {summary}"
     bounds = None if interval is None else (10 ** interval[0], 10 ** interval[1])
-    verdict: Verdict = "inconclusive"
-    if interval is not None and (interval[0] > 0 or interval[1] < 0):
-        verdict = "reproduced" if interval[0] > 0 else "not reproduced"
-    return Outcome(verdict, summary, None if value is None else 10**value, bounds, {"by_steps": optima})
+    return Outcome(trend_verdict(interval), summary, None if value is None else 10**value, bounds, {"by_steps": optima})
+
+
+def trend_verdict(interval: Interval | None) -> Verdict:
+    """Of the logarithm."""
+    if interval is None or interval[0] <= 0 <= interval[1]:
+        return "inconclusive"
+    return "reproduced" if interval[0] > 0 else "not reproduced"
 
 
 def steps_of(one: Evidence) -> int:
