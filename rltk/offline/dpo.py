@@ -5,7 +5,8 @@ gives the replies, computed once, before the first step, so that no second model
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,7 +14,8 @@ from datasets import Dataset
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, TrainingArguments
+from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 from trl import DPOConfig, DPOTrainer
 
 from rltk.offline.arguments import on_one_device, shared
@@ -52,9 +54,21 @@ class PairTrainer(DPOTrainer):
             return dataset
         loader = DataLoader(dataset, batch_size=batch_size, collate_fn=self.data_collator)  # pyright: ignore[reportArgumentType]
         batches = (self._prepare_inputs(batch) for batch in loader)  # of all examples, in every process
-        sides = zip(*(self.compute_ref_log_probs(self.model, batch) for batch in batches), strict=True)
+        with weights_whole(self.args):
+            sides = zip(*(self.compute_ref_log_probs(self.model, batch) for batch in batches), strict=True)
         columns = {key: torch.cat(side).tolist() for key, side in zip(REFERENCE, sides, strict=True)}
         return with_columns(dataset, columns)
+
+
+@contextmanager
+def weights_whole(options: TrainingArguments) -> Iterator[None]:
+    """Within it TRL does not look for weights to gather, as under ZeRO 3 it does before DeepSpeed has split any."""
+    unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        if options.deepspeed:
+            set_hf_deepspeed_config(options.hf_deepspeed_config)
 
 
 def train_dpo(stage: Stage, tokenizer: PreTrainedTokenizerBase) -> None:

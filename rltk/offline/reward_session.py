@@ -141,3 +141,6 @@ class RewardWork:
         baseline = score["length_baseline"]
         alone = f"always the {baseline['prefers']} reply: {interval(baseline)}"
         return f"{interval(score)} of held-out pairs (n = {score['n']}); {alone}"
+
+    def close(self) -> None:
+        """There is nothing of it outside this process."""

@@ -130,9 +130,6 @@ class Recipe(Section):
         if isinstance(self.algo, PPO) and self.hardware.deepspeed.offload != "none":
             must = "does not go with algo.type ppo, whose policy and critic take turns; set it to none"
             raise broken_rule(must, "hardware.deepspeed.offload", "algo.type")
-        if isinstance(self.algo, DPO) and isinstance(self.tune, Full) and self.hardware.deepspeed.zero == 3:
-            must = "does not go with DPO in full fine-tuning, whose reference is computed before; use 0, 1 or 2"
-            raise broken_rule(must, "hardware.deepspeed.zero", "algo.type", "tune.type")
         if self.model.quantize is not None and self.hardware.deepspeed.zero == 3:
             must = "does not go with hardware.deepspeed.zero 3, which cannot split 4-bit weights; use 0, 1 or 2"
             raise broken_rule(must, "model.quantize", "hardware.deepspeed.zero")

@@ -16,11 +16,7 @@ needs_deepspeed = pytest.mark.skipif(
     importlib.util.find_spec("deepspeed") is None, reason="DEEPSPEED IS NOT INSTALLED: ZeRO is not tested"
 )
 FAST = [("grpo", "lora", 0), ("sft", "full", 0), ("ppo", "lora", 2)]
-REFUSED = ("dpo", "full", 3)
-ASTRAY = ("ppo", "full", 3)
-"""Its fifth step has been seen to differ: a resumed run at this stage agrees, so what differs is not understood yet."""
 CELLS = [(algorithm, tune, zero) for algorithm in cells.ALGORITHMS for tune in cells.TUNES for zero in range(4)]
-CELLS.remove(REFUSED)
 MATRIX = [
     pytest.param(
         *cell,
@@ -31,7 +27,7 @@ MATRIX = [
     )
     for cell in CELLS
 ]
-assert len(MATRIX) == 39
+assert len(MATRIX) == 40
 
 
 class Runs(NamedTuple):
@@ -71,12 +67,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 
 
 @pytest.mark.parametrize(("algorithm", "tune", "zero"), MATRIX)
-def test_two_processes_give_the_numbers_of_one(
-    algorithm: str, tune: str, zero: int, made: Runs, request: pytest.FixtureRequest
-) -> None:
+def test_two_processes_give_the_numbers_of_one(algorithm: str, tune: str, zero: int, made: Runs) -> None:
     run, alone = made.together(algorithm, tune, zero), made.alone(algorithm, tune)
-    if (algorithm, tune, zero) == ASTRAY:  # only now: it has to run, speak with one voice and end
-        request.applymarker(pytest.mark.xfail(reason="it can leave the single process's curve", strict=False))
     cells.assert_same(run, alone)
     assert [path.name for path in run.iterdir() if path.name.endswith(".writing")] == []
     assert runs.names(run) == runs.names(alone)

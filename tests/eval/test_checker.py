@@ -89,8 +89,8 @@ def test_grade_all_takes_the_same_path():
 
 def test_a_check_that_runs_away_is_a_timeout_and_the_next_is_not():
     with Checker(workers=1, seconds=1) as checker:
-        checker.grade([EASY])
-        first = checker.processes()
+        while not (first := checker.processes()):  # on a busy machine an easy check too may take too long
+            checker.grade([EASY])
         started = time.monotonic()
         assert verdicts(checker.grade([RUNAWAY])) == ["timeout"]
         assert time.monotonic() - started < 30  # 1 s, and a machine that has other things to do
@@ -210,7 +210,7 @@ def test_ctrl_c_ends_it_without_words_from_the_workers():
         checker.grade([(r"\boxed{(x+1)^2}", "x^2+2x+1"), (r"\boxed{(x+2)^2}", "x^2+2x+1")])
         print(*checker.processes(), flush=True)
         runaway = "(a+b+c+d)^{90}"
-        threading.Timer(0.5, os.killpg, (0, signal.SIGINT)).start()
+        threading.Timer(2, os.killpg, (0, signal.SIGINT)).start()
         try:
             checker.grade([(r"\boxed{" + runaway + "}", "(a^2+b^2+c^2+d^2+2ab+2ac+2ad+2bc+2bd+2cd)^{45}")])
         except KeyboardInterrupt:
