@@ -101,9 +101,11 @@ def make_all(asked: Asked, board: Board, args: Namespace) -> Made:
         runner = Runner(asked.comparison, crew, board, deadline)
         while mine:
             board.begin(found)
-            started = runner.make(mine)
+            before, started = {run.id for run in found.pending}, runner.make(mine)
             found = settled(asked)
-            if runner.is_stopping or not started:
+            # Another process may have made all there was to make, and then there is a next phase.
+            is_stuck = not started and before == {run.id for run in found.pending}
+            if runner.is_stopping or is_stuck:
                 break
             mine = share.of_all(found.pending)
     return Made(found, runner.interrupts > 0)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from rltk.compare.catalogue import (
-    ComparisonOf,
     Finding,
     Function,
     Profile,
@@ -35,7 +34,7 @@ def findings(args: argparse.Namespace) -> int:
         return 0
     profile: Profile = "gpu" if is_accelerator_visible() else "laptop"
     for finding in chosen:
-        refuse_unmeasurable(finding, profile)
+        refuse_unmeasurable(finding, profile, args.sources)
     results: list[dict[str, Any]] = []
     for finding in chosen:
         result = measured(finding, catalogue, profile, args)
@@ -68,23 +67,15 @@ def tell_rows(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
         show_catalogue(rows)
 
 
-def refuse_unmeasurable(finding: Finding, profile: Profile) -> None:
-    """Says what to do instead, before anything slow."""
+def refuse_unmeasurable(finding: Finding, profile: Profile, sources: Sequence[str]) -> None:
+    """Says what is missing, before anything slow; runs from elsewhere that are named (`sources`) can be read here."""
     match finding.experiment:
-        case Function():
-            return
-        case ComparisonOf(recipe=recipe, reading=None):
-            overrides = " ".join(map(quote, getattr(finding.experiment, profile)))
-            raise UserError(
-                f"{finding.id} has no reading yet: nothing here computes its statistic. Its comparison can be made "
-                f"with: rltk compare {recipe} {overrides}"
-            )
-        case Reanalysis(of=other, reading=None):
-            raise UserError(
-                f"{finding.id} has no reading yet: nothing here computes its statistic from {other}'s runs."
-            )
         case Unavailable(needs=needs):
             raise UserError(f"{finding.id} cannot be measured here: it needs {needs}.")
+        case Reanalysis(not_on_laptop=str(reason)) if profile == "laptop" and not sources:
+            raise UserError(f"{finding.id} cannot be measured on a laptop: {reason}.")
+        case _:
+            return
 
 
 def measured(
@@ -101,14 +92,13 @@ def measured(
         quiet_libraries()
         result = measure(finding, profile, args.sources)
     else:
-        from rltk.commands.findings_runs import folders_of
-        from rltk.compare.reread import refuse_incomplete, reread
+        from rltk.commands.findings_runs import evidence_of
+        from rltk.compare.reread import reread
 
-        folders = folders_of(finding, catalogue, profile, args)
-        if isinstance(folders, int) or args.dry_run:
-            return folders if isinstance(folders, int) else None
-        refuse_incomplete(finding, folders)
-        result = reread(finding, folders, profile)
+        evidence = evidence_of(finding, catalogue, profile, args)
+        if isinstance(evidence, int) or args.dry_run:
+            return evidence if isinstance(evidence, int) else None
+        result = reread(finding, evidence, profile, args.sources)
     path = write_result(Path(args.out), finding.id, result)
     if not args.json:
         print(f"{finding.id}: {result['verdict']}: {result['summary']} (documented: {finding.reference}); {path}")

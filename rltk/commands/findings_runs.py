@@ -10,58 +10,76 @@ from pathlib import Path
 from rltk.arguments.comparison import compare_arguments
 from rltk.commands.compare import compare
 from rltk.compare.catalogue import ComparisonOf, Finding, Profile, Reanalysis
-from rltk.compare.reread import read_evidence
+from rltk.compare.evidence import Evidence, read_evidence
 from rltk.compare.wanted import Wanted, wanted
 from rltk.errors import UserError
 from rltk.recipe.load import NONE
 
 
-def folders_of(
+def evidence_of(
     finding: Finding, catalogue: dict[str, Finding], profile: Profile, args: argparse.Namespace
-) -> list[Path] | int:
-    """Folders of the finding's comparisons; those not finished are made, or forecast, or else an exit status."""
+) -> list[Evidence] | int:
+    """The finding's comparisons; those not finished are made, or else an exit status. With --dry-run there are none."""
     if args.sources:
         if args.dry_run:
             raise UserError("--dry-run goes without --from, which names comparisons that are there.")
-        return [Path(source) for source in args.sources]
+        return [read_evidence(Path(source)) for source in args.sources]
     match finding.experiment:
         case ComparisonOf() as experiment:
             asked = wanted(finding.id, experiment, profile)
-            return made(experiment, asked, profile, args) or [one.comparison.path for one in asked]
+            return (forecast if args.dry_run else made)(experiment, asked, profile, args)
         case Reanalysis(of=other):
             experiment = catalogue[other].experiment
             if not isinstance(experiment, ComparisonOf):
                 raise UserError(f"{finding.id} is read from the runs that measure {other}, which cannot be made here.")
-            asked = wanted(other, experiment, profile)
-            if not all(is_finished(one) for one in asked):
+            found = [finished(one) for one in wanted(other, experiment, profile)]
+            if None in found:
                 raise UserError(f"{finding.id} is read from the runs that measure {other}; measure {other} first.")
-            return [one.comparison.path for one in asked]
+            return [one for one in found if one is not None]
         case _:
             raise AssertionError("other findings have no comparisons")
 
 
-def is_finished(one: Wanted) -> bool:
-    return one.is_begun and read_evidence(one.comparison.path).found.is_complete
+def finished(one: Wanted) -> Evidence | None:
+    return finished_in(one.comparison.path) if one.is_begun else None
 
 
-def made(experiment: ComparisonOf, asked: list[Wanted], profile: Profile, args: argparse.Namespace) -> int:
-    """Makes the runs that are missing, one comparison after the other; 0, or the status of one that did not end."""
+def finished_in(path: Path) -> Evidence | None:
+    evidence = read_evidence(path)
+    return evidence if evidence.found.is_complete else None
+
+
+def made(
+    experiment: ComparisonOf, asked: list[Wanted], profile: Profile, args: argparse.Namespace
+) -> list[Evidence] | int:
+    """Makes the runs that are missing, one comparison after the other; or the status of one that did not end."""
+    found: list[Evidence] = []
     for one in asked:
-        if args.dry_run or not is_finished(one):
+        evidence = finished(one)
+        if evidence is None:
             # What a comparison says on the standard output is not the answer that was asked for.
-            with redirect_stdout(sys.stderr) if args.json and not args.dry_run else nullcontext():
-                status = compare(compare_args(experiment, one, profile, args))
-            if status or not (args.dry_run or is_there(one)):
-                return status or UNFINISHED
-    return 0
+            with redirect_stdout(sys.stderr) if args.json else nullcontext():
+                if status := compare(compare_args(experiment, one, profile, args)):
+                    return status
+            evidence = finished_in(one.comparison.path)
+        if evidence is None:
+            return UNFINISHED
+        found.append(evidence)
+    return found
+
+
+def forecast(
+    experiment: ComparisonOf, asked: list[Wanted], profile: Profile, args: argparse.Namespace
+) -> list[Evidence] | int:
+    """Lists the runs; there is nothing to be read from them."""
+    for one in asked:
+        if status := compare(compare_args(experiment, one, profile, args)):
+            return status
+    return []
 
 
 UNFINISHED = 3
 """Exit status where the time ran out; what to go on with has been said."""
-
-
-def is_there(one: Wanted) -> bool:
-    return read_evidence(one.comparison.path).found.is_complete
 
 
 def compare_args(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from rltk.errors import RecipeError, suggestion
 from rltk.recipe.explain import refusal, validate
 from rltk.recipe.resolved import recipe_hash, resolved
-from rltk.recipe.schema import Recipe
+from rltk.recipe.schema import Model, Recipe
 from rltk.recipe.tree import Where, from_plain, merge
 
 QLORA = "qlora"
@@ -23,12 +23,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mlp": {"targets": "mlp"},
 }
 FULL = "full"
-MAY_DIFFER = ("tune", "optim", "algo", "model")
-"""Sections in which arms may differ; the others say what is learned from what, and how it is measured."""
-OF_MODEL = ("quantize",)
-"""What of `model` may differ: an arm in four bits pays for its coarser base too, and that is what is asked."""
 MAY_NOT_MOVE = ("name", "seed", "compare")
 """What `compare.base` may not change: a comparison gives its runs their seeds."""
+
+
+class Room(NamedTuple):
+    """What an overlay may set."""
+
+    sections: tuple[str, ...]
+    of_model: tuple[str, ...] = tuple(Model.model_fields)
+
+
+OF_AN_ARM = Room(("tune", "optim", "algo", "model"), ("quantize",))
+"""Other sections say what is learned from what, and how it is measured. An arm in four bits pays for its coarser base
+too, and that is what is asked."""
+OF_ALL = Room(tuple(key for key in Recipe.model_fields if key not in MAY_NOT_MOVE))
 
 
 def arm_recipes(recipe: Recipe) -> dict[str, Recipe]:
@@ -41,8 +50,7 @@ def arm_recipes(recipe: Recipe) -> dict[str, Recipe]:
             raise RecipeError(f"{key} = {name} is not an arm; {suggestion(name, list(overlays), otherwise='they are')}")
     if compare.control.arm == compare.reference:
         raise RecipeError(f"compare.control.arm = {compare.reference} is the reference; name another arm.")
-    shared = tuple(key for key in Recipe.model_fields if key not in MAY_NOT_MOVE)
-    base = overlaid(recipe, checked(compare.base, "compare.base", shared), "compare.base")
+    base = overlaid(recipe, checked(compare.base, "compare.base", OF_ALL), "compare.base")
     arms = {name: overlaid(base, overlay, f"compare.arms.{name}") for name, overlay in overlays.items()}
     refuse_twins(arms)
     return arms
@@ -70,7 +78,7 @@ def arm_overlays(recipe: Recipe) -> dict[str, dict[str, Any]]:
     if len(given) < 2:
         raise RecipeError(f"compare.arms has {len(given)} arms; a comparison needs the reference and another.")
     return {
-        name: preset(arm) if isinstance(arm, str) else checked(arm, f"compare.arms.{name}", MAY_DIFFER)
+        name: preset(arm) if isinstance(arm, str) else checked(arm, f"compare.arms.{name}", OF_AN_ARM)
         for name, arm in given.items()
     }
 
@@ -87,15 +95,16 @@ def preset(name: str) -> dict[str, Any]:
     return {"tune": {"type": "lora", **VARIANTS[kind], **({"rank": int(rank)} if rank else {})}} | four_bits
 
 
-def checked(overlay: dict[str, Any], where: str, may: tuple[str, ...]) -> dict[str, Any]:
-    """The overlay, which changes these sections alone, and no learning rate."""
+def checked(overlay: dict[str, Any], where: str, room: Room) -> dict[str, Any]:
+    """The overlay, which changes what it may and no learning rate."""
     for key in overlay:
-        if key not in may:
-            raise RecipeError(f"{where} sets {key}; it may set {', '.join(may)}.")
-    if where.startswith("compare.arms.") and isinstance(model := overlay.get("model"), dict):
-        for key in sorted(model.keys() - set(OF_MODEL)):
-            raise RecipeError(f"{where} sets model.{key}; of model it may set {', '.join(OF_MODEL)}.")
-    if isinstance(optim := overlay.get("optim"), dict) and "lr" in optim:
+        if key not in room.sections:
+            raise RecipeError(f"{where} sets {key}; it may set {', '.join(room.sections)}.")
+    model, optim = overlay.get("model"), overlay.get("optim")
+    for key in sorted(model) if isinstance(model, dict) else []:
+        if key in Model.model_fields and key not in room.of_model:
+            raise RecipeError(f"{where} sets model.{key}; of model it may set {', '.join(room.of_model)}.")
+    if isinstance(optim, dict) and "lr" in optim:
         raise RecipeError(f"{where} sets optim.lr, which every arm is swept over; see compare.rates.")
     return overlay
 

@@ -26,18 +26,33 @@ class Function(Section):
     gpu: dict[str, Any]
 
 
+Overrides = tuple[Text, ...]
+"""Of a recipe, as on the command line."""
+
+
+class Variants(Section):
+    """A comparison for each of these overrides, laid over the others; none: one comparison."""
+
+    laptop: tuple[Overrides, ...] = ()
+    gpu: tuple[Overrides, ...] = ()
+
+
 class ComparisonOf(Section):
     """Measured by `rltk compare`, from many runs."""
 
     type: Literal["comparison"]
     recipe: Text
-    reading: Text | None = None
-    """Function of rltk.compare.readings that makes a result of them; null where there is none yet."""
-    laptop: tuple[Text, ...]
-    """Overrides of the recipe, as on the command line."""
-    gpu: tuple[Text, ...]
-    each: tuple[tuple[Text, ...], ...] = ()
-    """A comparison for each of these overrides, laid over the others."""
+    reading: Text
+    """Function of rltk.compare.readings that makes a result of them."""
+    laptop: Overrides
+    gpu: Overrides
+    each: Variants = Variants()
+
+    def overrides(self, profile: Profile) -> Overrides:
+        return self.laptop if profile == "laptop" else self.gpu
+
+    def variants(self, profile: Profile) -> tuple[Overrides, ...]:
+        return self.each.laptop if profile == "laptop" else self.each.gpu
 
 
 class Reanalysis(Section):
@@ -45,7 +60,9 @@ class Reanalysis(Section):
 
     type: Literal["reanalysis"]
     of: Text
-    reading: Text | None = None
+    reading: Text
+    not_on_laptop: Text | None = None
+    """Where only a GPU's runs can be read: why, and what it takes, as the end of a sentence."""
 
 
 class Unavailable(Section):

@@ -42,13 +42,18 @@ FAMILY_SAYS = {
 def conclude(comparison: Comparison) -> dict[str, Any]:
     """Writes comparison.json, and costs.json beside it, from the run folders; refused unless all of them are there."""
     found = survey(comparison)
-    refuse_incomplete(comparison, found)
-    assert found.fixed is not None
-    result = conclusion(comparison, found, found.fixed)
+    result = concluded(comparison, found)
     write_json(comparison.path / COMPARISON, result)
     # Apart from the verdict: how long runs took is never the same twice.
     write_json(comparison.path / COSTS, costs(comparison, found))
     return result
+
+
+def concluded(comparison: Comparison, found: Survey) -> dict[str, Any]:
+    """What comparison.json says, and nothing is written; refused unless all runs are there."""
+    refuse_incomplete(comparison, found)
+    assert found.fixed is not None
+    return conclusion(comparison, found, found.fixed)
 
 
 def conclusion(comparison: Comparison, found: Survey, fixed: Fixed) -> dict[str, Any]:

@@ -11,15 +11,19 @@ import numpy as np
 from rltk_eval.equivalence.paired import paired_mean, t_interval
 from rltk_eval.equivalence.scores import Array
 
-from rltk.compare.conclusion import conclude
+from rltk.compare.conclusion import concluded
+from rltk.compare.costs import costs
 from rltk.compare.plan import Comparison, Planned, read_plan
 from rltk.compare.survey import Survey, survey
 from rltk.errors import UserError
+from rltk.run.curves import curves_of
 from rltk.run.folder import read_metrics
 
 
 @dataclass(frozen=True)
 class Evidence:
+    """Its folder is looked at once, when that is first needed, and nothing is written there."""
+
     comparison: Comparison
 
     @cached_property
@@ -28,8 +32,13 @@ class Evidence:
 
     @cached_property
     def conclusion(self) -> dict[str, Any]:
-        """comparison.json, made anew from the run folders; refused unless all of them are there."""
-        return conclude(self.comparison)
+        """What comparison.json says, made anew from the run folders, which stay as they are."""
+        return concluded(self.comparison, self.found)
+
+    @cached_property
+    def costs(self) -> dict[str, Any]:
+        """Of each arm: seconds a step, tokens and more; see costs.py."""
+        return costs(self.comparison, self.found)
 
     @property
     def reference(self) -> str:
@@ -54,15 +63,10 @@ class Evidence:
 
     def curve(self, arm: str, metric: str) -> tuple[Array, Array]:
         """Steps [T] at which all runs of the arm logged a number, and what they logged [S, T]."""
-        rows = [
-            {row["step"]: row[metric] for row in read_metrics(self.comparison.folder(run))
-             if row.get(metric) is not None}
-            for run in self.runs(arm)
-        ]  # fmt: skip
-        steps = sorted(set.intersection(*map(set, rows)))
-        if len(steps) < 2:
+        found = curves_of(metric, {run.seed: read_metrics(self.comparison.folder(run)) for run in self.runs(arm)})
+        if len(found.step_T) < 2:
             raise UserError(f"the runs of {arm} in {self.comparison.path} logged no {metric} at two steps or more.")
-        return np.array(steps, float), np.array([[row[step] for step in steps] for row in rows], float)
+        return found.step_T, found.value_ST
 
 
 def mean_interval(values_S: Array, confidence: float) -> tuple[float, float, float]:

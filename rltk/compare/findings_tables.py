@@ -54,8 +54,6 @@ def way(row: Row) -> str:
     experiment = row["experiment"]
     if experiment["type"] == "unavailable":
         return f"needs {experiment['needs']}"
-    if experiment["type"] != "function" and experiment["reading"] is None:
-        return "no reading yet"
     return f"`rltk findings {row['id']}`"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from math import isfinite
 from shlex import quote
 from typing import Any
 
 from rltk.compare.catalogue import ComparisonOf, Finding, Profile, Reanalysis
-from rltk.compare.evidence import Evidence, read_evidence
+from rltk.compare.evidence import Evidence
+from rltk.compare.outcome import Outcome
 from rltk.compare.readings import READINGS
 from rltk.errors import UserError
 from rltk.run.manifest import now
@@ -16,22 +17,34 @@ from rltk.run.manifest import now
 MADE_WITH = ("commit", "versions", "hardware")
 
 
-def reread(finding: Finding, folders: Sequence[Path], profile: Profile) -> dict[str, Any]:
-    """The result, as its file has it but for the id; refused unless every comparison is complete."""
+def reread(
+    finding: Finding, evidence: Sequence[Evidence], profile: Profile, sources: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The result, as its file has it but for the id; refused unless every comparison is complete.
+
+    `sources` are folders that a person named, rather than those where the finding's comparisons are made.
+    """
     experiment = finding.experiment
-    assert isinstance(experiment, (ComparisonOf, Reanalysis)) and experiment.reading is not None
-    evidence = [read_evidence(folder) for folder in folders]
-    outcome = READINGS[experiment.reading](evidence)
+    assert isinstance(experiment, (ComparisonOf, Reanalysis))
+    for one in evidence:
+        refuse_incomplete(finding, one)
+    outcome = with_ends(READINGS[experiment.reading](evidence))
     comparisons = [summary(one) for one in evidence]
     if isinstance(experiment, Reanalysis):
         comparisons = [{key: one[key] for key in ("folder", "hash", "runs")} for one in comparisons]
     return outcome._asdict() | {
         "profile": profile,
-        "command": f"rltk findings {finding.id} --from {' '.join(quote(str(folder)) for folder in folders)}",
+        "command": " ".join(["rltk findings", finding.id, *(f"--from {quote(source)}" for source in sources)]),
         "date": now(),
         **made_with(evidence),
         "comparisons": comparisons,
     }
+
+
+def with_ends(outcome: Outcome) -> Outcome:
+    """Without an interval that has no ends, such as that of seeds which all came to the same."""
+    interval = outcome.interval
+    return outcome if interval is None or all(map(isfinite, interval)) else outcome._replace(interval=None)
 
 
 def summary(one: Evidence) -> dict[str, Any]:
@@ -52,8 +65,8 @@ def made_with(evidence: Sequence[Evidence]) -> dict[str, Any]:
     return found
 
 
-def refuse_incomplete(finding: Finding, folders: Sequence[Path]) -> None:
-    for folder in folders:
-        if not read_evidence(folder).found.is_complete:
-            command = f"rltk compare {quote(str(folder))}"
-            raise UserError(f"{finding.id} is read from {folder}, which is not finished; go on with: {command}")
+def refuse_incomplete(finding: Finding, one: Evidence) -> None:
+    if not one.found.is_complete:
+        folder = one.comparison.path
+        command = f"rltk compare {quote(str(folder))}"
+        raise UserError(f"{finding.id} is read from {folder}, which is not finished; go on with: {command}")

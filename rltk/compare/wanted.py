@@ -22,12 +22,12 @@ class Wanted(NamedTuple):
 
 def wanted(id: str, experiment: ComparisonOf, profile: Profile) -> list[Wanted]:
     """One, or one for each of the experiment's variants."""
-    base = experiment.laptop if profile == "laptop" else experiment.gpu
-    if not experiment.each:
+    base, variants = experiment.overrides(profile), experiment.variants(profile)
+    if not variants:
         return [one_wanted(id, experiment.recipe, base, profile)]
     return [
         one_wanted(f"{id}/{number}", experiment.recipe, (*base, *variant), profile)
-        for number, variant in enumerate(experiment.each, 1)
+        for number, variant in enumerate(variants, 1)
     ]
 
 

@@ -45,7 +45,14 @@ def serve(way: str) -> None:
         order = json.loads(line)
         argv, log = order["argv"], Path(order["log"])
         code = spawned(argv, log) if way == SPAWN else forked(argv, log, stop) if not stop.is_asked else INTERRUPTED
+        answer(code)
+
+
+def answer(code: int) -> None:
+    try:
         print(code, flush=True)
+    except BrokenPipeError:  # who asked was killed; the run is whole all the same, and the next process finds it
+        os._exit(INTERRUPTED)
 
 
 def spawned(argv: list[str], log: Path) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import NamedTuple
 
 import numpy as np
 from rltk_eval.equivalence.curves import difference_band
@@ -15,25 +14,18 @@ from rltk_eval.equivalence.scores import Array
 
 from rltk.report.chart import GREY, Band, Chart, Line, Mark, Rule
 from rltk.report.read import Comparison, Row, Run, read_object
+from rltk.run.curves import Curves, curves_of
 
 CONFIDENCE = 0.95
 APART = 0.035
 """Decades by which arms stand apart at one learning rate, so that their intervals can be told from each other."""
 
 
-class Curves(NamedTuple):
-    """One metric of an arm's runs, for the seeds and steps that all of them have."""
-
-    seeds: tuple[int, ...]
-    step_T: Array
-    value_ST: Array
-
-
 def charts(comparison: Comparison, confirmation: list[Run]) -> list[Chart]:
     """Differences, the sweep of learning rates, curves of the confirmation runs, and the spectra of their updates."""
     names = list(comparison.found["arms"])
     metric = "reward" if any("reward" in row for run in confirmation for row in run.metrics) else "loss"
-    curves = {name: curves_of(metric, runs_of(name, confirmation)) for name in names}
+    curves = {name: curves_among(metric, runs_of(name, confirmation)) for name in names}
     drawn = [
         difference_chart(comparison),
         rate_chart(comparison),
@@ -122,19 +114,10 @@ def rate_means(arm: str, rows: list[Row], shift: float, colour: int) -> list[Mar
     ]
 
 
-def curves_of(metric: str, runs: Sequence[Run]) -> Curves | None:
+def curves_among(metric: str, runs: Sequence[Run]) -> Curves | None:
     """None with fewer than two runs or two steps that all of them have a number for."""
-    by_seed = {
-        int(run.manifest["recipe"]["seed"]): {
-            row["step"]: row[metric] for row in run.metrics if row.get(metric) is not None
-        }
-        for run in runs
-    }
-    steps = sorted(set.intersection(*map(set, by_seed.values()))) if by_seed else []
-    if len(by_seed) < 2 or len(steps) < 2:
-        return None
-    seeds = tuple(sorted(by_seed))
-    return Curves(seeds, np.array(steps, float), np.array([[by_seed[seed][step] for step in steps] for seed in seeds]))
+    found = curves_of(metric, {int(run.manifest["recipe"]["seed"]): run.metrics for run in runs})
+    return found if len(found.seeds) >= 2 and len(found.step_T) >= 2 else None
 
 
 def curve_chart(metric: str, curves: dict[str, Curves | None]) -> Chart | None:

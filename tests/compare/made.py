@@ -13,14 +13,16 @@ from rltk.compare.margin import fix, look_again
 from rltk.compare.plan import CONTROL, Comparison, Planned, begin, check_comparable
 from rltk.compare.survey import Survey, survey
 from rltk.evaluation.items import score_rows
+from rltk.offline.heldout_loss import summarize
 from rltk.recipe.resolved import recipe_hash, resolved
-from rltk.recipe.schema import Recipe
+from rltk.recipe.schema import LOSS, Recipe
 from rltk.run.folder import RunFolder
 
 Accuracy = Callable[[Planned], float]
 TASK = "word-problems"
 ITEMS = 50
 START = 0.2
+START_LOSS = 1.0
 
 
 def recipe(folder: Path, *, arms: Any = ("lora-2", "full"), **compare: Any) -> Recipe:
@@ -44,10 +46,22 @@ def recipe(folder: Path, *, arms: Any = ("lora-2", "full"), **compare: Any) -> R
 
 
 def begun(folder: Path, **compare: Any) -> Comparison:
-    comparison = Comparison(folder / "comparison", recipe(folder, **compare))
+    return begun_of(folder, recipe(folder, **compare))
+
+
+def begun_of(folder: Path, recipe: Recipe) -> Comparison:
+    comparison = Comparison(folder / "comparison", recipe)
     check_comparable(comparison)
     begin(comparison)
     return comparison
+
+
+def supervised(folder: Path, *, steps: int = 8, model: str = "embedded/policy", **compare: Any) -> Comparison:
+    """Begun, of SFT and judged by the loss, where a run's "accuracy" is its loss and the start's is `START_LOSS`."""
+    asked = {"metric": "loss", "confirmation_seeds": 3, "tuning_seeds": 1, **compare}
+    values = recipe(folder, **asked).model_dump(mode="json", exclude_unset=True)
+    sections = {"algo": {"type": "sft", "batch": 4}, "optim": {"steps": steps}, "model": {"path": model}}
+    return begun_of(folder, Recipe.model_validate(values | sections))
 
 
 def learns(run: Planned) -> float:
@@ -91,13 +105,18 @@ def write(comparison: Comparison, run: Planned, accuracy: float, **manifest: Any
     for step in range(run.recipe.optim.steps):
         folder.log({"step": step + 1, **numbers})
     if run.recipe.eval.before:
-        evaluate(folder, run, "before", START)
+        evaluate(folder, run, "before", START_LOSS if run.recipe.algo.type == "sft" else START)
     evaluate(folder, run, "after", accuracy)
     return folder.path
 
 
 def evaluate(folder: RunFolder, run: Planned, when: str, accuracy: float) -> None:
     """Items in an order of the seed's own, of which the first are right; graded and summed up as everywhere."""
+    if run.recipe.algo.type == "sft":
+        solutions = [{"id": f"i{index}", "nats": 3 * accuracy, "tokens": 3} for index in range(ITEMS)]
+        folder.write_items(f"{when}-{LOSS}", solutions)
+        folder.add_scores(when, {LOSS: summarize(solutions) | {"left_out": 0}})
+        return
     order = random.Random(f"{run.seed}").sample(range(ITEMS), ITEMS)
     right = set(order[: round(accuracy * ITEMS)])
     items = [Item(f"i{index}", f"question {index}", "7") for index in range(ITEMS)]

@@ -47,6 +47,11 @@ def test_the_base_is_laid_over_every_arm(tmp_path: Path) -> None:
     assert [arm.optim.steps for arm in arms.values()] == [5, 5]
 
 
+def test_the_base_may_change_the_model_as_no_arm_may(tmp_path: Path) -> None:
+    arms = arm_recipes(made.recipe(tmp_path, base={"model": {"dtype": "float32"}}))
+    assert [arm.model.dtype for arm in arms.values()] == ["float32", "float32"]
+
+
 @pytest.mark.parametrize(
     ("compare", "complaint"),
     [
@@ -63,6 +68,10 @@ def test_the_base_is_laid_over_every_arm(tmp_path: Path) -> None:
         (
             {"arms": {"a": {"optim": {"lr": 0.1}}, "full": "full"}},
             "compare.arms.a sets optim.lr, which every arm is swe",
+        ),
+        (
+            {"arms": {"a": {"model": {"dtype": "float32"}}, "full": "full"}},
+            "compare.arms.a sets model.dtype; of model it may set quantize",
         ),
         ({"base": {"seed": 3}}, "compare.base sets seed"),
         ({"arms": {"a": {}, "b": {}, "full": "full"}}, "the arms a and b are one and the same"),

@@ -27,8 +27,10 @@ def test_without_an_id_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("id", "expected"),
     [
-        ("RL-6", "RL-6 has no reading yet: nothing here computes its statistic. Its comparison can be made with: rltk"),
-        ("SC-3", "SC-3 has no reading yet: nothing here computes its statistic from CAP-2's runs.\n"),
+        (
+            "LR-6",
+            "LR-6 cannot be measured on a laptop: the formula is for Qwen and Llama models from 1,024 wide on, and",
+        ),
         ("RM-4", "RM-4 cannot be measured here: it needs policies of several sizes.\n"),
         ("RL-11", "there is no finding RL-11; did you mean RL-1"),
     ],

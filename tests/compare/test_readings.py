@@ -11,9 +11,11 @@ from rltk_eval.equivalence.optimum import SweepPoint, best_lr
 
 from rltk.cli import main
 from rltk.compare.catalogue import ComparisonOf, Reanalysis, load_catalogue
+from rltk.compare.conclusion import COMPARISON
 from rltk.compare.evidence import Evidence
 from rltk.compare.plan import CONTROL, Comparison, Planned
 from rltk.compare.readings import READINGS, batches, behaviour, courses, rates, verdicts
+from rltk.compare.survey import Survey, survey
 from rltk.compare.wanted import begun, wanted
 from rltk.recipe.schema import Full
 from rltk.run.atomic import write_jsonl
@@ -22,7 +24,6 @@ from tests.compare import made
 CATALOGUE = load_catalogue()
 ENTRIES = {id: f.experiment for id, f in CATALOGUE.items() if isinstance(f.experiment, (ComparisonOf, Reanalysis))}
 RATES = {"centre": 1e-3, "points": 5, "most": 5}
-ASKED = ("RL-1", "RL-2", "RL-3", "RL-4", "RL-7", "LR-1", "LR-2", "LAY-1", "BS-1", "CAP-2", "RM-1", "DPO-1")
 
 
 def scored(run: Planned) -> float:
@@ -58,19 +59,19 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     return comparison
 
 
-def test_every_finding_that_was_promised_can_be_read() -> None:
-    named = {experiment.reading for experiment in ENTRIES.values() if experiment.reading is not None}
-    assert named == READINGS.keys()
-    assert [id for id in ASKED if ENTRIES[id].reading is None] == []
+def test_every_comparison_has_a_reading_and_every_reading_a_comparison() -> None:
+    assert {experiment.reading for experiment in ENTRIES.values()} == READINGS.keys()
+    assert len(ENTRIES) >= 26
 
 
 def test_every_comparison_of_the_catalogue_can_be_begun() -> None:
     comparisons = {id: experiment for id, experiment in ENTRIES.items() if isinstance(experiment, ComparisonOf)}
     assert len(comparisons) >= 15
     for id, experiment in comparisons.items():
-        asked = [one for profile in ("laptop", "gpu") for one in wanted(id, experiment, profile)]
-        assert len(asked) == 2 * max(1, len(experiment.each)), id
-        assert all("full" in one.comparison.arms for one in asked), id
+        for profile in ("laptop", "gpu"):
+            asked = wanted(id, experiment, profile)
+            assert len(asked) == max(1, len(experiment.variants(profile))), id
+            assert all("full" in one.comparison.arms for one in asked), id
 
 
 def test_a_verdict_is_told_with_its_worst_arm(complete: Comparison) -> None:
@@ -160,6 +161,29 @@ def test_a_finished_comparison_is_read_back(
     assert main(["findings", "RL-1", "RL-3", "--status", "--markdown", *out]) == 0
     page = capsys.readouterr().out
     assert "1 of 2 findings measured" in page and "| RL-1 |" in page and "`rltk findings RL-3`" in page
+
+
+def test_reading_a_comparison_leaves_its_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And looks at it once for a finding: with many runs, that is what takes the time."""
+    comparison = made.begun(tmp_path, arms=("lora-1", "full"))
+    made.fill(comparison)
+    looks: list[Path] = []
+
+    def counted(comparison: Comparison) -> Survey:
+        looks.append(comparison.path)
+        return survey(comparison)
+
+    for module in ("rltk.compare.evidence", "rltk.compare.conclusion"):
+        monkeypatch.setattr(f"{module}.survey", counted)
+    before = {path: path.stat().st_mtime_ns for path in comparison.path.rglob("*")}
+    assert main(["findings", "RL-1", "--from", str(comparison.path), "--out", str(tmp_path / "out")]) == 0
+    assert {path: path.stat().st_mtime_ns for path in comparison.path.rglob("*")} == before
+    assert not (comparison.path / COMPARISON).exists() and looks == [comparison.path]
+    named = ["--from", str(comparison.path)] * 2
+    assert main(["findings", "BS-1", *named, "--out", str(tmp_path / "out")]) == 2
+    assert "which has no supervised batch" in capsys.readouterr().err
 
 
 def test_a_comparison_is_found_by_its_recipe(complete: Comparison, tmp_path: Path) -> None:

@@ -157,6 +157,21 @@ def test_a_killed_run_is_named_and_ctrl_c_says_how_to_go_on(recipe: Path, tmp_pa
     assert len(answer["missing"]) == len(survey(read_plan(path)).pending) >= 6
 
 
+def test_a_killed_comparison_is_gone_on_with_while_its_last_run_is_still_being_made(
+    recipe: Path, whole: Path, tmp_path: Path
+) -> None:
+    """A worker ends the run that it is at, also when nobody is left to tell; the next process waits for it."""
+    path = tmp_path / "orphaned"
+    killed = start(str(recipe), "--out", str(path))
+    running(path, "full-lr0.003-seed1-*")
+    killed.kill()
+    process = start(str(path))
+    out, err = process.communicate()
+    assert process.returncode == 0 and "lora-2" in out, err
+    assert "Traceback" not in killed.communicate()[1]
+    assert (path / COMPARISON).read_bytes() == (whole / COMPARISON).read_bytes()
+
+
 def running(path: Path, pattern: str) -> int:
     """The process of a run that matches, once it has written a manifest."""
     deadline = time.monotonic() + PATIENCE

@@ -4,20 +4,43 @@ from collections.abc import Callable, Sequence
 
 from rltk.compare.evidence import Evidence
 from rltk.compare.outcome import Outcome
-from rltk.compare.readings import batches, behaviour, courses, places, rates, verdicts
+from rltk.compare.readings import (
+    batches,
+    behaviour,
+    collapse,
+    courses,
+    falling,
+    moved,
+    places,
+    rates,
+    room,
+    variants,
+    verdicts,
+)
 
 Reading = Callable[[Sequence[Evidence]], Outcome]
 
 READINGS: dict[str, Reading] = {
+    "alpha_rules": moved.alpha_rules,
+    "attention_inferior": places.attention_inferior,
     "batches": batches.slopes,
     "behaviour": behaviour.alike,
+    "collapses": collapse.collapses,
     "departure": courses.departure,
+    "doublings": room.doublings,
     "equivalent": verdicts.equivalent,
+    "formula_regret": moved.formula_regret,
+    "no_floor": falling.no_floor,
     "non_inferior": verdicts.non_inferior,
     "non_inferior_at_ratio": verdicts.non_inferior_at_ratio,
+    "parameters_a_token": room.parameters_a_token,
     "places": places.attention_against_mlp,
+    "rank_exponent": room.rank_exponent,
     "ranks_share_a_rate": rates.ranks_share_a_rate,
     "rate_ratio": rates.ratio,
     "rate_width": rates.width,
     "same_course": courses.same_course,
+    "shorter_runs": moved.shorter_runs,
+    "straight": falling.straight,
+    "variants": variants.at_both_rates,
 }

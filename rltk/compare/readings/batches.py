@@ -10,6 +10,7 @@ from rltk_eval.equivalence.scores import Array
 
 from rltk.compare.evidence import Evidence, mean_interval
 from rltk.compare.outcome import Outcome, Verdict
+from rltk.compare.readings.lines import slopes_S
 from rltk.errors import UserError
 from rltk.recipe.schema import Offline
 
@@ -40,15 +41,13 @@ def slopes(evidence: Sequence[Evidence]) -> Outcome:
 def batch_of(one: Evidence) -> int:
     algo = one.comparison.arms[one.reference].algo
     if not isinstance(algo, Offline):
-        raise UserError(f"{one.comparison.path} is of algo.type {algo.type}, and BS-1 is about supervised batches.")
+        raise UserError(f"{one.comparison.path} is of algo.type {algo.type}, which has no supervised batch.")
     return algo.batch
 
 
 def slope_of(x_K: Array, gap_KS: Array) -> tuple[float, float, float]:
     """Least squares, seed by seed."""
-    centred_K = x_K - x_K.mean()
-    slope_S = centred_K @ gap_KS / (centred_K @ centred_K)
-    return mean_interval(slope_S, 0.95)
+    return mean_interval(slopes_S(x_K, gap_KS.T), 0.95)
 
 
 def judge(found: dict[str, tuple[float, float, float]]) -> Verdict:
