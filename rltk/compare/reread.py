@@ -28,7 +28,7 @@ def reread(
     assert isinstance(experiment, (ComparisonOf, Reanalysis))
     for one in evidence:
         refuse_incomplete(finding, one)
-    outcome = with_ends(READINGS[experiment.reading](evidence))
+    outcome = with_ends(where_something_was_learned(READINGS[experiment.reading](evidence), evidence))
     comparisons = [summary(one) for one in evidence]
     if isinstance(experiment, Reanalysis):
         comparisons = [{key: one[key] for key in ("folder", "hash", "runs")} for one in comparisons]
@@ -39,6 +39,15 @@ def reread(
         **made_with(evidence),
         "comparisons": comparisons,
     }
+
+
+def where_something_was_learned(outcome: Outcome, evidence: Sequence[Evidence]) -> Outcome:
+    """Undecided, whatever it reads as, if full fine-tuning gained too little for a loss to be seen."""
+    idle = [one.comparison for one in evidence if one.conclusion["family"]["verdict"] == "assay_insensitive"]
+    if not idle or outcome.verdict == "reported":
+        return outcome
+    summary = f"{outcome.summary}; the runs could not have shown a loss ({', '.join(one.recipe.name for one in idle)})"
+    return outcome._replace(verdict="inconclusive", summary=summary)
 
 
 def with_ends(outcome: Outcome) -> Outcome:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rltk.compare.catalogue import load_catalogue
 from rltk.compare.evidence import Evidence
 from rltk.compare.plan import CONTROL, Planned
 from rltk.compare.readings import collapse, places, variants
+from rltk.compare.reread import reread
 from rltk.errors import UserError
 from rltk.recipe.schema import LoRA
 from rltk.run.atomic import write_jsonl
@@ -34,8 +36,14 @@ def test_attention_that_falls_short_is_inferior(tmp_path: Path) -> None:
     assert found.verdict == "reproduced" and found.value == pytest.approx(0.3, abs=0.03), found.summary
     assert found.details["parameters"] == {"lora-8": 155_648, "mlp-8": 98_304, "attention-14": 100_352}
     assert places.attention_inferior([places_of(tmp_path / "same", 0.8)]).verdict == "not reproduced"
-    unmoved = places_of(tmp_path / "unmoved", 0.8, minimum_gain=0.9)
-    assert places.attention_inferior([unmoved]).verdict == "inconclusive", "full fine-tuning gained 0.6, not 0.9"
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(0.1, "not reproduced"), (0.9, "inconclusive")])
+def test_where_full_fine_tuning_gains_too_little_nothing_is_decided(tmp_path: Path, gain: float, verdict: str) -> None:
+    """It gains 0.6 here, and attention does as well as the MLPs in either case."""
+    found = reread(load_catalogue()["LAY-2"], [places_of(tmp_path, 0.8, minimum_gain=gain)], "laptop")
+    assert found["verdict"] == verdict
+    assert ("could not have shown a loss" in found["summary"]) == (verdict == "inconclusive")
 
 
 def test_a_shortfall_is_judged_by_the_margin() -> None:

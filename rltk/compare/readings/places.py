@@ -39,7 +39,7 @@ def attention_against_mlp(evidence: Sequence[Evidence]) -> Outcome:
 
 
 def attention_inferior(evidence: Sequence[Evidence]) -> Outcome:
-    """LAY-2: attention falls short of the MLPs by more than the margin; undecided where nothing was learned."""
+    """LAY-2: attention falls short of the MLPs by more than the margin."""
     (one,) = evidence
     arms, margin = choose(one), one.conclusion["margin"]["value"]
     short, low, high = mean_interval(one.better_S(arms.mlp, arms.attention), 0.9)
@@ -50,8 +50,6 @@ def attention_inferior(evidence: Sequence[Evidence]) -> Outcome:
         f"{100 * margin:.1f}"
     )
     verdict = shortfall_verdict((low, high), margin)
-    if one.conclusion["family"]["verdict"] == "assay_insensitive":
-        verdict, summary = "inconclusive", f"{summary}; the runs could not have shown a loss"
     details = {"parameters": arms.parameters, "all_less_mlp": [everywhere, under, over]}
     return Outcome(verdict, summary, short, (low, high), details)
 
