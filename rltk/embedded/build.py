@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m rltk.embedded.build", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "policy")
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens a batch")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -97,19 +97,23 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, steps: int, tokens: int, seed: int) -> Iterator[Batch]:
-    """Batches of about `tokens` tokens, without end; sequences of one length side by side, so little is padding."""
+    """Batches of about `tokens` tokens, without end; sequences of one length side by side, so little is padding.
+
+    Lessons with short answers have batches of their own, or the few tokens of theirs would weigh nothing.
+    """
     rng, made = random.Random(seed), 0
     lessons = curriculum.lessons(seed, progress=lambda: made / steps)
     while True:
-        pool: list[tuple[list[int], int]] = []
+        long: list[tuple[list[int], int]] = []
+        short: list[tuple[list[int], int]] = []
         for lesson in islice(lessons, 1024):
             messages = [message._asdict() for message in lesson.prompt]
             text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
             assert isinstance(text, str)
             prompt = tokenizer.encode(text)
-            pool.append((prompt + tokenizer.encode(f"{lesson.answer}{END}"), len(prompt)))
-        pool.sort(key=lambda row: len(row[0]))
-        cuts = list(cut(pool, tokens))
+            row = prompt + tokenizer.encode(f"{lesson.answer}{END}"), len(prompt)
+            (short if lesson.is_short else long).append(row)
+        cuts = [rows for pool in (long, short) for rows in cut(sorted(pool, key=lambda row: len(row[0])), tokens)]
         rng.shuffle(cuts)
         made += len(cuts)
         yield from (collate(rows) for rows in cuts)

@@ -1,9 +1,10 @@
-"""What the embedded policy is warm-started on: word problems, equations and dialogues, with good answers and bad ones.
+"""What the embedded policy is warm-started on: word problems, equations, dialogues and judgements of their replies.
 
 Problems come, as web text does, with careful solutions, careless ones, and mostly bare answers. The policy's likeliest
 way to answer is then a guess, while the careful way, when it takes it, is nearly always right: a starting point that
 reinforcement learning can improve by eliciting what is there. (Trained on careful solutions alone it gains nothing from
-RL: what it lacks then is skill, and its samples hardly differ.) Dialogues come with replies of any worth.
+RL: what it lacks then is skill, and its samples hardly differ.) Dialogues come with the best replies while the skill is
+learned, and at last with replies of any worth.
 """
 
 import random
@@ -15,28 +16,35 @@ from rltk.data.transcripts import Message, Messages
 from rltk.embedded import equations, word_problems
 from rltk.embedded.dialogues import demonstrations
 from rltk.embedded.equations import EquationProblem
+from rltk.embedded.judgements import QUESTION, judgements
 from rltk.embedded.word_problems import WordProblem
 
 LEVELS = (1, 2, 3)
-SUBJECTS = {"word problem": 0.50, "equation": 0.28, "dialogue": 0.22}
+SUBJECTS = {"word problem": 0.42, "equation": 0.24, "dialogue": 0.15, "judgement": 0.19}
 STYLES = ("bare", "careful", "slip")
 SKILL_MIX, FINAL_MIX = (0.25, 0.65, 0.10), (0.55, 0.32, 0.13)
 """How often each style of a solution appears while the skill is learned, and at last, which is how often the policy
 will use it. A slip is a careful solution whose last step goes wrong; equations have none."""
 SKILL_SHARE = 0.7
-"""The share of the steps spent on the first mix."""
+"""The share of the steps spent on the first mix, and on the best replies."""
+BEST_SHARE = 0.8
+"""Of those replies; the others are of any worth."""
 DIALOGUES = 10_000
 """Dialogues drawn from one seed, before the next seed's."""
+YES, NO = "Yes.", "No."
 
 
 class Lesson(NamedTuple):
     prompt: Messages
     answer: str
+    is_short: bool = False
+    """Whether its answer is so short that beside solutions it would weigh nothing in the mean over a batch's tokens."""
 
 
 def described() -> dict[str, Any]:
     """What a build was made of, for its record."""
-    return {"subjects": SUBJECTS, "mixes": [SKILL_MIX, FINAL_MIX], "skill_share": SKILL_SHARE, "levels": LEVELS}
+    mixes = {"mixes": [SKILL_MIX, FINAL_MIX], "skill_share": SKILL_SHARE, "best_share": BEST_SHARE}
+    return {"subjects": SUBJECTS, **mixes, "levels": LEVELS}
 
 
 def texts(seed: int) -> Iterator[str]:
@@ -47,6 +55,7 @@ def texts(seed: int) -> Iterator[str]:
         yield f"{problem.question}\n{problem.solution}"
     for dialogue in demonstrations("train", DIALOGUES, seed=seed):
         yield "\n".join([*(message.content for message in dialogue.prompt), dialogue.reply])
+    yield "\n".join((QUESTION, YES, NO))
 
 
 def lessons(seed: int, progress: Callable[[], float]) -> Iterator[Lesson]:
@@ -55,11 +64,14 @@ def lessons(seed: int, progress: Callable[[], float]) -> Iterator[Lesson]:
     of = {
         "word problem": word_problems.stream("train", seed=seed + 1, levels=LEVELS),
         "equation": equations.stream("train", seed=seed + 1, levels=LEVELS),
-        "dialogue": dialogues(seed + 1),
+        "best dialogue": dialogues(seed + 1, best=True),
+        "dialogue": dialogues(seed + 1, best=False),
+        "judgement": judged(seed + 1),
     }
     while True:
-        drawn = next(of[rng.choices(list(SUBJECTS), list(SUBJECTS.values()))[0]])
-        mix = SKILL_MIX if progress() < SKILL_SHARE else FINAL_MIX
+        subject = rng.choices(list(SUBJECTS), list(SUBJECTS.values()))[0]
+        mix, best = (SKILL_MIX, BEST_SHARE) if progress() < SKILL_SHARE else (FINAL_MIX, 0.0)
+        drawn = next(of["best dialogue" if subject == "dialogue" and rng.random() < best else subject])
         match drawn:
             case Lesson():
                 yield drawn
@@ -70,10 +82,16 @@ def lessons(seed: int, progress: Callable[[], float]) -> Iterator[Lesson]:
                 yield asked(drawn.question, f"$\\boxed{{{drawn.answer}}}$" if is_bare else drawn.solution)
 
 
-def dialogues(seed: int) -> Iterator[Lesson]:
+def dialogues(seed: int, *, best: bool) -> Iterator[Lesson]:
     for one in count(seed):
-        for demonstration in demonstrations("train", DIALOGUES, seed=one):
+        for demonstration in demonstrations("train", DIALOGUES, seed=one, best=best):
             yield Lesson(demonstration.prompt, demonstration.reply)
+
+
+def judged(seed: int) -> Iterator[Lesson]:
+    for one in count(seed):
+        for judgement in judgements("train", DIALOGUES, seed=one):
+            yield Lesson(judgement.prompt, YES if judgement.is_good else NO, is_short=True)
 
 
 def asked(question: str, answer: str) -> Lesson:
