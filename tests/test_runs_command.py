@@ -7,6 +7,7 @@ import pytest
 
 from rltk.cli import main
 from rltk.run.atomic import write_text
+from rltk.run.folder import RunFolder
 from rltk.run.lock import locked
 from tests.report import made
 
@@ -85,3 +86,18 @@ def test_watch_shows_the_newest_run_with_its_metrics(folder: Path, capsys: pytes
     (reward,) = [line for line in lines if line.startswith("Reward")]
     assert reward.split() == ["Reward", "\u2581\u2583\u2586\u2588", "0.4", "0.1", "0.4"]
     assert any(line.strip() == "runs/a" for line in lines)
+
+
+def test_watch_shows_what_the_newest_step_wrote(folder: Path, capsys: pytest.CaptureFixture[str]):
+    rows = [
+        {"step": 4, "id": "1", "prompt": "How many\nare they?", "completion": "#### 2", "reward": 1.0},
+        {"step": 4, "id": "2", "prompt": "[bold]Where?", "completion": "There.\x1b[2J" + "far " * 100, "reward": None},
+    ]
+    RunFolder(folder / "a").write_latest(rows)
+    assert main(["watch", "--once"]) == 0
+    out = capsys.readouterr().out
+    lines = [line.strip() for line in out.splitlines()]
+    shown = lines[lines.index("step 4 wrote") + 2 :]
+    assert shown[:3] == ["1.00  How many are they?", "#### 2", "none  [bold]Where?"]
+    assert shown[3].startswith("There.\ufffd[2Jfar far") and out.rstrip().endswith("...")
+    assert "\x1b" not in out

@@ -89,6 +89,14 @@ def test_every_step_has_its_metrics(finished: Finished) -> None:
     assert all(abs(row["rollout_mismatch_kl"] or 0) < 1e-6 for row in rows)
 
 
+def test_the_newest_step_can_be_looked_at(finished: Finished) -> None:
+    rows = runs.rows(finished.path / "latest.jsonl")
+    assert {row["step"] for row in rows} == {4}
+    assert len({row["id"] for row in rows}) == len(rows) == 4
+    assert all(row["prompt"].startswith("What is") and row["reward"] in (0.0, 1.0) for row in rows)
+    assert any(row["completion"] for row in rows)
+
+
 def test_scores_and_items_agree(finished: Finished) -> None:
     scores = runs.read(finished.path / "scores.json")
     assert list(scores) == ["before", "after"]
@@ -110,8 +118,8 @@ def test_nothing_is_pickled(finished: Finished) -> None:
     endings = {path.suffix for path in finished.path.rglob("*") if path.is_file() and path.name != ".lock"}
     assert endings == {".json", ".jsonl", ".safetensors", ".jinja", ".md", ".html"}
     assert runs.names(finished.path) == [
-        ".lock", "adapter.json", "checkpoints", "items", "manifest.json", "metrics.jsonl", "model", "report.html",
-        "scores.json",
+        ".lock", "adapter.json", "checkpoints", "items", "latest.jsonl", "manifest.json", "metrics.jsonl", "model",
+        "report.html", "scores.json",
     ]  # fmt: skip
     assert runs.names(finished.path / "checkpoints") == ["step-000002", "step-000004"]
     adapter = load_file(finished.path / "model" / "adapter_model.safetensors")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rltk.errors import UserError, tell
 from rltk.evaluation.target import find_target
+from rltk.report.terminal import readable
 from rltk.run.folder import run_recipe
 from rltk.serving.choose import Served, choose, is_same_base
 from rltk.serving.wire import ApiError, Asked, Limits
@@ -176,8 +177,3 @@ def beside(replies: "Sequence[Reply]", names: Sequence[str]) -> Any:
         table.add_column(Text(name), ratio=1)
     table.add_row(*(Text(readable(reply.text)) for reply in replies))
     return table
-
-
-def readable(text: str) -> str:
-    """Without what a terminal would obey: models may write any character."""
-    return "".join(sign if sign in "\n\t" or sign.isprintable() else "\ufffd" for sign in text)

@@ -19,6 +19,8 @@ from rltk.report.find import read_all, row_of
 from rltk.report.read import Run
 from rltk.report.spark import spark
 from rltk.report.table import RunRow
+from rltk.report.terminal import one_line
+from rltk.run.folder import LATEST, Metrics, read_jsonl
 
 SHOWN = ("reward", "loss", "accuracy", "margin", "kl", "entropy", "completion_tokens", "truncated", "grad_norm")
 """Metrics with a line of their own, of those that a run has."""
@@ -26,6 +28,8 @@ SPEED = ("sampled_tokens_per_second", "seconds")
 WIDTH = 40
 MOST_DETAILED = 4
 """Runs whose metrics are shown; of more, the table alone."""
+LONGEST = 240
+"""Characters shown of a prompt or a completion."""
 
 
 def watch(args: Namespace) -> None:
@@ -65,7 +69,7 @@ def picture(runs: Sequence[Run], screen: Console) -> Group:
     running = [pair for pair in rows if pair[1].status == "running"]
     detailed = running or sorted(rows, key=lambda pair: pair[1].started)[-1:]
     width = max(10, min(WIDTH, screen.width - 50))
-    parts = [metrics_table(run, row, width) for run, row in detailed[:MOST_DETAILED]]
+    parts = [part for run, row in detailed[:MOST_DETAILED] for part in details(run, row, width)]
     return Group(table([row for _, row in rows]), *parts)
 
 
@@ -75,6 +79,26 @@ def table(rows: Sequence[RunRow]) -> Table:
         made.add_column(column, overflow="fold", no_wrap=column != "run")
     for row in rows:
         made.add_row(*map(Text, (str(row.path), row.arm, row.status, row.progress, row.change)))
+    return made
+
+
+def details(run: Run, row: RunRow, width: int) -> Iterator[Table]:
+    yield metrics_table(run, row, width)
+    latest = read_jsonl(run.path / LATEST)
+    if latest:
+        yield completions(latest)
+
+
+def completions(latest: Sequence[Metrics]) -> Table:
+    """What the newest step wrote: its reward, and below what was asked the completion."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
+    made.title = Text(f"\nstep {latest[0]['step']} wrote")
+    made.add_column("reward", justify="right")
+    made.add_column("")
+    for row in latest:
+        reward = "none" if row["reward"] is None else f"{row['reward']:.2f}"
+        made.add_row(reward, Text(one_line(row["prompt"], LONGEST), "dim"))
+        made.add_row("", Text(one_line(row["completion"], LONGEST)))
     return made
 
 

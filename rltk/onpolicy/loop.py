@@ -22,9 +22,10 @@ from rltk.models.capacity import outcome_bits
 from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.identity import check_sampler
+from rltk.onpolicy.latest import keep_latest
 from rltk.onpolicy.learner import Learner, Tally
 from rltk.recipe.schema import GRPO, PPO, RLOO, Recipe
-from rltk.rewards.judge import Judge, Sample
+from rltk.rewards.judge import Judge, Sample, Scores
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
 from rltk.run.checkpoint import Progress
 from rltk.run.folder import Metrics, RunFolder
@@ -66,7 +67,7 @@ def train(
     learner.kl = learner.kl if progress.kl is None else progress.kl
     for step in range(progress.step, recipe.optim.steps):
         try:
-            metrics = train_step(trainer, step)
+            metrics = train_step(trainer, step, partial(keep_latest, run, step + 1, learner.algo.group))
         except (GoneError, GraceOverError) as error:
             # Nothing was learned from this step yet: none that was made is lost. Where weights are split a checkpoint
             # takes all processes, and a grace time ends for each of them at another place.
@@ -92,8 +93,11 @@ def train(
     return progress
 
 
-def train_step(trainer: Trainer, step: int) -> Metrics:
-    """One step, counted from 0: sample, judge, learn. Every random draw is a function of the seed and the step."""
+def train_step(trainer: Trainer, step: int, show: Callable[[list[Sample], Scores], None] | None = None) -> Metrics:
+    """One step, counted from 0: sample, judge, learn. Every random draw is a function of the seed and the step.
+
+    `show` is given the completions and their rewards.
+    """
     recipe, algo, rollout = trainer.recipe, trainer.learner.algo, trainer.recipe.rollout
     torch.manual_seed(derive(recipe.seed, "dropout", step, *own_stream()))
     started = time.monotonic()
@@ -103,7 +107,10 @@ def train_step(trainer: Trainer, step: int) -> Metrics:
     with trainer.learner.engine.whole():
         groups = trainer.sampler.sample(prompts, algo.group, sampling, seed=derive(recipe.seed, "rollout", step))
         sampled = time.monotonic()
-        judgement = trainer.judge.judge(samples(trainer.tokenizer, problems, prompts, groups))
+        made = samples(trainer.tokenizer, problems, prompts, groups)
+        judgement = trainer.judge.judge(made)
+    if show is not None:
+        show(made, judgement.totals)
     rewards_PG = as_tensor(judgement.totals, step + 1).view(len(groups), -1)
     advantages_PG = advantages(algo, rewards_PG)
     broken = broken_problems(problems, groups, step + 1)

@@ -12,7 +12,7 @@ from rltk.run.atomic import append_jsonl, whole_lines, write_json, write_jsonl
 from rltk.run.lock import is_taken
 
 Metrics = dict[str, Any]
-METRICS = "metrics.jsonl"
+METRICS, LATEST = "metrics.jsonl", "latest.jsonl"
 
 
 class RunFolder:
@@ -53,6 +53,10 @@ class RunFolder:
     def write_update(self, described: dict[str, Any]) -> None:
         """What training added to each weight matrix, in the full arm too."""
         write_json(self.path / "adapter.json", described)
+
+    def write_latest(self, rows: list[dict[str, Any]]) -> None:
+        """Some completions of the newest step, for whoever watches the run."""
+        write_jsonl(self.path / LATEST, rows)
 
     def write_items(self, name: str, rows: list[dict[str, Any]]) -> None:
         write_jsonl(self.path / "items" / f"{name}.jsonl", rows)
