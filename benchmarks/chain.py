@@ -45,12 +45,12 @@ def main() -> None:
         write_result("chain", {"runs": rows})
 
 
-def train(path: Path, recipe: str, overrides: Sequence[str]) -> Path:
+def train(path: Path, recipe: str, overrides: Sequence[str], *, profile: str = "laptop") -> Path:
     """The folder of a finished run of the recipe; one that was begun there goes on."""
     state = read_manifest(path)["status"] if path.exists() else None
     if state == "finished":
         return path
-    anew = [recipe, *overrides, "--run", str(path), "--profile", "laptop"]
+    anew = [recipe, *overrides, "--run", str(path), "--profile", profile]
     words = anew if state is None else [str(path), "--resume"]
     subprocess.run([sys.executable, "-m", "rltk", "train", *words, "--quiet"], check=True)
     return path

@@ -1,6 +1,9 @@
-"""Makes `embedded/policy` from nothing: `python -m rltk.embedded.build`. Same seed and machine, same weights.
+"""Makes `embedded/policy` from nothing, then teaches it to judge. Same seed and machine, same weights.
 
-What it is warm-started on is in `rltk.embedded.curriculum`.
+    python -m rltk.embedded.build --out FOLDER                   from nothing
+    python -m rltk.embedded.build --onto FOLDER                  what is in FOLDER learns to judge, and is embedded
+
+What it is trained on is in `rltk.embedded.curriculum`.
 
 Shapes: B sequences, T tokens, N answer tokens, H hidden size.
 """
@@ -22,6 +25,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from rltk.embedded import curriculum
+from rltk.run.provenance import commit
 
 VOCABULARY = 1280
 PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"
@@ -39,20 +43,48 @@ class Batch(NamedTuple):
     """True where the next token is part of the answer, so its prediction is trained."""
 
 
+class Stage(NamedTuple):
+    phases: tuple[curriculum.Phase, ...]
+    steps: int
+    lr: float
+
+
+WARM_START = Stage(curriculum.WARM_START, 7000, 2e-3)
+JUDGING = Stage(curriculum.JUDGING, 2000, 1.5e-3)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m rltk.embedded.build", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m rltk.embedded.build", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--onto", type=Path, help="folder of a policy that is to learn to judge")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "policy")
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, help="default: 7,000, onto a policy 2,000")
     parser.add_argument("--tokens", type=int, default=4096, help="tokens a batch")
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--lr", type=float, help="peak learning rate; default: 2e-3, onto a policy 1.5e-3")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
-    tokenizer = train_tokenizer(args.seed)
-    model = make_model(tokenizer)
-    train(model, tokenizer, steps=args.steps, tokens=args.tokens, lr=args.lr, seed=args.seed)
-    recorded = {key: value for key, value in vars(args).items() if key != "out"}
-    save(model, tokenizer, args.out, recorded | curriculum.described())
+    tokenizer, model = begin(args.seed) if args.onto is None else load(args.onto)
+    before = None if args.onto is None else json.loads((args.onto / "build.json").read_text())
+    default = WARM_START if args.onto is None else JUDGING
+    stage = Stage(default.phases, args.steps or default.steps, args.lr or default.lr)
+    train(model, tokenizer, stage, tokens=args.tokens, seed=args.seed)
+    phases = [phase._asdict() for phase in stage.phases]
+    made = {"steps": stage.steps, "lr": stage.lr, "tokens": args.tokens, "seed": args.seed, "phases": phases}
+    save(model, tokenizer, args.out, made | {"commit": commit(), "onto": before})
+
+
+def begin(seed: int) -> tuple[PreTrainedTokenizerFast, Qwen3ForCausalLM]:
+    tokenizer = train_tokenizer(seed)
+    return tokenizer, make_model(tokenizer)
+
+
+def load(folder: Path) -> tuple[PreTrainedTokenizerFast, Qwen3ForCausalLM]:
+    """The policy in a folder, with weights in float32, in which they train."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    model = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    return tokenizer, model
 
 
 def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:
@@ -96,13 +128,13 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     return Qwen3ForCausalLM._from_config(config, attn_implementation="eager")
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, steps: int, tokens: int, seed: int) -> Iterator[Batch]:
+def batches(tokenizer: PreTrainedTokenizerFast, stage: Stage, tokens: int, seed: int) -> Iterator[Batch]:
     """Batches of about `tokens` tokens, without end; sequences of one length side by side, so little is padding.
 
     Lessons with short answers have batches of their own, or the few tokens of theirs would weigh nothing.
     """
     rng, made = random.Random(seed), 0
-    lessons = curriculum.lessons(seed, progress=lambda: made / steps)
+    lessons = curriculum.lessons(stage.phases, seed, progress=lambda: made / stage.steps)
     while True:
         long: list[tuple[list[int], int]] = []
         short: list[tuple[list[int], int]] = []
@@ -126,7 +158,8 @@ def cut(pool: list[tuple[list[int], int]], tokens: int) -> Iterator[list[tuple[l
             yield rows
             rows = []
         rows.append(row)
-    yield rows
+    if rows:
+        yield rows
 
 
 def collate(rows: list[tuple[list[int], int]]) -> Batch:
@@ -139,13 +172,12 @@ def collate(rows: list[tuple[list[int], int]]) -> Batch:
     return Batch(ids_BT, answer_BT)
 
 
-def train(
-    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, *, steps: int, tokens: int, lr: float, seed: int
-) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
+def train(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, stage: Stage, *, tokens: int, seed: int) -> None:
+    steps = stage.steps
+    optimizer = torch.optim.AdamW(model.parameters(), lr=stage.lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps))
     started, seen, recent = time.monotonic(), 0, 0.0
-    for step, batch in zip(range(1, steps + 1), batches(tokenizer, steps, tokens, seed), strict=False):
+    for step, batch in zip(range(1, steps + 1), batches(tokenizer, stage, tokens, seed), strict=False):
         loss = answer_loss(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

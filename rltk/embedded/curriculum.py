@@ -1,16 +1,17 @@
-"""What the embedded policy is warm-started on: word problems, equations, dialogues and judgements of their replies.
+"""What the embedded policy is made with: word problems, equations and dialogues, and judgements of dialogues' replies.
 
 Problems come, as web text does, with careful solutions, careless ones, and mostly bare answers. The policy's likeliest
 way to answer is then a guess, while the careful way, when it takes it, is nearly always right: a starting point that
 reinforcement learning can improve by eliciting what is there. (Trained on careful solutions alone it gains nothing from
-RL: what it lacks then is skill, and its samples hardly differ.) Dialogues come with the best replies while the skill is
-learned, and at last with replies of any worth.
+RL: what it lacks then is skill, and its samples hardly differ.) Dialogues come with replies of any worth.
+
+Judging comes after that, and first with nothing beside it: mixed with the rest from the beginning it was not learned.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rltk.data.transcripts import Message, Messages
 from rltk.embedded import equations, word_problems
@@ -20,18 +21,30 @@ from rltk.embedded.judgements import QUESTION, judgements
 from rltk.embedded.word_problems import WordProblem
 
 LEVELS = (1, 2, 3)
-SUBJECTS = {"word problem": 0.42, "equation": 0.24, "dialogue": 0.15, "judgement": 0.19}
 STYLES = ("bare", "careful", "slip")
 SKILL_MIX, FINAL_MIX = (0.25, 0.65, 0.10), (0.55, 0.32, 0.13)
 """How often each style of a solution appears while the skill is learned, and at last, which is how often the policy
 will use it. A slip is a careful solution whose last step goes wrong; equations have none."""
-SKILL_SHARE = 0.7
-"""The share of the steps spent on the first mix, and on the best replies."""
-BEST_SHARE = 0.8
-"""Of those replies; the others are of any worth."""
 DIALOGUES = 10_000
 """Dialogues drawn from one seed, before the next seed's."""
 YES, NO = "Yes.", "No."
+
+
+class Phase(NamedTuple):
+    until: float
+    """The share of the steps that are made when it ends."""
+    subjects: dict[str, float]
+    """How often a lesson is about what."""
+    mix: tuple[float, float, float]
+    """How often a problem is solved in each of the `STYLES`."""
+
+
+SUBJECTS = {"word problem": 0.50, "equation": 0.28, "dialogue": 0.22}
+WARM_START = (Phase(0.7, SUBJECTS, SKILL_MIX), Phase(1.0, SUBJECTS, FINAL_MIX))
+JUDGING = (
+    Phase(0.6, {"judgement": 1.0}, FINAL_MIX),
+    Phase(1.0, {"word problem": 0.38, "equation": 0.22, "dialogue": 0.2, "judgement": 0.2}, FINAL_MIX),
+)
 
 
 class Lesson(NamedTuple):
@@ -39,12 +52,6 @@ class Lesson(NamedTuple):
     answer: str
     is_short: bool = False
     """Whether its answer is so short that beside solutions it would weigh nothing in the mean over a batch's tokens."""
-
-
-def described() -> dict[str, Any]:
-    """What a build was made of, for its record."""
-    mixes = {"mixes": [SKILL_MIX, FINAL_MIX], "skill_share": SKILL_SHARE, "best_share": BEST_SHARE}
-    return {"subjects": SUBJECTS, **mixes, "levels": LEVELS}
 
 
 def texts(seed: int) -> Iterator[str]:
@@ -58,20 +65,19 @@ def texts(seed: int) -> Iterator[str]:
     yield "\n".join((QUESTION, YES, NO))
 
 
-def lessons(seed: int, progress: Callable[[], float]) -> Iterator[Lesson]:
-    """Without end; `progress` tells the share of the training that is done, which decides the mix of styles."""
+def lessons(phases: Sequence[Phase], seed: int, progress: Callable[[], float]) -> Iterator[Lesson]:
+    """Without end; `progress` tells the share of the training that is done, which decides the phase."""
     rng = random.Random(seed)
     of = {
         "word problem": word_problems.stream("train", seed=seed + 1, levels=LEVELS),
         "equation": equations.stream("train", seed=seed + 1, levels=LEVELS),
-        "best dialogue": dialogues(seed + 1, best=True),
-        "dialogue": dialogues(seed + 1, best=False),
+        "dialogue": dialogues(seed + 1),
         "judgement": judged(seed + 1),
     }
     while True:
-        subject = rng.choices(list(SUBJECTS), list(SUBJECTS.values()))[0]
-        mix, best = (SKILL_MIX, BEST_SHARE) if progress() < SKILL_SHARE else (FINAL_MIX, 0.0)
-        drawn = next(of["best dialogue" if subject == "dialogue" and rng.random() < best else subject])
+        phase = next((phase for phase in phases if progress() < phase.until), phases[-1])
+        subject = rng.choices(list(phase.subjects), list(phase.subjects.values()))[0]
+        drawn, mix = next(of[subject]), phase.mix
         match drawn:
             case Lesson():
                 yield drawn
@@ -82,9 +88,9 @@ def lessons(seed: int, progress: Callable[[], float]) -> Iterator[Lesson]:
                 yield asked(drawn.question, f"$\\boxed{{{drawn.answer}}}$" if is_bare else drawn.solution)
 
 
-def dialogues(seed: int, *, best: bool) -> Iterator[Lesson]:
+def dialogues(seed: int) -> Iterator[Lesson]:
     for one in count(seed):
-        for demonstration in demonstrations("train", DIALOGUES, seed=one, best=best):
+        for demonstration in demonstrations("train", DIALOGUES, seed=one):
             yield Lesson(demonstration.prompt, demonstration.reply)
 
 
