@@ -1,7 +1,8 @@
-"""Makes `embedded/policy` from nothing, then teaches it to judge. Same seed and machine, same weights.
+"""Makes `embedded/policy` in three stages. Same seed and machine, same weights.
 
-    python -m rltk.embedded.build --out FOLDER                   from nothing
-    python -m rltk.embedded.build --onto FOLDER                  what is in FOLDER learns to judge, and is embedded
+    python -m rltk.embedded.build warm-start --out A
+    python -m rltk.embedded.build judging --onto A --out B
+    python -m rltk.embedded.build practice --onto B
 
 What it is trained on is in `rltk.embedded.curriculum`.
 
@@ -49,30 +50,36 @@ class Stage(NamedTuple):
     lr: float
 
 
-WARM_START = Stage(curriculum.WARM_START, 7000, 2e-3)
-JUDGING = Stage(curriculum.JUDGING, 2000, 1.5e-3)
+STAGES = {
+    "warm-start": Stage(curriculum.WARM_START, 7000, 2e-3),
+    "judging": Stage(curriculum.JUDGING, 2000, 1.5e-3),
+    "practice": Stage(curriculum.PRACTICE, 2200, 1e-3),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m rltk.embedded.build", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--onto", type=Path, help="folder of a policy that is to learn to judge")
+    parser.add_argument("stage", choices=list(STAGES))
+    parser.add_argument("--onto", type=Path, help="folder of the policy that the stage before made")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "policy")
-    parser.add_argument("--steps", type=int, help="default: 7,000, onto a policy 2,000")
+    parser.add_argument("--steps", type=int, help="default: the stage's")
     parser.add_argument("--tokens", type=int, default=4096, help="tokens a batch")
-    parser.add_argument("--lr", type=float, help="peak learning rate; default: 2e-3, onto a policy 1.5e-3")
+    parser.add_argument("--lr", type=float, help="peak learning rate; default: the stage's")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if (args.onto is None) != (args.stage == "warm-start"):
+        parser.error("--onto names the policy that judging and practice go on from; warm-start begins from nothing")
     torch.manual_seed(args.seed)
     tokenizer, model = begin(args.seed) if args.onto is None else load(args.onto)
     before = None if args.onto is None else json.loads((args.onto / "build.json").read_text())
-    default = WARM_START if args.onto is None else JUDGING
-    stage = Stage(default.phases, args.steps or default.steps, args.lr or default.lr)
+    phases, steps, lr = STAGES[args.stage]
+    stage = Stage(phases, args.steps or steps, args.lr or lr)
     train(model, tokenizer, stage, tokens=args.tokens, seed=args.seed)
-    phases = [phase._asdict() for phase in stage.phases]
-    made = {"steps": stage.steps, "lr": stage.lr, "tokens": args.tokens, "seed": args.seed, "phases": phases}
-    save(model, tokenizer, args.out, made | {"commit": commit(), "onto": before})
+    made = {"stage": args.stage, "steps": stage.steps, "lr": stage.lr, "tokens": args.tokens, "seed": args.seed}
+    shown = {"phases": [phase._asdict() for phase in phases]}
+    save(model, tokenizer, args.out, made | shown | {"commit": commit(), "onto": before})
 
 
 def begin(seed: int) -> tuple[PreTrainedTokenizerFast, Qwen3ForCausalLM]:

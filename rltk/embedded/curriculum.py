@@ -6,6 +6,7 @@ reinforcement learning can improve by eliciting what is there. (Trained on caref
 RL: what it lacks then is skill, and its samples hardly differ.) Dialogues come with replies of any worth.
 
 Judging comes after that, and first with nothing beside it: mixed with the rest from the beginning it was not learned.
+Practice of everything then brings back what was forgotten meanwhile.
 """
 
 import random
@@ -45,6 +46,8 @@ JUDGING = (
     Phase(0.6, {"judgement": 1.0}, FINAL_MIX),
     Phase(1.0, {"word problem": 0.38, "equation": 0.22, "dialogue": 0.2, "judgement": 0.2}, FINAL_MIX),
 )
+EVERYTHING = {"word problem": 0.45, "equation": 0.27, "dialogue": 0.13, "judgement": 0.15}
+PRACTICE = (Phase(0.6, EVERYTHING, SKILL_MIX), Phase(1.0, EVERYTHING, FINAL_MIX))
 
 
 class Lesson(NamedTuple):

@@ -5,12 +5,15 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from rltk.cli import main
 from rltk.data.problems import load_problems
 from rltk.data.prompt import PromptRenderer
+from rltk.embedded.curriculum import NO, YES
+from rltk.embedded.judgements import judgements
 from rltk.models.load import EMBEDDED_POLICY
 from rltk.recipe.schema import Data
 
@@ -61,6 +64,22 @@ def test_it_starts_with_room_to_learn(tmp_path: Path) -> None:
     assert score["n"] == 1000
     assert 0.15 < score["accuracy"] < 0.5
     assert score["unreadable"] < 0.02
+
+
+def test_it_can_judge(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Of replies that nothing was trained on it knows which are good: what a reward model starts from."""
+    model = AutoModelForCausalLM.from_pretrained(EMBEDDED_POLICY)
+    yes, no = (tokenizer.encode(word)[0] for word in (YES, NO))
+    judged = list(judgements("test", 300))
+    right = 0
+    for judgement in judged:
+        turns = [message._asdict() for message in judgement.prompt]
+        text = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        assert isinstance(text, str)
+        with torch.no_grad():
+            logits_V = model(torch.tensor([tokenizer.encode(text)])).logits[0, -1]
+        right += bool(logits_V[yes] > logits_V[no]) == judgement.is_good
+    assert right / len(judged) > 0.9
 
 
 @pytest.mark.slow
