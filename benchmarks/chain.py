@@ -17,11 +17,11 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
+from benchmarks.learning import ARMS
 from benchmarks.record import write_result
 from rltk.run.folder import read_jsonl, read_manifest, read_metrics
 
 TASK = "dialogues"
-ARMS = {"lora": [], "full": ["tune.type=full"]}
 
 
 def main() -> None:

@@ -1,10 +1,12 @@
-"""Makes `embedded/policy` in three stages. Same seed and machine, same weights.
+"""Makes `embedded/policy` in three stages. Same commit, seed and machine, same weights.
 
     python -m rltk.embedded.build warm-start --out A
     python -m rltk.embedded.build judging --onto A --out B
     python -m rltk.embedded.build practice --onto B
 
-What it is trained on is in `rltk.embedded.curriculum`.
+What it is trained on is in `rltk.embedded.curriculum`, and from which commit each stage was made in the policy's
+build.json. The warm start in the shipped weights is older than the dialogues that are generated now, so all three
+stages anew give a policy of the same kind and not the same weights.
 
 Shapes: B sequences, T tokens, N answer tokens, H hidden size.
 """
@@ -77,9 +79,17 @@ def main() -> None:
     phases, steps, lr = STAGES[args.stage]
     stage = Stage(phases, args.steps or steps, args.lr or lr)
     train(model, tokenizer, stage, tokens=args.tokens, seed=args.seed)
-    made = {"stage": args.stage, "steps": stage.steps, "lr": stage.lr, "tokens": args.tokens, "seed": args.seed}
-    shown = {"phases": [phase._asdict() for phase in phases]}
-    save(model, tokenizer, args.out, made | shown | {"commit": commit(), "onto": before})
+    made = {
+        "stage": args.stage,
+        "steps": stage.steps,
+        "lr": stage.lr,
+        "tokens": args.tokens,
+        "seed": args.seed,
+        "phases": [phase._asdict() for phase in phases],
+        "commit": commit(),
+        "onto": before,
+    }
+    save(model, tokenizer, args.out, made)
 
 
 def begin(seed: int) -> tuple[PreTrainedTokenizerFast, Qwen3ForCausalLM]:

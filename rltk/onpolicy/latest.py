@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rltk.data.problems import Problem
 from rltk.rewards.judge import Sample
 from rltk.run.folder import RunFolder
 
@@ -16,11 +15,7 @@ def keep_latest(
     """Of `samples`, which come in groups of `group`, and their rewards."""
     firsts = slice(0, SHOWN * group, group)
     rows = [
-        {"step": step, "id": problem.id, "prompt": asked(problem), "completion": text, "reward": reward}
+        {"step": step, "id": problem.id, "prompt": problem.question, "completion": text, "reward": reward}
         for (problem, _, _, text), reward in zip(samples[firsts], rewards[firsts], strict=True)
     ]
     run.write_latest(rows)
-
-
-def asked(problem: Problem) -> str:
-    return problem.messages[-1].content if problem.messages else problem.question

@@ -125,7 +125,7 @@ def test_it_is_not_gamed() -> None:
         assert score(request, made.reply + " The weather is nice.") < made.gold
         assert score(request, f"{made.reply} {made.reply} {made.reply}") < made.gold
         shuffled = rng.sample(words, len(words))
-        is_same = sentences(shuffled) == sentences(words)
+        is_same = sentences(shuffled) == sentences(words)  # whole sentences in another order are as good
         assert score(request, " ".join(shuffled)) < made.gold or is_same or len(words) < 4
 
 

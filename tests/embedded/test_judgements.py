@@ -1,4 +1,4 @@
-"""Replies judged in the warm start: half are good, and the bad ones mostly say something false."""
+"""Judged replies, which the embedded policy learns from: half are good, and the bad ones mostly say something false."""
 
 import pytest
 
