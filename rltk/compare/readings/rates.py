@@ -8,7 +8,7 @@ from math import inf, isfinite, log10, nan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
-from rltk_eval.equivalence.optimum import Optimum
+from rltk_eval.equivalence.optimum import Optimum, lr_ratio
 from rltk_eval.equivalence.scores import Array
 
 from rltk.compare.evidence import Evidence
@@ -74,10 +74,15 @@ def ranks_share_a_rate(evidence: Sequence[Evidence]) -> Outcome:
         return Outcome("inconclusive", f"best rates {summary}", None, None, {"rates": rates})
     fold, bounds = largest_fold([found for found in higher if found is not None], base)
     passed = bounds[1] < FOLD and lower.lr <= base.lr
-    undecided = not passed and bounds[0] < FOLD and lower.lr <= base.lr
-    verdict: Verdict = "inconclusive" if undecided else judged(passed)
+    refuted = bounds[0] >= FOLD or is_shown_above(lower, base)
+    verdict: Verdict = judged(passed) if passed or refuted else "inconclusive"
     summary = f"up to {fold:.2f} times apart from rank 4 on (best rates {summary})"
     return Outcome(verdict, summary, fold, bounds if isfinite(bounds[1]) else None, {"rates": rates})
+
+
+def is_shown_above(one: Optimum, other: Optimum) -> bool:
+    low, _ = lr_ratio(one, other).interval
+    return low > 1
 
 
 def rank_of(one: Evidence, arm: str) -> int:
