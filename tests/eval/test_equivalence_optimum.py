@@ -54,7 +54,7 @@ def test_two_rates_beside_each_other_that_may_both_be_best_are_both_in_the_inter
 
 def test_rates_at_which_runs_fall_apart_do_not_move_the_top():
     scores = {1e-2: 0.2, 1e-1: 0.5, 1.0: 0.6, 1e1: 0.5, 1e2: 0.1, 1e3: -50.0}
-    found = best_lr(at_both_seeds(scores) + [SweepPoint(1e3, 2, 80.0)])
+    found = best_lr([*at_both_seeds(scores), SweepPoint(1e3, 2, 80.0)])
     assert found.lr == pytest.approx(1.0)
 
 

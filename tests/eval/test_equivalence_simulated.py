@@ -147,9 +147,7 @@ def crossed_table(rng: np.random.Generator, shape: tuple[int, int], sd: tuple[fl
 
 CROSSED = [
     ((2, 60), (1.0, 1.0, 1.0)),
-    ((2, 60), (0.1, 0.1, 1.0)),
     ((3, 60), (1.0, 0.2, 1.0)),
-    ((3, 60), (0.1, 1.0, 1.0)),
     ((4, 60), (0.3, 1.0, 3.0)),
     ((5, 40), (1.0, 1.0, 1.0)),
     ((5, 40), (1.0, 0.2, 1.0)),
@@ -177,7 +175,7 @@ def test_crossed_intervals_cover_new_seeds_and_new_items(shape: tuple[int, int],
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
+@pytest.mark.parametrize("seeds", [2, 5, 8])
 def test_verdicts_on_new_items_keep_alpha(seeds: int):
     """Binary answers: each item has its own two chances, each run its own skill, and new runs answer new items."""
     rng, runs, margin = np.random.default_rng(5), 600, 0.1
@@ -277,7 +275,7 @@ def test_optimum_intervals_cover_whatever_the_shape(shape: str, seeds: int, nois
 
 @pytest.mark.slow
 def test_finer_rates_make_narrower_intervals():
-    """A tenth of a decade apart, a tenfold ratio is shown to lie between 5 and 20: the interval is no matter of taste."""
+    """With rates a tenth of a decade apart, a tenfold ratio is shown to lie between 5 and 20."""
     rng, x = np.random.default_rng(9), np.arange(-1, 1.01, 0.1)
     fits = [
         best_lr([SweepPoint(10 ** (a + t), s, -(a**2) + 0.001 * rng.normal()) for a in x for s in range(3)])

@@ -16,7 +16,7 @@ Shapes: P runs, R learning rates, B bootstrap draws.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, log10, nan
+from math import inf, isfinite, nan
 from typing import NamedTuple
 
 import numpy as np

@@ -35,7 +35,6 @@ from rltk_eval.equivalence.power import Claim, required_seeds
 from rltk_eval.equivalence.scores import Pairs
 from rltk_eval.metrics import Interval
 
-
 OPEN = (Claim.EQUIVALENT, Claim.NON_INFERIOR, Claim.SUPERIOR, Claim.INFERIOR)
 """Claims that more seeds may show."""
 
@@ -65,10 +64,11 @@ class PValues(NamedTuple):
 class Decision:
     """A verdict and all that it rests on; intervals of the difference have confidence 1 - 2 alpha and 1 - alpha.
 
-    `margin_achieved` is the smallest margin inside which these runs would show the difference to lie. `seeds_needed` are
-    the seeds, in all, with which runs that spread like these would show a claim 4 times in 5, were the arms as far apart
-    as observed; None where no number would do. `seeds_as_observed` is that of equivalence, and `seeds_if_equal` too, but
-    for arms that are equal. All of that only where the verdict leaves a question. `new_items` is the verdict for new items of the same kind; None where there are none to generalise from.
+    `margin_achieved` is the smallest margin inside which these runs would show the difference to lie. `seeds_needed`
+    are the seeds, in all, with which runs that spread like these would show a claim 4 times in 5, were the arms as far
+    apart as observed; None where no number would do. `seeds_as_observed` is that of equivalence, `seeds_if_equal` that
+    of equivalence for arms that are equal. All of that only where the verdict leaves a question. `new_items` is the
+    verdict for new items of the same kind; None where there are none to generalise from.
     """
 
     verdict: Verdict
