@@ -154,7 +154,7 @@ def test_a_width_needs_two_runs_a_rate_and_both_ends_of_the_basin() -> None:
     whole = rates.Curve(np.array([-4.0, -3.0, -2.0]), np.array([0.0, 1.0, 0.0]), np.full(3, 0.01), 3)
     cut = whole._replace(mean_L=np.array([0.0, 0.99, 1.0]))
     drawn = {name: rates.widths(curve, 0.1, rng) for name, curve in (("whole", whole), ("cut", cut))}
-    low, high = rates.gap(0.0, drawn["whole"], drawn["whole"])
+    low, high = rates.gap(0.0, drawn["whole"], rates.widths(whole, 0.1, rng))
     assert -0.2 < low < 0 < high < 0.2
     assert rates.gap(0.3, drawn["whole"], drawn["cut"])[0] == -math.inf
     assert rates.gap(0.3, drawn["cut"], drawn["whole"])[1] == math.inf
