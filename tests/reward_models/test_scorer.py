@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from rltk_reward_models.scorer import Conversation, Scorer, length_batches
+from rltk_reward_models.conversations import CutOff
+from rltk_reward_models.scorer import Conversation, Scorer, length_batches, without_end
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests import tiny
@@ -141,6 +142,9 @@ def test_the_context_is_the_limit(reward_model: Path):
         (["text"], "message 0 of conversation 1"),
         (None, "conversation 1 is a NoneType"),
         ("\ud800", "surrogate"),
+        (CutOff([]), "conversation 1 is empty"),
+        (CutOff("text"), "conversation 1 is a str; give a list of messages"),  # pyright: ignore[reportArgumentType]  # wrong
+        (CutOff([{"role": "user"}]), "message 0 of conversation 1 needs"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_by_its_index(reward_model: Path, bad: Any, words: str):
@@ -152,6 +156,13 @@ def test_an_empty_reply_is_a_reply(reward_model: Path):
     question = {"role": "user", "content": "how"}
     (scored,) = Scorer.load(reward_model).scores([[question, {"role": "assistant", "content": ""}]])
     assert math.isfinite(scored.score)
+
+
+def test_only_the_end_of_the_last_reply_is_taken_off():
+    assert without_end("<u>what<e>\n<a>yes<e>\n", "<e>") == "<u>what<e>\n<a>yes"
+    assert without_end("<u>what<e><a>yes \n<e>", "<e>") == "<u>what<e><a>yes \n"
+    assert without_end("<u>what<e><a>yes \n", "<e>") == "<u>what<e><a>yes \n"  # a template that writes none
+    assert without_end("<u>what<a>yes", None) == without_end("<u>what<a>yes", "") == "<u>what<a>yes"
 
 
 def test_messages_can_be_rendered_otherwise(reward_model: Path):
