@@ -105,7 +105,7 @@ def _form(item: object, index: int) -> Conversation:
     return CutOff(form) if is_cut_off and not isinstance(form, str) else form
 
 
-def _whole_form(item: object, index: int) -> str | list[Message]:
+def _whole_form(item: object, index: int) -> str | Sequence[Message]:
     match item if isinstance(item, dict) and set(item) in FORMS else None:
         case {"text": str(text)}:
             return text

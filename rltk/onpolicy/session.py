@@ -127,9 +127,9 @@ def truncation_note(rollout: Rollout) -> list[str]:
     chosen = " and ".join(f"rollout.{key}={value:g}" for key, value in rollout.truncation.items())
     whole = " and ".join(f"rollout.{key}={OF_ALL[key]:g}" for key in rollout.truncation)
     return [
-        f"with {chosen} the likelier tokens alone are sampled, but the log-probabilities that train are of all tokens: the "
-        "gradient is that of another distribution than completions come from, importance ratios do not correct it, and "
-        f"rollout_mismatch_kl does not show it; set {whole} unless that is meant"
+        f"with {chosen} the likelier tokens alone are sampled, but the log-probabilities that train are of all tokens: "
+        "the gradient is that of another distribution than completions come from, importance ratios do not correct it, "
+        f"and rollout_mismatch_kl does not show it; set {whole} unless that is meant"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Student's t against tables, and what intervals over few items cover in simulations."""
+"""Student's t against tables and scipy, and what intervals over few items cover in simulations."""
 
 from math import isnan, pi, tan
 
@@ -9,6 +9,7 @@ from rltk_eval.metrics import clustered_interval, normal_quantile, t_factor
 from rltk_eval.paired import clustered_difference
 from rltk_eval.student import t_quantile, t_two_sided_p
 from rltk_reward_models.pairs import clustered_mean, t_interval
+from scipy.special import stdtr, stdtrit
 
 ITEMS, ROUNDS = 8, 2000
 
@@ -20,6 +21,14 @@ def test_quantiles_are_those_of_the_tables():
     assert t_factor(0.95, 29) == pytest.approx(2.045, abs=5e-4)
     assert t_factor(0.95, 10**6) == pytest.approx(normal_quantile(0.95), abs=1e-5)
     assert isnan(t_factor(0.95, 0)) and isnan(t_two_sided_p(1.0, 0))
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 7, 30, 199, 1318, 10**5])
+def test_it_is_scipys(df: int):
+    for t in (0.0, 1e-6, 0.5, 1.96, 4.0, 20.0):
+        assert t_two_sided_p(t, df) == t_two_sided_p(-t, df) == pytest.approx(2 * stdtr(df, -t), rel=1e-8)
+    for probability in (0.5, 0.6, 0.9, 0.975, 0.9995, 0.9999995):
+        assert t_quantile(probability, df) == pytest.approx(stdtrit(df, probability), rel=1e-8, abs=1e-12)
 
 
 def test_a_p_value_and_its_interval_agree():

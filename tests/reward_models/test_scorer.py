@@ -3,7 +3,7 @@
 import math
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -15,24 +15,25 @@ from tests import tiny
 from tests.reward_models import models
 
 WORDS = "the a dog cat sum of two numbers is 17 what how please answer ok no yes because".split()  # noqa: SIM905
+Talk: TypeAlias = list[dict[str, str]]
 
 
-def talk(draw: random.Random, longest: int = 60) -> list[dict[str, str]]:
+def talk(draw: random.Random, longest: int = 60) -> Talk:
     roles = ["user", "assistant"] * draw.randint(1, 2)
     return [{"role": role, "content": " ".join(draw.choices(WORDS, k=draw.randint(1, longest)))} for role in roles]
 
 
-def talks(count: int, seed: int = 0, longest: int = 60) -> list[Conversation]:
+def talks(count: int, seed: int = 0, longest: int = 60) -> list[Talk]:
     draw = random.Random(seed)
     return [talk(draw, longest) for _ in range(count)]
 
 
-def alone(folder: Path, conversations: list[Conversation]) -> list[float]:
+def alone(folder: Path, conversations: list[Talk]) -> list[float]:
     """What transformers gives for each of them by itself, without any padding."""
     model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     found = []
     for conversation in conversations:
-        text = tokenizer.apply_chat_template([dict(m) for m in conversation if not isinstance(m, str)], tokenize=False)
+        text = tokenizer.apply_chat_template(conversation, tokenize=False)
         ids_1T = torch.tensor([tokenizer.encode(str(text), add_special_tokens=False)])
         with torch.inference_mode():
             found.append(model.eval()(input_ids=ids_1T).logits.item())

@@ -15,10 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from rltk_eval.equivalence.paired import ROUNDING
+from rltk_eval.equivalence.paired import ROUNDING, t_quantile
 from rltk_eval.equivalence.scores import Array, Pairs
 from rltk_eval.metrics import Interval
-from rltk_eval.student import t_quantile
 
 DRAWS = 10_000
 _AT_ONCE = 500

@@ -10,11 +10,10 @@ from math import nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 from rltk_eval.equivalence.scores import Array
 from rltk_eval.metrics import Interval
-from rltk_eval.student import t_quantile
 
 ROUNDING = 1e-12
 """Differences that spread by less than this share of their size are one number up to rounding."""
@@ -72,3 +71,8 @@ def p_equivalent(paired: PairedMean, margin: float) -> float:
 def p_different(paired: PairedMean) -> float:
     """Two-sided p value against "the mean is zero"."""
     return 2 * min(p_above(paired, 0.0), p_below(paired, 0.0))
+
+
+def t_quantile(probability: float, df: float) -> float:
+    """Student's t quantile; nan without degrees of freedom."""
+    return float(stdtrit(df, probability)) if df > 0 else nan

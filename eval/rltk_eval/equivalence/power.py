@@ -14,7 +14,7 @@ from math import exp, inf, isfinite, lgamma, log, pi, sqrt
 from scipy.integrate import quad
 from scipy.special import ndtr
 
-from rltk_eval.student import t_quantile
+from rltk_eval.equivalence.paired import t_quantile
 
 MOST_SEEDS = 10_000
 """More than this many seeds are reported as out of reach."""

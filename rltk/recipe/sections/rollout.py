@@ -42,8 +42,8 @@ class Rollout(Section):
     temperature: Positive = 1.0
     """Softmax temperature of sampling, and of the log-probabilities that are trained."""
     top_k: Whole = 0
-    """Sample from the k likeliest tokens only; 0 from all. Log-probabilities that train are of all tokens in any case, so
-    with fewer to sample from the gradient is that of another distribution than completions come from."""
+    """Sample from the k likeliest tokens only; 0 from all. Log-probabilities that train are of all tokens in any case:
+    with fewer to sample from, the gradient is that of another distribution than completions come from."""
     top_p: Share = 1.0
     """Sample from the likeliest tokens that hold this much probability; 1 from all, as what trains (see top_k)."""
     min_p: Fraction = 0.0
