@@ -1,7 +1,8 @@
 """Is the reward pleased where the truth is not? Held-out proxy and gold reward over the distance from the start.
 
 The distance is that of Gao et al. 2022 (arXiv 2210.10760): the square root of the KL divergence to the starting model,
-in nats a completion.
+in nats a completion. It is measured on the completions that a step trains on, hence of the policy one update before the
+one that is then evaluated.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def proxy_and_gold(run: Run) -> Chart | None:
     best = max(looks, key=lambda look: look.gold)
     most = Mark(f"most gold, after step {best.step}", best.distance, 1.0, colour=1)
     about = (
-        f"Each from its lowest mean (0 %) to its highest. Dot: most gold, after step {best.step}. The root of KL is as in "
+        f"Each from its lowest mean (0 %) to its highest. Dot: most gold, after step {best.step}. The root of KL as in "
         "Gao et al. 2022 (arXiv 2210.10760)."
     )
     return Chart("proxy-and-gold", TITLE, lines, [most], unit="share", x_title=X_TITLE, about=about, has_legend=True)
@@ -51,9 +52,9 @@ def looks_of(run: Run) -> Iterator[Look]:
     """In the order of training, from the start, which is at distance 0; what was not measured is left out."""
     rows = run.metrics
     found: dict[int, tuple[Row, float | None]] = {0: (rewards(run, "before"), 0.0)}
-    found |= {row["step"]: (row, distance(rows[number : number + 2])) for number, row in enumerate(rows)}
+    found |= {row["step"]: (row, distance(row)) for row in rows}
     if rows and rows[-1].get(PROXY) is None:
-        found[rows[-1]["step"]] = rewards(run, "after"), distance(rows[-1:])
+        found[rows[-1]["step"]] = rewards(run, "after"), distance(rows[-1])
     for step, (row, away) in found.items():
         proxy, gold = row.get(PROXY), row.get(GOLD)
         if away is not None and proxy is not None and gold is not None:
@@ -66,11 +67,9 @@ def rewards(run: Run, when: str) -> Row:
     return {PROXY: score.get("reward"), GOLD: score.get("gold_reward", {}).get("reward")}
 
 
-def distance(rows: Sequence[Row]) -> float | None:
-    """Of the policy between two steps: the later one's completions were sampled from it, and those of the earlier one,
-    which are taken where there is no later, from the policy before. None where no KL divergence was measured."""
-    measured = [row["kl"] * row["completion_tokens"] for row in rows if row.get("kl") is not None]
-    return math.sqrt(measured[-1]) if measured else None
+def distance(row: Row) -> float | None:
+    """Of the policy that sampled the step's completions; None where no KL divergence was measured."""
+    return None if row.get("kl") is None else math.sqrt(row["kl"] * row["completion_tokens"])
 
 
 def placed(looks: Sequence[Look], values: Sequence[float]) -> list[tuple[float, float | None]]:
