@@ -57,7 +57,7 @@ def test_sft_learns_the_replies_and_not_the_prompts(guesser: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("tune", TUNES)
-@pytest.mark.parametrize("algo", ["sft", "dpo", "reward_model"])
+@pytest.mark.parametrize("algo", ["sft", "dpo", pytest.param("reward_model", marks=pytest.mark.slow)])
 def test_micro_batches_change_nothing(algo: str, tune: str, guesser: Path, tmp_path: Path) -> None:
     whole, cut = (
         first_step(write_recipe(tmp_path / str(tokens), guesser, algo, optim={"micro_tokens": tokens}), tune)

@@ -159,10 +159,11 @@ def test_prompts_that_do_not_fit_are_left_out_and_named(tmp_path: Path) -> None:
 
 
 def test_a_prompt_that_says_nothing_is_left_out_and_the_sentence_names_the_key(tmp_path: Path) -> None:
-    """Without a chat template there is nothing in it but the question."""
+    """A question has words, or its row is refused; a chat template may still leave nothing of it."""
     model = tiny.folder(tmp_path / "model")
-    (model / "chat_template.jinja").unlink()
-    chosen = asking(("What is 1?", "", "What is 2?"), model, tmp_path, prompt="{question}")
+    template = "{% for message in messages %}{{ message.content | replace('void', '') }}{% endfor %}"
+    (model / "chat_template.jinja").write_text(template, encoding="utf-8")
+    chosen = asking(("What is 1?", "void", "What is 2?"), model, tmp_path, prompt="{question}")
     assert load_inputs(chosen).left_out == {"train/1": "renders to an empty prompt; see data.prompt."}
     assert misfit([], max_new_tokens=1, context=None) == "renders to an empty prompt; see data.prompt."
     assert misfit([7], max_new_tokens=1, context=2) is None
