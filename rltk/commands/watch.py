@@ -112,7 +112,7 @@ def height(parts: Sequence[RenderableType], screen: Console) -> int:
     return sum(len(screen.render_lines(part)) for part in parts)
 
 
-def written_by(run: Run, room: int, screen: Console, *, is_named: bool) -> list[Table]:
+def written_by(run: Run, room: int, screen: Console, *, is_named: bool) -> list[Group]:
     """As many of its newest completions as there are lines for."""
     latest = read_jsonl(run.path / LATEST)
     tables = (completions(latest[:count], str(run.path) if is_named else "") for count in range(len(latest), 0, -1))
@@ -139,29 +139,33 @@ def table(rows: Sequence[RunRow]) -> Table:
     return made
 
 
-def details(run: Run, row: RunRow, width: int) -> Iterator[Table]:
+def details(run: Run, row: RunRow, width: int) -> Iterator[Group]:
     yield metrics_table(run, row, width, len(METRICS))
     latest = read_jsonl(run.path / LATEST)
     if latest:
         yield completions(latest)
 
 
-def completions(latest: Sequence[Metrics], of: str = "") -> Table:
+def completions(latest: Sequence[Metrics], of: str = "") -> Group:
     """What the newest step wrote: its reward, and below what was asked the completion."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
-    made.title = Text(f"\n{of} step {latest[0]['step']} wrote" if of else f"\nstep {latest[0]['step']} wrote")
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     made.add_column("reward", justify="right")
     made.add_column("")
     for row in latest:
         reward = "none" if row["reward"] is None else f"{row['reward']:.2f}"
         made.add_row(reward, Text(one_line(row["prompt"], LONGEST), "dim"))
         made.add_row("", Text(one_line(row["completion"], LONGEST)))
-    return made
+    return titled(f"{of} step {latest[0]['step']} wrote".strip(), made)
 
 
-def metrics_table(run: Run, row: RunRow, width: int, most: int) -> Table:
+def titled(words: str, made: Table) -> Group:
+    """Not by a title of the table, which would be folded to the table's width."""
+    return Group(Text(f"\n{words}", "italic"), made)
+
+
+def metrics_table(run: Run, row: RunRow, width: int, most: int) -> Group:
     """The first `most` of its metrics, each with its course and its last value."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left", title=Text(f"\n{row.path}"))
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("", "", "last", "lowest", "highest"):
         made.add_column(column, justify="right" if column else "left")
     courses = {key: [row[key] for row in run.metrics if is_number_or_none(row.get(key, ""))] for key in METRICS}
@@ -170,4 +174,4 @@ def metrics_table(run: Run, row: RunRow, width: int, most: int) -> Table:
         defined = [value for value in values if value is not None]
         numbers = (defined[-1], min(defined), max(defined))
         made.add_row(metric.title, spark(values, width), *(written(value, metric.unit) for value in numbers))
-    return made
+    return titled(str(row.path), made)

@@ -140,10 +140,11 @@ def draw_rules(rules: Sequence[Rule], y: Axis) -> Iterator[str]:
 
 
 def named_rules(rules: Sequence[Rule], y: Axis) -> list[Rule]:
-    """Those whose names do not lie on one another: of such the first is kept."""
+    """Those whose names lie neither on another rule nor on one another: of such the first is kept."""
     named: list[Rule] = []
     for rule in rules:
-        if all(abs(y(rule.y) - y(other.y)) >= LETTERS for other in named):
+        is_free = not any(0 < y(rule.y) - y(other.y) < LETTERS for other in rules)
+        if is_free and all(abs(y(rule.y) - y(other.y)) >= LETTERS for other in named):
             named.append(rule)
     return named
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rltk.report.chart import GREY, LEFT, WIDTH, Chart
 
-LETTER, SAMPLE = 7, 40
+LETTER, SAMPLE = 7, 36
 """Pixels of a wide letter, and of the piece of line before a name with the room around it."""
 LONGEST = (WIDTH - LEFT - SAMPLE) // LETTER
 """Characters of a name in a row of its own."""

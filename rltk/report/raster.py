@@ -70,7 +70,7 @@ def draw_marks(place: Axes, chart: Chart, strokes: Sequence[Stroke]) -> None:
     for mark in chart.marks:
         color, (low, high) = strokes[mark.colour % len(strokes)].colour, mark.interval
         if low is not None and high is not None:
-            place.plot([mark.x, mark.x], [low, high], color=color, linewidth=THICK)
+            place.plot([mark.x, mark.x], [low, high], color=color, linewidth=THICK, clip_on=False)
         place.plot([mark.x], [mark.y], "o", color=color, markersize=3 if mark.colour == GREY else 5, clip_on=False)
 
 
