@@ -83,8 +83,8 @@ def draw(chart: Chart) -> str:
     ]
     label = escape(in_words(chart), quote=True)
     scale = f'data-x="{x.low} {x.high}" data-y="{y.low} {y.high}" data-unit="{chart.unit}"'
-    log = ' data-log="1"' if chart.is_log_x else ""
-    return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" {scale}{log}>' + (
+    kind = ' data-log="1"' if chart.is_log_x else ' data-whole="1"' if chart.x_title == "step" else ""
+    return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" {scale}{kind}>' + (
         "".join(parts) + "</svg>"
     )
 

@@ -17,7 +17,8 @@ const seen = () => [
   find(".status").textContent, find(".place").textContent, document.querySelectorAll(".cards > li").length,
   find(".cards h3") && find(".cards h3").textContent, find(".cards").start,
 ];
-const type = (words) => { find("[type=search]").value = words; find("[type=search]").dispatchEvent(new Event("input", {bubbles: true})); };
+const search = find("[type=search]");
+const type = (words) => { search.value = words; search.dispatchEvent(new Event("input", {bubbles: true})); };
 const steps = [seen()];
 find("input[value='newly wrong']").click();
 steps.push(seen());
@@ -33,7 +34,8 @@ steps.push(seen());
 return steps;
 """
 CHARTS = """
-const figure = (title) => [...document.querySelectorAll("figure")].find((one) => one.querySelector("h3").textContent === title);
+const figures = [...document.querySelectorAll("figure")];
+const figure = (title) => figures.find((one) => one.querySelector("h3").textContent === title);
 const told = (title) => figure(title).querySelector(".readout").textContent.split("\\n");
 const chart = (title) => figure(title).querySelector("svg");
 const press = (title, key) => {

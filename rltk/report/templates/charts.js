@@ -17,11 +17,6 @@ function shown(value, unit) {
   return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
 }
 
-function place(value, {x: range, log}) {
-  const [low, high] = range.split(" ").map(Number);
-  return log || high - low < 2 ? shown(value) : String(Math.round(value));
-}
-
 // Each line with its points: one with gaps is drawn in pieces, the smallest of which are dots.
 function linesOf(chart) {
   const lines = new Map();
@@ -54,7 +49,7 @@ function said(x, lines, marks, data) {
     const value = shown(back(point.y, FRAME.bottom, FRAME.top, data.y), data.unit);
     values.push(lines.length > 1 ? `${label} ${value}` : value);
   }
-  const where = place(back(x, FRAME.left, FRAME.right, data.x, data.log), data);
+  const at = back(x, FRAME.left, FRAME.right, data.x, data.log), where = data.whole ? String(Math.round(at)) : shown(at);
   const found = values.length > 1 ? [where, ...values] : values.map((value) => `${where}: ${value}`);
   return [...found, ...marks.filter((mark) => Math.abs(mark.x - x) < 1).map((mark) => mark.text)].join("\n");
 }
