@@ -33,25 +33,31 @@ function linesOf(chart) {
 
 function marksOf(chart) {
   const dots = [...chart.querySelectorAll("circle")].filter((dot) => dot.querySelector("title"));
-  return dots.map((dot) => ({x: dot.cx.baseVal.value, text: dot.querySelector("title").textContent}));
+  return dots.map((dot) => (
+    {x: dot.cx.baseVal.value, y: dot.cy.baseVal.value, text: dot.querySelector("title").textContent}
+  ));
 }
 
 function nearest(points, x) {
   return points.reduce((best, point) => Math.abs(point.x - x) < Math.abs(best.x - x) ? point : best);
 }
 
-// What stands at a place: the marks there, and of each line its nearest point, if that is near.
+function isClose(one, other) { return Math.abs(one - other) < 1; }
+
+// What stands at a place: of each line its nearest point, if that is near and no mark, and the marks.
 function said(x, lines, marks, data) {
-  const values = [];
+  const here = marks.filter((mark) => isClose(mark.x, x)), found = [];
   for (const {label, points} of lines) {
     const point = nearest(points, x);
-    if (Math.abs(point.x - x) > NEAR) continue;
+    const isMark = here.some((mark) => isClose(mark.x, point.x) && isClose(mark.y, point.y));
+    if (Math.abs(point.x - x) > NEAR || isMark) continue;
     const value = shown(back(point.y, FRAME.bottom, FRAME.top, data.y), data.unit);
-    values.push(lines.length > 1 ? `${label} ${value}` : value);
+    found.push(lines.length > 1 ? `${label} ${value}` : value);
   }
+  found.push(...here.map((mark) => mark.text));
   const at = back(x, FRAME.left, FRAME.right, data.x, data.log), where = data.whole ? String(Math.round(at)) : shown(at);
-  const found = values.length > 1 ? [where, ...values] : values.map((value) => `${where}: ${value}`);
-  return [...found, ...marks.filter((mark) => Math.abs(mark.x - x) < 1).map((mark) => mark.text)].join("\n");
+  if (!lines.length) return found.join("\n");  // arms beside each other: a place says nothing
+  return found.length > 1 ? [where, ...found].join("\n") : `${where}: ${found[0]}`;
 }
 
 function makeReadable(chart, output) {
