@@ -59,7 +59,7 @@ class Maker:
             if self.is_stopped:
                 return INTERRUPTED
             with open(log, "wb") as file:
-                # A session of its own: only we say when it is interrupted. As Ray's processes do, it begins with SIGINT held.
+                # A session of its own: only we say when it is interrupted. Ray's processes hold SIGINT.
                 self.process = subprocess.Popen(
                     command, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
                 )
