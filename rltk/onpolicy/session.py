@@ -15,6 +15,7 @@ from rltk.models.load import load_weights
 from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
 from rltk.onpolicy.critic import save_critic
+from rltk.onpolicy.identity import doubt
 from rltk.onpolicy.loop import train
 from rltk.rewards.look import code_hashes
 from rltk.rollout.describe import describe
@@ -80,7 +81,7 @@ class OnPolicyWork:
                 desk.folder,
                 progress,
                 evaluate=lambda step: self.curve(step, desk),
-                watch=lambda metrics: show(metrics, desk),
+                watch=lambda metrics: show(metrics, desk, self.parts.trainer.learner.forward.dtype),
                 is_stopping=desk.is_stopping,
             )
         if has_turned(desk.folder):
@@ -114,8 +115,10 @@ class OnPolicyWork:
             self.inputs.fleet.close()
 
 
-def show(metrics: Metrics, desk: Desk) -> None:
+def show(metrics: Metrics, desk: Desk, dtype: torch.dtype) -> None:
     desk.show(metrics)
+    if (said := doubt(desk.folder.metrics, dtype)) is not None:
+        desk.watch.say(said)
     if "broken_problems" in metrics:
         broken = ", ".join(metrics["broken_problems"])
         desk.watch.say(f"step {metrics['step']}: the model's logits are not numbers on {broken}; left out")
