@@ -97,12 +97,12 @@ def test_an_interrupt_reaches_the_run_as_it_comes_to_be_and_later(way: str, is_e
         text=True,
     )
     assert process.stdout and process.stdout.readline() == "ready\n"
-    if is_early == "late":
-        writer = opened(pipe)
+    writer = opened(pipe) if is_early == "late" else None
+    if writer is not None:
         process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=120)[0] == "130 1\n"
     assert log.read_text() == ""
-    if is_early == "late":
+    if writer is not None:
         os.close(writer)
 
 
