@@ -94,6 +94,24 @@ def test_an_adapter_on_the_policys_base_scores_as_it_does_alone(policy: Path, ad
     assert scorers["quality"](given) == found
 
 
+def test_a_server_scores_a_completion_as_the_same_model_does_by_its_path(
+    policy: Path, adapter: Path, servers: Servers
+) -> None:
+    """Also one that was cut off, in which nobody reads an end; in both forms that a server is sent."""
+    url = servers.start(adapter).url
+    forms = {send: {"type": "server", "url": url, "send": send} for send in ("messages", "text")}
+    chosen = dialogue_recipe(policy, {"path": {"type": "model", "path": str(adapter)}, **forms})
+    renderer = PromptRenderer(tiny.tokenizer(), chosen.data)
+    scorers = make_scorers(chosen, with_lora(policy), renderer.tokenizer, torch.float32)
+    given = samples(renderer, chosen)
+    by_path = scorers["path"](given)
+    assert scorers["messages"](given) == pytest.approx(by_path, abs=1e-4)
+    assert scorers["text"](given) == pytest.approx(by_path, abs=1e-4)
+    *_, cut_off = given
+    ended = cut_off._replace(rollout=cut_off.rollout._replace(is_truncated=False))
+    assert scorers["messages"]([ended]) != pytest.approx(by_path[-1:], abs=1e-2), "the end is no small matter"
+
+
 def test_where_the_end_token_pads_the_score_is_read_before_it(policy: Path, adapter: Path, tmp_path: Path) -> None:
     """As transformers does, which the reward model was trained with and is scored with alone."""
     folder = tmp_path / "reward"
