@@ -68,6 +68,7 @@ def test_a_reward_model_is_refused_in_every_form_by_all_that_ask_a_policy(
             ["sample", folder, "--task", "word-problems", *out],
             ["eval", "embedded/policy", "--against", folder, "--task", "word-problems"],
         ):
+            capfd.readouterr()  # what libraries said as the models were made
             assert main([str(word) for word in argv]) == 2
             printed = capfd.readouterr()
             assert printed.out == "" and printed.err == (
