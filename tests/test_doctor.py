@@ -1,8 +1,7 @@
-"""`rltk doctor` and `rltk completion`: both without torch, and true to what they speak of."""
+"""`rltk doctor`: without torch, and true to what it speaks of."""
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from rltk.cli import COMMANDS, main
+from rltk.cli import main
 from rltk.doctor.machine import least, memory_info
 from rltk.doctor.packages import EXTRAS, judged
 from rltk.recipe.locate import shipped_folder, shipped_recipes
@@ -53,32 +52,6 @@ def test_every_extra_has_a_purpose():
         r"\[project.optional-dependencies\]\n(.*?)\n\n", (ROOT / "pyproject.toml").read_text(), re.S
     )
     assert set(re.findall(r"^(\w+) = ", section, re.M)) - {"dev"} == set(EXTRAS)
-
-
-def completed(script: str, *words: str) -> list[str]:
-    asked = f"COMP_WORDS=({' '.join(map(repr, words))}); COMP_CWORD={len(words) - 1}; _rltk"
-    code = f"{script}\n{asked}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
-    found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
-    assert not found.stderr
-    return found.stdout.split()
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="BASH NOT FOUND: its completion is not tried")
-def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixture[str]):
-    assert main(["completion", "bash"]) == 0
-    script = capsys.readouterr().out
-    assert completed(script, "rltk", "") == list(COMMANDS)
-    assert completed(script, "rltk", "train", "--re") == ["--resume"]
-    assert completed(script, "rltk", "runs", "--sort", "st") == ["started", "status", "steps"]
-    assert completed(script, "rltk", "completion", "") == ["bash", "zsh", "fish"]
-
-
-def test_fish_has_a_line_an_option(capsys: pytest.CaptureFixture[str]):
-    assert main(["completion", "fish"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    seen = "complete -c rltk -n '__fish_seen_subcommand_from"
-    assert [line for line in lines if line.startswith(f"{seen} runs' -l status -x -a 'running")]
-    assert [line for line in lines if line.startswith(f"{seen} train' -l resume -d 'go on from the run\\'s last")]
 
 
 def test_recipes_name_the_schema_beside_them():

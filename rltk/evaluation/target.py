@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from rltk.errors import UserError, suggestion
@@ -12,6 +13,7 @@ from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, Rew
 from rltk.recipe.sections.rollout import OF_VLLM
 from rltk.run.folder import resume_command, run_recipe
 
+CLASSIFIER = "ForSequenceClassification"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 EMBEDDED_POLICY = ("rltk", "embedded", "policy")
 
@@ -29,6 +31,11 @@ class Target(NamedTuple):
 
 def find_target(name: str) -> Target:
     path = Path(os.path.expanduser(name))
+    if is_classifier(path / "model" if os.path.exists(path / "manifest.json") else path):
+        raise UserError(
+            f"{name} is a reward model, which writes nothing; name a policy, or serve its scores with: "
+            f"rltk serve-reward {quote(name)}"
+        )
     if os.path.exists(path / "manifest.json"):
         return run_target(path)
     if os.path.exists(path / "adapter_config.json"):
@@ -59,6 +66,25 @@ def run_target(path: Path) -> Target:
         refuse_unsafe_adapter(saved, read_adapter_config(saved))
     model = recipe.model if is_adapter else recipe.model.model_copy(update={"path": str(saved), "revision": None})
     return Target(model, saved if is_adapter else None, recipe.data, here(recipe.rollout), recipe.eval, recipe.seed)
+
+
+def is_classifier(path: Path) -> bool:
+    """Whether the folder holds a reward model, whole or as an adapter."""
+    adapter, config = (read_object(path / name) for name in ("adapter_config.json", "config.json"))
+    if adapter:
+        return adapter.get("task_type") == "SEQ_CLS"
+    return any(str(name).endswith(CLASSIFIER) for name in config.get("architectures") or ())
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}).") from error
+    return found if isinstance(found, dict) else {}
 
 
 def here(rollout: Rollout) -> Rollout:

@@ -75,6 +75,37 @@ def test_control_c_ends_the_live_line_and_shows_the_cursor_again() -> None:
     assert terminal.plain().endswith("\n\rover\r\n")
 
 
+BOTH = """
+import sys
+from pathlib import Path
+from rltk.compare.survey import survey
+from rltk.compare.watch import Board
+from rltk.run.progress import Watch
+from tests.compare import made
+with Watch(steps=9) as watch:
+    watch.step({"step": 3, "reward": 0.25, "sampled_tokens_per_second": 100.0})
+    watch.live.refresh()
+comparison = made.begun(Path(sys.argv[1]))
+found = survey(comparison)
+with Board(comparison, is_quiet=False) as board:
+    board.begin(found)
+    board.show(found.pending[:1])
+print("over", flush=True)
+"""
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
+"""An escape code that sets a colour, of text or behind it."""
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_no_color_leaves_progress_and_board_without_colours(is_plain: bool, tmp_path: Path) -> None:
+    no_color = {"NO_COLOR": "1"} if is_plain else {"NO_COLOR": "", "COLORTERM": ""}
+    terminal = Terminal(sys.executable, "-c", BOTH, str(tmp_path), **no_color)
+    terminal.read_until("over")
+    assert terminal.close() == 0
+    assert "3/9 reward 0.250" in terminal.plain() and "runs to make now" in terminal.plain()
+    assert (COLOUR.search(terminal.text) is None) == is_plain
+
+
 def assert_whole_again(terminal: Terminal) -> None:
     assert HIDDEN in terminal.text and terminal.text.rindex(SHOWN) > terminal.text.rindex(HIDDEN)
     text = terminal.plain()
