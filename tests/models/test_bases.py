@@ -123,7 +123,7 @@ def test_the_commands_say_it_in_one_sentence(
 ) -> None:
     tiny.folder(base, seed=1)
     out, task = str(tmp_path / "new"), str(runs.problems(tmp_path / "task.jsonl", 2))
-    for words in (["eval", str(adapter), "--task", task], ["export", str(run), "--out", out]):
+    for words in (["eval", str(adapter), "--task", task, "--max-new-tokens", "6"], ["export", str(run), out]):
         assert main(words) == 2
         said = capfd.readouterr().err
         assert "was trained on other weights than those of" in said and "Traceback" not in said
