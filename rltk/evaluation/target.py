@@ -4,7 +4,9 @@ import json
 import os
 from pathlib import Path
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from rltk_reward_models.base_file import read_base
 
 from rltk.errors import UserError, suggestion
 from rltk.recipe.locate import near_file
@@ -103,7 +105,19 @@ def adapter_base(path: Path) -> Model:
         raise UserError(f"{file} names no base_model_name_or_path.")
     refuse_unsafe_adapter(path, config)
     is_embedded = Path(base).parts[-3:] == EMBEDDED_POLICY  # wherever rltk was installed when it was saved
-    return Model(path="embedded/policy" if is_embedded else base, revision=config.get("revision"))
+    return Model(
+        path="embedded/policy" if is_embedded else base,
+        revision=config.get("revision"),
+        quantize=recorded_quantization(path),
+    )
+
+
+def recorded_quantization(path: Path) -> Literal["nf4"] | None:
+    """What the adapter's base was held in as it trained."""
+    try:
+        return read_base(path).quantize
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
 
 
 def refuse_unsafe_adapter(path: Path, config: dict[str, Any]) -> None:

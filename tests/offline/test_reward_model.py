@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from rltk_reward_models.fingerprint import BASE_FILE
+from rltk_reward_models.base_file import BASE_FILE
 from rltk_reward_models.loss import bradley_terry_loss
 from rltk_reward_models.scorer import Scorer
 from torch import nn
