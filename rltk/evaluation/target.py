@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rltk.errors import UserError, suggestion
+from rltk.evaluation.adapter_values import refuse_odd_values
 from rltk.recipe.locate import near_file
 from rltk.recipe.paths import looks_local
 from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
@@ -99,4 +100,5 @@ def read_adapter_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{file} is damaged ({error}).") from error
     if not isinstance(config, dict):
         raise UserError(f"{file} is damaged (it holds no object).")
+    refuse_odd_values(file, config)
     return config

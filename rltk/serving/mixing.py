@@ -14,6 +14,7 @@ adapter keeps it alive.
 Shapes: B rows, T tokens of each, I inputs, O outputs, R rank.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
 """How PEFT may begin an adapter without changing the weights beside it, as PiSSA does."""
 CLOSE = 2e-2
 """By which logits may differ then, relative to the largest: rounding of bfloat16 products."""
+UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, re.error, SafetensorError)
+"""What PEFT raises of a folder that it cannot read: it looks at few of the values in there."""
 
 
 class Term(NamedTuple):
@@ -147,15 +150,17 @@ def shares(adapters: Sequence[Adapter | None], device: torch.device) -> Iterator
 def peft_model(model: PreTrainedModel, folder: Path) -> Iterator[PeftModel]:
     """PEFT's own around the base within; afterwards the base is as it was."""
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder)).eval()
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        restore(model)
-        first_line = str(error).strip().split("\n")[0]
-        raise UserError(f"the adapter in {folder} could not be loaded ({first_line}).") from error
-    try:
-        yield adapted
+        yield attached(model, folder)
     finally:
         restore(model)
+
+
+def attached(model: PreTrainedModel, folder: Path) -> PeftModel:
+    try:
+        return PeftModel.from_pretrained(model, str(folder)).eval()
+    except UNREADABLE as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise UserError(f"the adapter in {folder} could not be loaded ({first_line}).") from error
 
 
 def restore(model: PreTrainedModel) -> None:
