@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 SECONDS = 300.0
 """That an answer may take."""
+BUSY, AGAIN_SECONDS = 503, 1.0
+"""After which a server that says so may be asked again, by its Retry-After."""
 LEAVE_SECONDS = 0.05
 """After which a client leaves that does not wait for the answer."""
 
@@ -31,6 +33,9 @@ class Answered(NamedTuple):
     content: Any
     """JSON; None where it was none."""
     seconds: float
+    """From the first time it was asked."""
+    refusals: int = 0
+    """Times that the server was busy."""
 
 
 def ask_all(url: str, turns: Sequence[Sequence[Question]], *, clients: int) -> list[Answered]:
@@ -40,7 +45,7 @@ def ask_all(url: str, turns: Sequence[Sequence[Question]], *, clients: int) -> l
     def work() -> None:
         connection = connect(url)
         for questions in taken(left, turn):
-            answered.extend(exchange(connection, question) for question in questions)
+            answered.extend(persist(connection, question) for question in questions)
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(clients)]
@@ -70,6 +75,15 @@ def taken(left: Iterator[Sequence[Question]], turn: threading.Lock) -> Iterator[
 
 def connect(url: str) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(str(urlsplit(url).netloc), timeout=SECONDS)
+
+
+def persist(connection: http.client.HTTPConnection, question: Question) -> Answered:
+    """Asks again for as long as the server is busy: who left may have a place still that it has no other for."""
+    started, refusals = time.perf_counter(), 0
+    while (answered := exchange(connection, question)).status == BUSY:
+        refusals += 1
+        time.sleep(AGAIN_SECONDS)
+    return answered._replace(seconds=time.perf_counter() - started, refusals=refusals)
 
 
 def exchange(connection: http.client.HTTPConnection, question: Question) -> Answered:

@@ -40,6 +40,7 @@ def summary(
         "mispaired": mispaired,
         "malformed_refused": refused,
         "oversized_refused": too_large,
+        "come_again": sum(one.refusals for one in answered),
         "left": sum(one.question.kind == "left" for one in answered),
         "loaded": obeyed["load"],
         "unloaded": obeyed["unload"],

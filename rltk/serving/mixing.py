@@ -49,7 +49,17 @@ HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
 """How PEFT may begin an adapter without changing the weights beside it, as PiSSA does."""
 CLOSE = 2e-2
 """By which logits may differ then, relative to the largest: rounding of bfloat16 products."""
-UNREADABLE = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, re.error, SafetensorError)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    re.error,
+    SafetensorError,
+)
 """What PEFT raises of a folder that it cannot read: it looks at few of the values in there."""
 
 
