@@ -6,8 +6,9 @@
 Of the requests 5 % are malformed, 1 % larger than a server takes, and 1 % come from who leaves before the answer. `rltk
 serve` is asked for its base and two adapters in turn, and every 200 requests an adapter is loaded under a new name,
 asked and unloaded. Every answer is compared with what the server gave for the same question to the same model when it
-was asked alone; who is told that the server is busy comes again a second later. Memory is the server's resident size, looked at four times a second; it is flat if the last quarter's
-median is at most 5 % above the second's: in the first, threads and buffers come into being.
+was asked alone; who is told that the server is busy comes again a second later. Memory is the server's resident size,
+looked at four times a second; it is flat if the last quarter's median is at most 5 % above the second's: in the first,
+threads and buffers come into being.
 """
 
 import argparse

@@ -81,8 +81,18 @@ def trainer(tmp_path: Path, **sections: object) -> Assembled:
     return assemble(chosen, load_inputs(chosen), torch.device("cpu"))
 
 
-def test_a_step_goes_on_without_the_problem_whose_logits_break(tmp_path: Path) -> None:
-    parts = trainer(tmp_path).trainer
+STEPS: dict[str, dict[str, object]] = {
+    "grpo": {},
+    "a reference": {"kl": 0.1},
+    "two updates": {"updates": 2},
+    "ppo": {"type": "ppo", "kl": 0.1, "kl_target": 1.0},
+    "ppo, shared trunk": {"type": "ppo", "critic": {"type": "head"}},
+}
+
+
+@pytest.mark.parametrize("algo", STEPS.values(), ids=STEPS)
+def test_a_step_goes_on_without_the_problem_whose_logits_break(algo: dict[str, object], tmp_path: Path) -> None:
+    parts = trainer(tmp_path, algo=algo).trainer
     problems = parts.order.take(0, 4)
     prompts = [set(parts.renderer.tokens(problem)) for problem in problems]
     own = prompts[0] - set().union(*prompts[1:])
