@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from rltk_reward_models.base_file import read_base
 
 from rltk.errors import UserError, suggestion
+from rltk.evaluation.adapter_values import refuse_odd_values
 from rltk.recipe.locate import near_file
 from rltk.recipe.paths import looks_local
 from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
@@ -139,4 +140,5 @@ def read_adapter_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{file} is damaged ({error}).") from error
     if not isinstance(config, dict):
         raise UserError(f"{file} is damaged (it holds no object).")
+    refuse_odd_values(file, config)
     return config

@@ -4,6 +4,7 @@ An adapter of another base of the same shape loads without a word and computes s
 weights that a file lacks, which then stay as they began. What records nothing, like PEFT's own adapters, is accepted.
 """
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,18 @@ from rltk.errors import UserError
 
 HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
 """How PEFT may begin an adapter without changing the weights beside it, as PiSSA does."""
+UNREADABLE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    re.error,
+    SafetensorError,
+)
+"""What PEFT raises of a folder that it cannot read: it looks at few of the values in there."""
 KNOWN: WeakKeyDictionary[nn.Module, Base] = WeakKeyDictionary()
 
 
@@ -65,7 +78,7 @@ def readable(folder: Path) -> Iterator[None]:
     """Within it PEFT reads the folder, and what it cannot read is said in one sentence."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+    except UNREADABLE as error:
         first_line = str(error).strip().split("\n")[0]
         raise UserError(f"the adapter in {folder} could not be loaded ({first_line}).") from error
 
