@@ -147,6 +147,48 @@ def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixtur
     assert completed(script, "rltk", "completion", "") == ["bash", "zsh", "fish"]
 
 
+IN_ZSH = """
+source $1
+print -r -- $_comps[rltk]
+for typed in "rltk " "rltk train --re" "rltk runs --sort st"; do
+  words=("${(@s: :)typed}") CURRENT=$#words
+  COMP_WORDS=($words) COMP_CWORD=$((CURRENT - 1))
+  print -r -- $(compgen -F _rltk -- $words[-1])
+done
+"""
+
+
+def shell(command: list[str], home: Path) -> list[str]:
+    """What it says, line by line, and no complaint; a start of its own, without the user's files."""
+    environment = {**os.environ, "HOME": str(home), "ZDOTDIR": str(home), "XDG_CONFIG_HOME": str(home)}
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert not found.stderr
+    return found.stdout.splitlines()
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="ZSH NOT FOUND: its completion is not tried")
+def test_zsh_is_offered_what_bash_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Of options it is offered all, and keeps those that begin as what was typed."""
+    assert main(["completion", "zsh"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    taken, first, options, values = shell(["zsh", "-fc", IN_ZSH, "zsh", str(tmp_path / "script")], tmp_path)
+    assert taken.startswith("_bash_complete ") and first.split() == list(COMMANDS)
+    assert "--resume" in options.split() and values.split()[:2] == ["started", "name"]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="FISH NOT FOUND: its completion is not tried")
+def test_fish_completes_commands_options_and_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["completion", "fish"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    for typed, expected in (
+        ("rltk comp", ["compare", "completion"]),
+        ("rltk train --re", ["--resume"]),
+        ("rltk runs --sort st", ["started", "status", "steps"]),
+    ):
+        said = shell(["fish", "-c", f"source {tmp_path / 'script'}; complete -C '{typed}'"], tmp_path)
+        assert [line.split("\t")[0] for line in said if line] == expected
+
+
 def test_fish_has_a_line_an_option(capsys: pytest.CaptureFixture[str]):
     assert main(["completion", "fish"]) == 0
     lines = capsys.readouterr().out.splitlines()

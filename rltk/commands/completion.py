@@ -27,6 +27,7 @@ complete -o default -F _rltk rltk
 """)
 ZSH_HEAD = """\
 # zsh takes bash's completions: eval "$(rltk completion zsh)"
+(( $+functions[compdef] )) || { autoload -U compinit && compinit }
 autoload -U +X bashcompinit && bashcompinit
 """
 

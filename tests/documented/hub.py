@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -34,7 +35,7 @@ def write_hub(root: Path) -> None:
     write(root / "Anthropic/hh-rlhf", dict.fromkeys(HH_FOLDERS, pairs))
 
 
-def write(folder: Path, rows: dict[str, list[dict[str, object]]]) -> None:
+def write(folder: Path, rows: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
     """Both splits of each configuration, and the card that names them."""
     configs = []
     for name, of_config in rows.items():
