@@ -4,11 +4,12 @@ What is undefined is nan.
 """
 
 from collections.abc import Sequence
-from math import comb, erfc, isclose, nan, sqrt
+from math import comb, isclose, nan, sqrt
 from statistics import fmean, variance
 from typing import NamedTuple
 
-from rltk_eval.metrics import Interval, normal_quantile
+from rltk_eval.metrics import Interval, normal_quantile, t_factor
+from rltk_eval.student import t_two_sided_p
 
 
 class Paired(NamedTuple):
@@ -79,26 +80,29 @@ def discordant_interval(only_a: int, only_b: int, n: int, confidence: float = 0.
 
 
 def clustered_difference(differences: Sequence[float], confidence: float = 0.95) -> Interval | None:
-    """The normal interval of the mean of the items' differences, d +- z s / sqrt(n); nan for fewer than 2 items.
+    """The t interval of the mean of the items' differences, d +- t s / sqrt(n), n - 1 degrees of freedom; nan for fewer
+    than 2 items.
 
     The paired standard error of Miller, "Adding Error Bars to Evals", 2024, https://arxiv.org/abs/2411.00640, section
     on paired differences; samples of one item are averaged first, so they need not be independent. None where no item
     differs: then `discordant_interval` says what so many items can exclude. nan where all differ alike.
     """
-    z = normal_quantile(confidence)
+    factor = t_factor(confidence, len(differences) - 1)
     if differences and not any(differences):
         return None
     error = standard_error(differences)
-    middle = fmean(differences) if differences else nan
-    return Interval(max(middle - z * error, -1.0), min(middle + z * error, 1.0)) if error > 0 else Interval(nan, nan)
+    if not error > 0:
+        return Interval(nan, nan)
+    middle, half = fmean(differences), factor * error
+    return Interval(max(middle - half, -1.0), min(middle + half, 1.0))
 
 
 def clustered_p(differences: Sequence[float]) -> float:
-    """Two-sided p of z = mean / standard error, 1 where no item differs; nan where the error is undefined or 0."""
+    """Two-sided p of t = mean / standard error, 1 where no item differs; nan where the error is undefined or 0."""
     if differences and not any(differences):
         return 1.0
     error = standard_error(differences)
-    return erfc(abs(fmean(differences)) / error / sqrt(2)) if error > 0 else nan
+    return t_two_sided_p(fmean(differences) / error, len(differences) - 1) if error > 0 else nan
 
 
 def standard_error(differences: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from rltk_eval.metrics import Interval
 
-from rltk_reward_models.pairs import ScoredPair, clustered_mean, normal_interval, share_interval
+from rltk_reward_models.pairs import ScoredPair, clustered_mean, share_interval, t_interval
 
 
 class Accuracy(NamedTuple):
@@ -49,7 +49,7 @@ def accuracy_difference(
     _check_same_pairs(ours, theirs)
     gains = [our.correct - their.correct for our, their in zip(ours, theirs, strict=True)]
     mean = clustered_mean(gains, [pair.prompt for pair in ours])
-    return Difference(mean.value, normal_interval(mean, confidence), len(ours), mean.prompts)
+    return Difference(mean.value, t_interval(mean, confidence), len(ours), mean.prompts)
 
 
 def prefer_longer(pairs: Sequence[ScoredPair]) -> list[ScoredPair]:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
 
-from rltk_reward_models.conversations import Conversation, Scored, check_conversation
+from rltk_reward_models.conversations import Conversation, CutOff, Scored, characters, check_conversation
 from rltk_reward_models.http_client import RETRIED, Connections, Patience, Reply
 from rltk_reward_models.protocol import from_answer, to_items
 
@@ -41,11 +41,17 @@ class RemoteScorer:
         self.url = self._connections.url
         self._in_flight, self._items, self._patience = in_flight, items, patience
         self._model: str | None = None
+        self._takes_cut_off = False
+        """Known once it is True."""
         self._lock = threading.Lock()
 
     def info(self) -> dict[str, Any]:
         """What the server says of its model."""
         return self._request("GET", "/info", None, threading.Event())
+
+    def check_takes_cut_off(self) -> None:
+        """ValueError for a server that does not know what `CutOff` is."""
+        self._check_takes_cut_off(threading.Event())
 
     def scores(self, conversations: Iterable[Conversation]) -> Generator[Scored, None, None]:
         """In the order given, several requests in flight; ValueError for what the server refuses, ServerGoneError if
@@ -70,7 +76,7 @@ class RemoteScorer:
         start, length, chunk = 0, 0, []
         for index, conversation in enumerate(conversations):
             check_conversation(conversation, index)
-            size = _characters(conversation)
+            size = characters(conversation)
             if chunk and (len(chunk) == self._items or length + size > CHARACTERS):
                 yield start, chunk
                 start, length, chunk = index, 0, []
@@ -80,6 +86,8 @@ class RemoteScorer:
             yield start, chunk
 
     def _score(self, start: int, chunk: list[Conversation], stop: threading.Event) -> list[Scored]:
+        if any(isinstance(conversation, CutOff) for conversation in chunk):
+            self._check_takes_cut_off(stop)
         what = f"conversations {start} to {start + len(chunk) - 1}, counted from 0 there"
         answer = self._request("POST", "/score", to_items(chunk), stop, what)
         try:
@@ -88,6 +96,17 @@ class RemoteScorer:
             raise ValueError(f"{self.url}: {error}") from error
         self._check_model(model)
         return scored
+
+    def _check_takes_cut_off(self, stop: threading.Event) -> None:
+        if self._takes_cut_off:
+            return
+        info = self._request("GET", "/info", None, stop)
+        if not isinstance(info, dict) or info.get("takes_cut_off") is not True:
+            raise ValueError(
+                f"{self.url} is older than this client and takes no messages that were cut off (is_cut_off), which it "
+                "would score as if they had ended; update the server, or send text that has no end"
+            )
+        self._takes_cut_off = True
 
     def _check_model(self, model: str) -> None:
         with self._lock:
@@ -124,9 +143,3 @@ class RemoteScorer:
             message = answer.get("error") if isinstance(answer, dict) else None
             raise ValueError(f"{self.url} refused {what or 'to answer'} ({reply.status}: {message})")
         return answer
-
-
-def _characters(conversation: Conversation) -> int:
-    if isinstance(conversation, str):
-        return len(conversation)
-    return sum(len(message["content"]) for message in conversation)

@@ -2,10 +2,23 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 Message: TypeAlias = Mapping[str, str]
-Conversation: TypeAlias = "str | Sequence[Message]"
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """Messages whose last reply stops in its middle, as at a limit of length.
+
+    It is scored without the end-of-text token that the chat template writes after a reply: it did not finish.
+    """
+
+    messages: Sequence[Message]
+
+
+Conversation: TypeAlias = "str | Sequence[Message] | CutOff"
 """Text that is already rendered, or messages with `role` and `content`, the scored reply last."""
 Renderer: TypeAlias = Callable[[Sequence[Message]], str]
 
@@ -26,18 +39,15 @@ def checked_score(score: float, index: int) -> float:
 
 
 def check_conversation(conversation: object, index: int) -> None:
-    """ValueError, naming the index, unless it is text or a list of messages, and not empty."""
+    """ValueError, naming the index, unless it is text or a list of messages, cut off or not, and not empty."""
     if isinstance(conversation, str):
         check_text(conversation, index)
         if not conversation:
             raise ValueError(f"conversation {index} is empty; leave it out")
-        return
-    if not isinstance(conversation, Sequence) or isinstance(conversation, bytes):
-        raise ValueError(f"conversation {index} is a {type(conversation).__name__}; give text or a list of messages")
-    if not conversation:
-        raise ValueError(f"conversation {index} is empty; leave it out")
-    for number, message in enumerate(conversation):
-        _check_message(message, number, index)
+    elif isinstance(conversation, CutOff):
+        _check_messages(conversation.messages, index, "a list of messages, as text is taken as it stands")
+    else:
+        _check_messages(conversation, index, "text or a list of messages")
 
 
 def check_text(text: str, index: int) -> None:
@@ -46,6 +56,23 @@ def check_text(text: str, index: int) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"conversation {index} holds half of a surrogate pair, which is no text") from error
+
+
+def characters(conversation: Conversation) -> int:
+    """Of all that it says, and of who says it."""
+    if isinstance(conversation, str):
+        return len(conversation)
+    messages = conversation.messages if isinstance(conversation, CutOff) else conversation
+    return sum(len(message["role"]) + len(message["content"]) for message in messages)
+
+
+def _check_messages(messages: object, index: int, wanted: str) -> None:
+    if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
+        raise ValueError(f"conversation {index} is a {type(messages).__name__}; give {wanted}")
+    if not messages:
+        raise ValueError(f"conversation {index} is empty; leave it out")
+    for number, message in enumerate(messages):
+        _check_message(message, number, index)
 
 
 def _check_message(message: object, number: int, index: int) -> None:

@@ -1,4 +1,7 @@
-"""What the scoring server answers on a connection: scores, what it is, and whether it is well."""
+"""What the scoring server answers on a connection: scores, what it is, and whether it is well.
+
+`protocol` has the forms of a request. `takes_cut_off` in /info tells clients that this one knows `is_cut_off`.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +25,7 @@ class Handler(Incoming):
 
     def get(self) -> None:
         if self.route == "/info":
-            self.reply(200, {**self.ours.identity._asdict(), "limits": vars(self.ours.limits)})
+            self.reply(200, {**self.ours.identity._asdict(), "limits": vars(self.ours.limits), "takes_cut_off": True})
         elif self.ours.is_healthy:
             self.reply(200, {"status": "ok"})
         else:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rltk_eval.metrics import Interval
+from rltk_eval.metrics import Interval, t_factor
 
 from rltk_reward_models.accuracy import Accuracy, pair_accuracy
 from rltk_reward_models.logistic import fit_logistic
-from rltk_reward_models.pairs import ScoredPair, cluster_numbers, quantile
+from rltk_reward_models.pairs import ScoredPair, cluster_numbers
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +19,7 @@ class Effect(NamedTuple):
     weight: float
     """Change of the log-odds of being preferred per root mean square of the difference; nan where it has no estimate"""
     interval: Interval
-    """Robust to pairs that share a prompt."""
+    """Robust to pairs that share a prompt: +- t standard errors, with one degree of freedom less than prompts."""
 
 
 class LengthBias(NamedTuple):
@@ -54,13 +54,14 @@ def length_bias(pairs: Sequence[ScoredPair], confidence: float = 0.95) -> Length
 def partial_effects(pairs: Sequence[ScoredPair], confidence: float = 0.95) -> tuple[Effect, Effect]:
     """Of the score difference and of the length difference, each while the other is held fixed."""
     rows_NK = np.array([(pair.lead, pair.extra_length) for pair in pairs], dtype=np.float64).reshape(-1, 2)
-    fit = fit_logistic(rows_NK, [pair.prompt for pair in pairs])
+    prompts = [pair.prompt for pair in pairs]
+    fit, factor = fit_logistic(rows_NK, prompts), t_factor(confidence, len(set(prompts)) - 1)
     if fit is None:
         undefined = Effect(math.nan, Interval(math.nan, math.nan))
         return undefined, undefined
     scales_K = np.sqrt(np.mean(rows_NK**2, axis=0))
     score, length = (
-        _effect(float(weight), float(error), confidence)
+        _effect(float(weight), factor * float(error))
         for weight, error in zip(scales_K * fit.weights_K, scales_K * fit.errors_K, strict=True)
     )
     return score, length
@@ -81,8 +82,7 @@ def ranks(values: Floats) -> Floats:
     return (np.cumsum(counts) - (counts - 1) / 2)[which]
 
 
-def _effect(weight: float, error: float, confidence: float) -> Effect:
-    half = quantile(confidence) * error
+def _effect(weight: float, half: float) -> Effect:
     return Effect(weight, Interval(weight - half, weight + half))
 
 

@@ -97,9 +97,11 @@ class AdapterFiles(NamedTuple):
     """Without the head."""
     head: Tensor
     """[1, H]."""
+    pad: int | None
+    """Trainers pad with the tokenizer's token and pool at the last other one; None where the folder does not say it."""
 
 
-def read_adapter(path: str | Path) -> AdapterFiles:
+def read_adapter(path: str | Path, *, trust_remote_code: bool = False) -> AdapterFiles:
     """For who has the base in memory already; ValueError where the folder is not the adapter of a reward model."""
     folder = Path(path).expanduser()
     config = _adapter_config(folder)
@@ -109,7 +111,10 @@ def read_adapter(path: str | Path) -> AdapterFiles:
     head = weights[heads[0]]
     if len(heads) != 1 or head.ndim != 2 or len(head) != 1:
         raise ValueError(f"{folder}: {ADAPTER} holds {', '.join(heads)}; a reward model's head is one row of weights")
-    return AdapterFiles(config, {key: weight for key, weight in weights.items() if key != heads[0]}, head)
+    others = {key: weight for key, weight in weights.items() if key != heads[0]}
+    tokenizer = _own_tokenizer(Origin(str(folder), None, trust_remote_code), folder)
+    pad = None if tokenizer is None else tokenizer.pad_token_id
+    return AdapterFiles(config, others, head, pad if isinstance(pad, int) else None)
 
 
 def model_config(model: nn.Module) -> PretrainedConfig:
@@ -147,11 +152,10 @@ def _load_adapter(
     origin = Origin(name, revision or named, itself.trust_remote_code)
     saved = _saved_keys(folder)
     config = _config(origin, folder, num_labels=1)
-    has_tokenizer = (folder / "tokenizer_config.json").is_file()
-    tokenizer = _tokenizer(itself if has_tokenizer else origin, folder)
-    if has_tokenizer and tokenizer.pad_token_id is not None:
-        # Trainers pad with the tokenizer's token and pool at the last other one; an adapter has no config to say so.
-        config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    own = _own_tokenizer(itself, folder)
+    tokenizer = _tokenizer(origin, folder) if own is None else own
+    if own is not None and own.pad_token_id is not None:
+        config.get_text_config().pad_token_id = own.pad_token_id  # an adapter has no config to say so
     model, missing = _classifier(origin, config, dtype, folder, **held)
     steady(model)
     if lacking := [key for key in missing if key.partition(".")[0] not in HEADS]:
@@ -245,6 +249,10 @@ def _config(origin: Origin, folder: Path, **changes: int) -> PretrainedConfig:
         return AutoConfig.from_pretrained(origin.name, **origin.options, **changes)
     except LOADING as error:
         raise _cannot(folder, f"config.json of {origin.name}", error) from error
+
+
+def _own_tokenizer(itself: Origin, folder: Path) -> PreTrainedTokenizerBase | None:
+    return _tokenizer(itself, folder) if (folder / "tokenizer_config.json").is_file() else None
 
 
 def _tokenizer(origin: Origin, folder: Path) -> PreTrainedTokenizerBase:

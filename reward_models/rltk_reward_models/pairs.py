@@ -6,12 +6,11 @@ Pairs of one prompt are not independent: the prompt is the cluster. Shapes: N pa
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rltk_eval.metrics import Interval
+from rltk_eval.metrics import Interval, normal_quantile, t_factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +84,10 @@ def cluster_numbers(prompts: Sequence[str]) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts], dtype=np.int64)
 
 
-def normal_interval(mean: Mean, confidence: float = 0.95) -> Interval:
-    """mean +- z standard errors; without width where no prompt differs from another."""
-    half = quantile(confidence) * mean.error
+def t_interval(mean: Mean, confidence: float = 0.95) -> Interval:
+    """mean +- t standard errors, with one degree of freedom less than prompts; nan for fewer than two prompts, and
+    without width where no prompt differs from another."""
+    half = t_factor(confidence, mean.prompts - 1) * mean.error
     return Interval(mean.value - half, mean.value + half)
 
 
@@ -98,7 +98,7 @@ def share_interval(mean: Mean, count: int, confidence: float = 0.95) -> Interval
     estimated and is the number of prompts. See Dean and Pagano, "Evaluating Confidence Interval Methods for Binomial
     Proportions in Clustered Surveys", 2015, https://doi.org/10.1093/jssam/smv024.
     """
-    z, share = quantile(confidence), mean.value
+    z, share = normal_quantile(confidence), mean.value
     if math.isnan(mean.error):
         return Interval(math.nan, math.nan)
     spread = share * (1 - share)
@@ -107,9 +107,3 @@ def share_interval(mean: Mean, count: int, confidence: float = 0.95) -> Interval
     centre = (share + z * z / (2 * size)) / shrink
     half = z * math.sqrt(spread / size + z * z / (4 * size * size)) / shrink
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
-
-
-def quantile(confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, such as 0.95; got {confidence}")
-    return NormalDist().inv_cdf((1 + confidence) / 2)

@@ -1,11 +1,16 @@
-"""What goes over the wire between a scoring server and its clients, and how much of it is taken."""
+"""What goes over the wire between a scoring server and its clients, and how much of it is taken.
+
+An item is {"text": ...}, which is scored as it stands, {"messages": [...]}, or {"prompt": ..., "reply": ...} where the
+prompt is text or messages. With "is_cut_off": true beside messages or reply, the last one is scored without the
+end-of-text token that the chat template writes after it.
+"""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rltk_reward_models.conversations import Conversation, Scored, check_conversation
+from rltk_reward_models.conversations import Conversation, CutOff, Message, Scored, characters, check_conversation
 
 FORMS = ({"text"}, {"messages"}, {"prompt", "reply"})
 
@@ -32,8 +37,7 @@ class TooLargeError(ValueError):
 
 def to_items(conversations: Sequence[Conversation]) -> bytes:
     """A request's body."""
-    items = [{"text": one} if isinstance(one, str) else {"messages": [dict(m) for m in one]} for one in conversations]
-    return json.dumps({"items": items}).encode()
+    return json.dumps({"items": [_item(conversation) for conversation in conversations]}).encode()
 
 
 def from_items(body: bytes, limits: Limits) -> list[Conversation]:
@@ -71,17 +75,37 @@ def from_answer(answer: Any, count: int) -> tuple[list[Scored], str]:
     return scored, str(model)
 
 
+def _item(conversation: Conversation) -> dict[str, Any]:
+    match conversation:
+        case str():
+            return {"text": conversation}
+        case CutOff(messages=messages):
+            return {"messages": [dict(message) for message in messages], "is_cut_off": True}
+        case _:
+            return {"messages": [dict(message) for message in conversation]}
+
+
 def _conversation(item: object, index: int, limits: Limits) -> Conversation:
     conversation = _form(item, index)
     check_conversation(conversation, index)
-    parts = [conversation] if isinstance(conversation, str) else [text for one in conversation for text in one.values()]
-    if (length := sum(map(len, parts))) > limits.characters:
+    if (length := characters(conversation)) > limits.characters:
         raise TooLargeError(f"item {index} has {length} characters; at most {limits.characters} are taken")
     return conversation
 
 
 def _form(item: object, index: int) -> Conversation:
     """The item as text or messages; what the messages hold is not looked at yet."""
+    is_cut_off = False
+    if isinstance(item, dict) and "text" not in item:  # text says by itself whether it has an end
+        item = dict(item)
+        is_cut_off = item.pop("is_cut_off", False)
+    form = _whole_form(item, index)
+    if not isinstance(is_cut_off, bool):
+        raise ValueError(f"item {index}: is_cut_off must be true or false; got {is_cut_off!r:.40}")
+    return CutOff(form) if is_cut_off and not isinstance(form, str) else form
+
+
+def _whole_form(item: object, index: int) -> str | Sequence[Message]:
     match item if isinstance(item, dict) and set(item) in FORMS else None:
         case {"text": str(text)}:
             return text
@@ -94,7 +118,7 @@ def _form(item: object, index: int) -> Conversation:
         case _:
             raise ValueError(
                 f'item {index} must be {{"text": text}}, {{"messages": list}} or '
-                '{"prompt": text or list, "reply": text}, and nothing else'
+                '{"prompt": text or list, "reply": text}, the latter two also with "is_cut_off", and nothing else'
             )
     if any(isinstance(message, dict) and not message.keys() <= {"role", "content"} for message in messages):
         raise ValueError(f"item {index}: messages have a role and a content and nothing else")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rltk_reward_models.conversations import Conversation
+from rltk_reward_models.conversations import Message
 
 TOLERANCE = 1e-5
 """Of a score, absolute up to 1 and relative beyond."""
@@ -19,7 +19,7 @@ TOLERANCE = 1e-5
 
 def rescore(
     folder: str | Path,
-    conversations: Sequence[Conversation],
+    conversations: Sequence[str | Sequence[Message]],
     *,
     base: str | None,
     device: str,

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rltk_reward_models.conversations import (
     Conversation,
+    CutOff,
     Message,
     Renderer,
     Scored,
@@ -128,7 +129,9 @@ class Scorer:
                 scores[index] = score
         return scores
 
-    def _rendered(self, messages: Sequence[Message], index: int) -> str:
+    def _rendered(self, messages: Sequence[Message] | CutOff, index: int) -> str:
+        if isinstance(messages, CutOff):
+            return without_end(self._rendered(messages.messages, index), self.tokenizer.eos_token)
         if self.render is not None:
             return self.render(messages)
         if not self.tokenizer.chat_template:
@@ -155,6 +158,13 @@ class Scorer:
             return self.model(input_ids=ids_BT, attention_mask=mask_BT).logits[:, 0].float()
         finally:
             config.pad_token_id = own
+
+
+def without_end(text: str, end: object) -> str:
+    """A rendered conversation whose last reply did not finish: without the token that ends it, and without the white
+    space that some templates write after that."""
+    closed = text.rstrip()
+    return closed.removesuffix(end) if isinstance(end, str) and end and closed.endswith(end) else text
 
 
 def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -78,7 +78,7 @@ def table(rows: Sequence[RunRow]) -> Table:
     for column in ("run", "arm", "status", "steps", "before -> after"):
         made.add_column(column, overflow="fold", no_wrap=column != "run")
     for row in rows:
-        made.add_row(*map(Text, (str(row.path), row.arm, row.status, row.progress, row.change)))
+        made.add_row(*map(Text, (str(row.path), row.arm, row.shown_status, row.progress, row.change)))
     return made
 
 

@@ -36,6 +36,8 @@ class SavedRole(NamedTuple):
     config: LoraConfig
     weights: dict[str, Tensor]
     head_1H: Tensor
+    pad: int | None
+    """The token that its score is never read at, even where it is the end token; None: what the base pads with."""
 
 
 def new_head(hidden_size: int, device: torch.device) -> nn.Linear:
@@ -71,12 +73,12 @@ def fits(model: nn.Module, folder: Path) -> bool:
     return recorded is not None and recorded == base_fingerprint(model)
 
 
-def read_role(folder: Path) -> SavedRole | None:
+def read_role(folder: Path, *, trust_remote_code: bool = False) -> SavedRole | None:
     """None where it trained more than a LoRA and a head. ValueError where it is no reward model."""
-    found = read_adapter(folder)
+    found = read_adapter(folder, trust_remote_code=trust_remote_code)
     if not isinstance(found.config, LoraConfig) or not all("lora_" in name for name in found.weights):
         return None
-    return SavedRole(folder, found.config, found.weights, found.head)
+    return SavedRole(folder, found.config, found.weights, found.head, found.pad)
 
 
 def as_causal(config: LoraConfig) -> LoraConfig:

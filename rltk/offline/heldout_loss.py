@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from rltk_eval.metrics import normal_quantile
+from rltk_eval.metrics import t_factor
 from torch import nn
 
 from rltk.data.demonstrations import Demonstration
@@ -70,12 +70,12 @@ class HeldoutLoss:
 
 
 def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Nats over tokens, both summed, with its 95 % interval over solutions: that of a ratio, linearized."""
+    """Nats over tokens, both summed, with its 95 % t interval over solutions: that of a ratio, linearized."""
     tokens, nats = sum(row["tokens"] for row in rows), math.fsum(row["nats"] for row in rows)
     loss = nats / tokens if tokens else math.nan
     residuals = [row["nats"] - loss * row["tokens"] for row in rows]
     half = math.nan
     if len(rows) > 1 and tokens:
         variance = math.fsum(one**2 for one in residuals) / (len(rows) - 1)
-        half = normal_quantile(0.95) * math.sqrt(variance * len(rows)) / tokens
+        half = t_factor(0.95, len(rows) - 1) * math.sqrt(variance * len(rows)) / tokens
     return {"loss": loss, "ci95": [loss - half, loss + half], "n": len(rows), "tokens": tokens}

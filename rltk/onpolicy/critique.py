@@ -69,8 +69,8 @@ def log_ratios(episodes: Sequence[Episode]) -> Tensor:
 
 
 def kl_to_reference(episodes: Sequence[Episode]) -> float:
-    """In nats a completion, estimated from what the policy sampled."""
-    return log_ratios(episodes).sum(1).mean().item()
+    """In nats a completion, estimated from what the policy sampled and could score."""
+    return log_ratios([episode for episode in episodes if episode.is_whole]).sum(1).mean().item()
 
 
 def pad(rows: Sequence[Tensor]) -> Tensor:

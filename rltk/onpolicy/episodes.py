@@ -49,6 +49,11 @@ class Episode(NamedTuple):
         return len(self.prompt) + len(self.rollout.tokens_T)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it has tokens to score, whose logits were numbers."""
+        return len(self.rollout.tokens_T) > 0 and not self.rollout.is_broken
+
+    @property
     def trained_tokens(self) -> int:
         return 0 if self.is_masked else len(self.rollout.tokens_T)
 

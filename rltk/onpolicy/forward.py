@@ -15,7 +15,7 @@ from rltk.distributed.deal import collected
 from rltk.distributed.engine import Engine
 from rltk.models.lean import Layers, lean_training
 from rltk.models.load import compute_dtype
-from rltk.models.modes import computing_in
+from rltk.models.modes import computing_in, evaluating
 from rltk.models.packing import Active, pack, packed
 from rltk.models.scoring import (
     Rows,
@@ -59,25 +59,33 @@ class Forward:
     def token_by_token(
         self, model: nn.Module, episodes: Sequence[Episode], of_batch: Callable[[Sequence[Episode]], Tensor]
     ) -> list[Tensor]:
-        """`of_batch` gives [B, T] of a micro-batch, from forward passes of `model`; each process makes a share."""
-        hands = dealt(episodes, keeps_groups=self.can_pack)
-        mine = [episodes[place] for place in hands[world.rank()]]
+        """`of_batch` gives [B, T] of a micro-batch, from forward passes of `model`; each process makes a share.
+
+        Zero for the tokens of an episode that is not whole: nothing is learned from it.
+        """
+        whole = [episode for episode in episodes if episode.is_whole]
+        hands = dealt(whole, keeps_groups=self.can_pack)
+        mine = [whole[place] for place in hands[world.rank()]]
         with self.engine.whole():
             found = self.token_by_token_here(model, mine, of_batch)
         shares = world.gather([row_T.cpu() for row_T in found] if world.size() > 1 else found)
-        return [row_T.to(self.device) for row_T in collected(hands, shares)]
+        rows = iter(collected(hands, shares))
+        return [
+            next(rows).to(self.device) if episode.is_whole else torch.zeros(len(episode.tokens_T), device=self.device)
+            for episode in episodes
+        ]
 
     @torch.no_grad()
     def token_by_token_here(
         self, model: nn.Module, episodes: Sequence[Episode], of_batch: Callable[[Sequence[Episode]], Tensor]
     ) -> list[Tensor]:
-        model.eval()
         found: dict[int, Tensor] = {}
-        for micro in micro_batches(episodes, self.micro_tokens):
-            with self.arranged(model, micro):
-                rows_BT = of_batch(micro)
-            for episode, row_T in zip(micro, rows_BT, strict=True):
-                found[id(episode)] = row_T[: len(episode.tokens_T)]
+        with evaluating(model):
+            for micro in micro_batches(episodes, self.micro_tokens):
+                with self.arranged(model, micro):
+                    rows_BT = of_batch(micro)
+                for episode, row_T in zip(micro, rows_BT, strict=True):
+                    found[id(episode)] = row_T[: len(episode.tokens_T)]
         return [found[id(episode)] for episode in episodes]
 
     @contextmanager

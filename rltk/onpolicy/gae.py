@@ -10,6 +10,8 @@ from torch import Tensor
 
 GAIN, FURTHEST_ERROR = 0.1, 0.2
 """Gain of the KL controller and bound of its error (Ziegler et al. 2019, arXiv 1909.08593 section 2.2)."""
+ROUNDING = 1e-6
+"""Standard deviation, against the largest value, that rounding alone may leave of equal numbers."""
 
 
 class Estimate(NamedTuple):
@@ -52,19 +54,19 @@ def generalized_advantages(
 
 
 def whitened(values_BT: Tensor, mask_BT: Tensor, *, keep_mean: bool = False) -> Tensor:
-    """Divided by the standard deviation of all masked values and, unless `keep_mean`, less their mean; zero elsewhere.
+    """To a standard deviation of 1 over all masked values, and unless `keep_mean` to a mean of 0; zero elsewhere.
 
-    A single value, and values that are all equal, have no scale: they are only centred.
+    A single value, and values that are equal but for rounding, have no scale: they are only centred.
     """
     is_masked_BT = mask_BT.bool()
     chosen_N = values_BT[is_masked_BT]
     if not len(chosen_N):
         return torch.zeros_like(values_BT)
     mean = chosen_N.mean()
-    is_flat = len(chosen_N) < 2 or bool((chosen_N == chosen_N[0]).all())
+    is_flat = len(chosen_N) < 2 or bool(chosen_N.std() <= ROUNDING * chosen_N.abs().max())
     scale = 1.0 if is_flat else chosen_N.std() + 1e-8
-    shift = torch.zeros_like(mean) if keep_mean else mean
-    return ((values_BT - shift) / scale).masked_fill(~is_masked_BT, 0.0)
+    centred_BT = (values_BT - mean) / scale
+    return (centred_BT + mean if keep_mean else centred_BT).masked_fill(~is_masked_BT, 0.0)
 
 
 def value_loss(

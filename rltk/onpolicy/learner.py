@@ -4,6 +4,7 @@ Shapes: B completions, T completion tokens (padded on the right).
 """
 
 import copy
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,9 @@ from rltk.plan.schedule import schedule
 from rltk.recipe.schema import GRPO, PPO, RLOO, Recipe
 from rltk.run.checkpoint import Progress, load_checkpoint, save_checkpoint
 
+STEPS_KEPT = 3
+"""Adapters of so many steps ago are recognized. Training notices a lag of one step only where steps are large."""
+
 
 class Learner:
     def __init__(
@@ -44,10 +48,12 @@ class Learner:
         assert all(weight.dtype == torch.float32 for weight in self.trained), "weights that train are float32"
         self.device = self.trained[0].device
         self.has_adapter = recipe.tune.type == "lora"
+        self.has_dropout = recipe.tune.type == "lora" and recipe.tune.dropout > 0
         self.reference = model if self.has_adapter or self.algo.kl == 0 else frozen_copy(model)
         """With LoRA the reference is the policy with its adapter off; full fine-tuning has to keep a copy."""
-        self.stale: list[Tensor] | None = None
-        """An adapter's weights before the last step's updates, to recognize completions sampled from them."""
+        self.earlier: deque[list[Tensor]] = deque(maxlen=STEPS_KEPT)
+        """An adapter's weights before the updates of each of the last steps, in the memory of the host, to recognize
+        completions sampled from them."""
         self.has_moved = False
         """Whether weights may have changed since the last step that is logged, so that they belong to none."""
         optimizer = torch.optim.AdamW(
@@ -88,26 +94,33 @@ class Learner:
     def learn(self, episodes: Sequence[Episode], step: int, check: Callable[[float], None] | None = None) -> Tally:
         """All optimizer steps over one step's episodes.
 
-        Before each of them `check` gets the mean mismatch so far, nan if nothing taught; it raises to forbid the step.
+        Before the first of them `check` gets the mean mismatch, nan if nothing taught; it raises to forbid the step.
         """
         rates = (self.lr,) if self.critic is None else (self.lr, self.critic.lr)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * schedule(self.optim, step)
-        keeps_stale = self.has_adapter and self.engine.holds_all
-        before = [weight.detach().clone() for weight in self.trained] if keeps_stale else None
+        before = [weight.detach().to("cpu", copy=True) for weight in self.trained] if self.keeps_earlier else []
         fixed, tally = self.criticise(self.fix_logprobs(episodes), Tally())
+        mismatch = mean_mismatch(fixed)
+        if check is not None and mismatch is not None:
+            check(mismatch)
         self.switch_training(True)
         for part in (part for _ in range(self.algo.epochs) for part in parts(fixed, self.algo.updates)):
             earlier, tally = tally, self.accumulate(part, tally)
-            if check is not None:
+            if check is not None and mismatch is None:  # then this is the only update
                 check(tally.mean(tally.mismatch))
             if self.is_far_gone(earlier, tally):
                 break
             self.optimizer_step(tally)
         self.switch_training(False)
-        self.stale = before
+        if self.keeps_earlier:
+            self.earlier.appendleft(before)
         self.steer(fixed)
         return tally
+
+    @property
+    def keeps_earlier(self) -> bool:
+        return self.has_adapter and self.engine.holds_all
 
     def switch_training(self, is_training: bool) -> None:
         for model in (self.model, *([] if self.critic is None else [self.critic.model])):
@@ -162,8 +175,8 @@ class Learner:
         own = [learning[place] for place in dealt(learning, keeps_groups=self.forward.can_pack)[world.rank()]]
         batches = [(micro, True) for micro in micro_batches(own, self.forward.micro_tokens)]
         if self.engine.is_even:
-            usable = [episode for episode in part if len(episode.tokens_T) and not episode.rollout.is_broken]
-            batches = even([micro for micro, _ in batches], [min(usable or part, key=lambda episode: episode.length)])
+            whole = [episode for episode in part if episode.is_whole]
+            batches = even([micro for micro, _ in batches], [min(whole or part, key=lambda episode: episode.length)])
         for number, (micro, counts) in enumerate(batches, start=1):
             yield micro, counts, number == len(batches)
 
@@ -263,11 +276,14 @@ class Learner:
         return self.algo.value_coef * found.loss
 
     def fix_logprobs(self, episodes: Sequence[Episode]) -> list[Episode]:
-        """Log-probabilities that later optimizer steps compare with, taken before the first of them."""
+        """Log-probabilities that later optimizer steps compare with, taken before the first of them.
+
+        With dropout the passes that train are not of the policy that sampled, so a single step compares, too.
+        """
         old: Sequence[Tensor | None] = [None] * len(episodes)
         reference: Sequence[Tensor | None] = [None] * len(episodes)
         counts_kl = isinstance(self.algo, PPO) and self.algo.kl > 0
-        if self.algo.updates * self.algo.epochs > 1 or counts_kl:
+        if self.algo.updates * self.algo.epochs > 1 or counts_kl or self.has_dropout:
             old = self.forward.logprobs(self.model, episodes)
         if self.algo.kl > 0:
             with adapter_off(self.reference):
@@ -277,11 +293,20 @@ class Learner:
             for episode, old_T, reference_T in zip(episodes, old, reference, strict=True)
         ]
 
-    def mismatch(self, episodes: Sequence[Episode]) -> float:
-        """KL(sampler || policy) in nats a token, by its k3 estimate over the tokens of `episodes`."""
-        logprobs = torch.cat(self.forward.logprobs(self.model, episodes))
-        sampled = torch.cat([episode.rollout.logprobs_T for episode in episodes]).to(self.device)
-        return k3(logprobs - sampled).mean().item()
+    def mismatches(self, episodes: Sequence[Episode]) -> list[float]:
+        """KL(sampler || policy) in nats a token, by its k3 estimate over the tokens of each episode."""
+        rows = zip(episodes, self.forward.logprobs(self.model, episodes), strict=True)
+        return [k3(row_T - episode.rollout.logprobs_T.to(self.device)).mean().item() for episode, row_T in rows]
+
+
+def mean_mismatch(episodes: Sequence[Episode]) -> float | None:
+    """KL(sampler || policy) in nats a token; None where the policy's log-probabilities are not fixed."""
+    rows = [
+        k3(episode.old_logprobs_T - episode.rollout.logprobs_T.to(episode.old_logprobs_T.device))
+        for episode in episodes
+        if episode.is_whole and episode.old_logprobs_T is not None
+    ]
+    return torch.cat(rows).mean().item() if rows else None
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:

@@ -189,11 +189,11 @@ def step_metrics(
     rollout_seconds: float,
     train_seconds: float,
 ) -> Metrics:
-    """Means over completions, or over trained tokens; nan where there was nothing to average."""
+    """Means over completions, over trained tokens, or of losses over passes; nan where there was nothing to average."""
     tokens = sum(len(episode.tokens_T) for episode in episodes)
     return {
         "reward": rewards_PG.nanmean().item(),
-        "loss": tally.loss,
+        "loss": tally.loss_of(tally.loss),
         "grad_norm": tally.grad_norms[-1] if tally.grad_norms else math.nan,
         "lr": learner.optimizer.param_groups[0]["lr"],
         "kl": tally.mean(tally.kl) if learner.algo.kl > 0 else math.nan,
@@ -215,10 +215,9 @@ def step_metrics(
 
 
 def critic_metrics(learner: Learner, tally: Tally) -> Metrics:
-    """What PPO has beside; losses are means over the step's updates."""
-    updates = max(1, tally.updates)
+    """What PPO has beside."""
     return {
-        "value_loss": tally.value_loss / updates,
+        "value_loss": tally.loss_of(tally.value_loss),
         "values_clipped": tally.mean(tally.values_clipped),
         **tally.critic,
         "critic_lr": learner.optimizer.param_groups[-1]["lr"],

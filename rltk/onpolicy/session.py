@@ -15,7 +15,10 @@ from rltk.models.load import load_weights
 from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
 from rltk.onpolicy.critic import save_critic
+from rltk.onpolicy.identity import doubt
 from rltk.onpolicy.loop import train
+from rltk.recipe.schema import Rollout
+from rltk.recipe.sections.rollout import OF_ALL
 from rltk.rewards.look import code_hashes
 from rltk.rollout.describe import describe
 from rltk.run.checkpoint import Progress
@@ -51,6 +54,9 @@ class OnPolicyWork:
         return self.parts.trainer.learner.lr
 
     def notes(self) -> Sequence[str]:
+        return [*self.left_out(), *truncation_note(self.recipe.rollout)]
+
+    def left_out(self) -> list[str]:
         inputs = self.inputs
         kinds = (("training", "problems", inputs.left_out), ("evaluation", "conversations", inputs.not_evaluated))
         return [
@@ -80,7 +86,7 @@ class OnPolicyWork:
                 desk.folder,
                 progress,
                 evaluate=lambda step: self.curve(step, desk),
-                watch=lambda metrics: show(metrics, desk),
+                watch=lambda metrics: show(metrics, desk, self.parts.trainer.learner.forward.dtype),
                 is_stopping=desk.is_stopping,
             )
         if has_turned(desk.folder):
@@ -114,8 +120,24 @@ class OnPolicyWork:
             self.inputs.fleet.close()
 
 
-def show(metrics: Metrics, desk: Desk) -> None:
+def truncation_note(rollout: Rollout) -> list[str]:
+    """That completions come from another distribution than trains, where they do. Neither the importance ratios nor the
+    identity check see it, because log-probabilities are of the whole softmax on both sides."""
+    if not rollout.is_truncated:
+        return []
+    chosen = " and ".join(f"rollout.{key}={value:g}" for key, value in rollout.truncation.items())
+    whole = " and ".join(f"rollout.{key}={OF_ALL[key]:g}" for key in rollout.truncation)
+    return [
+        f"with {chosen} the likelier tokens alone are sampled, but the log-probabilities that train are of all tokens: "
+        "the gradient is that of another distribution than completions come from, importance ratios do not correct it, "
+        f"and rollout_mismatch_kl does not show it; set {whole} unless that is meant"
+    ]
+
+
+def show(metrics: Metrics, desk: Desk, dtype: torch.dtype) -> None:
     desk.show(metrics)
+    if (said := doubt(desk.folder.metrics, dtype)) is not None:
+        desk.watch.say(said)
     if "broken_problems" in metrics:
         broken = ", ".join(metrics["broken_problems"])
         desk.watch.say(f"step {metrics['step']}: the model's logits are not numbers on {broken}; left out")

@@ -16,6 +16,8 @@ SUMS = ("loss", "tokens", "kl", "entropy", "clipped", "mismatch", "moved", "valu
 class Tally:
     """Sums over the trained tokens of one step, for its metrics."""
 
+    passes: int = 0
+    """Over a batch of an optimizer step; one more than `updates` where algo.stop_kl forbade the last."""
     loss: float = 0.0
     tokens: int = 0
     kl: float = 0.0
@@ -37,9 +39,14 @@ class Tally:
     """Optimizer steps made or skipped; fewer than asked for where algo.stop_kl ended them."""
 
     def with_parts(self, parts: Sequence["Tally"]) -> "Tally":
-        """With the sums over parts of a batch, the largest of what is a maximum, and all else as it is here."""
+        """One pass more, with the sums over parts of its batch and the largest of what is a maximum."""
         sums = {name: getattr(self, name) + sum(getattr(part, name) for part in parts) for name in SUMS}
-        return replace(self, **sums, largest_mismatch=max(tally.largest_mismatch for tally in (self, *parts)))
+        largest = max(tally.largest_mismatch for tally in (self, *parts))
+        return replace(self, **sums, passes=self.passes + 1, largest_mismatch=largest)
+
+    def loss_of(self, total: float) -> float:
+        """Mean over the passes, each of which adds up to the loss of its batch."""
+        return total / max(1, self.passes)
 
     def mean(self, total: float) -> float:
         """Per trained token; nan when none was trained."""

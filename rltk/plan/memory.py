@@ -181,18 +181,18 @@ def head_bytes(shape: Shape, tune: Tune, batch: MicroBatch, work: Workload, layo
 
 
 def beside_weights(shape: Shape, tune: Tune, work: Workload, layout: Layout) -> float:
-    """Copies while training: those of autocast, and an adapter's before the step. Under ZeRO 3 one layer is whole, and
+    """Copies while training: those of autocast, and an adapter's before it moved. Under ZeRO 3 one layer is whole, and
     no adapter is kept."""
     if layout.zero < 3:
-        return training_copies(shape, tune, work) + stale_copies(shape, tune, work)
+        return training_copies(shape, tune, work) + (earlier_copies(shape, tune, work) if layout.is_cpu else 0.0)
     largest = max(shape.embedding, shape.linear // shape.layers)
     return float((FLOAT + work.number_size) * largest)
 
 
-def stale_copies(shape: Shape, tune: Tune, work: Workload) -> float:
-    """What trains, before this step and before the last one, by which a stale sampler is recognized."""
+def earlier_copies(shape: Shape, tune: Tune, work: Workload) -> float:
+    """What trains, before this step and before the last three, in the host's memory: a stale sampler is known by it."""
     is_kept = work.is_sampled and not isinstance(tune, Full)
-    return 2.0 * FLOAT * trained_parameters(shape, tune, work) if is_kept else 0.0
+    return 4.0 * FLOAT * trained_parameters(shape, tune, work) if is_kept else 0.0
 
 
 def training_copies(shape: Shape, tune: Tune, work: Workload) -> float:

@@ -66,6 +66,8 @@ class Chart(NamedTuple):
     x_labels: Sequence[tuple[float, str]] = ()
     """In place of numbers."""
     bands: Sequence[Band] = ()
+    has_legend: bool = False
+    """Whether its lines are named below it: they are not the runs or arms that the page has colours for."""
 
 
 def is_empty(chart: Chart) -> bool:
@@ -83,8 +85,8 @@ def draw(chart: Chart) -> str:
     ]
     label = escape(in_words(chart), quote=True)
     scale = f'data-x="{x.low} {x.high}" data-y="{y.low} {y.high}" data-unit="{chart.unit}"'
-    log = ' data-log="1"' if chart.is_log_x else ""
-    return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" {scale}{log}>' + (
+    kind = ' data-log="1"' if chart.is_log_x else ' data-whole="1"' if chart.x_title == "step" else ""
+    return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" {scale}{kind}>' + (
         "".join(parts) + "</svg>"
     )
 

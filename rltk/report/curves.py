@@ -8,6 +8,7 @@ from typing import Any
 
 from rltk.report.chart import Chart, Line, Mark
 from rltk.report.metrics import KNOWN, REST, SECTIONS, Metric
+from rltk.report.overoptimisation import proxy_and_gold
 from rltk.report.read import WHEN, Run
 
 ON_POLICY = ("grpo", "rloo", "ppo")
@@ -20,10 +21,15 @@ SETTINGS = ("lr", "critic_lr", "kl_coefficient", "updates")
 
 
 def charts(runs: Sequence[Run]) -> dict[str, list[Chart]]:
-    """A chart for each metric that any of the runs has, by section; metrics that are not known here come last."""
+    """A chart for each metric that any of the runs has, by section; metrics that are not known here come last.
+
+    Of one run alone also what they show together.
+    """
     keys = sorted({key for run in runs for row in run.metrics for key in row if key != "step"})
     found = {section: [chart(key, KNOWN[key], runs) for key in metrics] for section, metrics in SECTIONS.items()}
     found[REST] = [chart(key, words(key), runs) for key in keys if key not in KNOWN]
+    overoptimised = proxy_and_gold(runs[0]) if len(runs) == 1 else None
+    found["Learning"].append(overoptimised)
     with_data = {section: [made for made in many if made is not None] for section, many in found.items()}
     return {section: many for section, many in with_data.items() if many}
 

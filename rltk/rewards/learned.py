@@ -21,7 +21,7 @@ from rltk.models.modes import computing_in, evaluating
 from rltk.models.roles import SavedRole, add_role
 from rltk.models.scoring import last_hidden, values_of
 from rltk.recipe.schema import ModelReward
-from rltk.rewards.judge import Sample
+from rltk.rewards.judge import Sample, Scores
 from rltk.rewards.text import scored_text
 
 
@@ -32,9 +32,16 @@ class BaseScorer:
         assert isinstance(policy, PeftModel)
         self.name, self.policy, self.dtype, self.tokens = name, policy, dtype, tokens
         self.role = add_role(policy, f"reward_{name}", saved)
+        self.pad = policy.config.get_text_config().pad_token_id if saved.pad is None else saved.pad
         self.layers = Layers(policy)
 
-    def __call__(self, samples: Sequence[Sample]) -> list[float]:
+    def __call__(self, samples: Sequence[Sample]) -> Scores:
+        """None for a completion that the base had no numbers for: it has none for its score either."""
+        whole = [sample for sample in samples if not sample.rollout.is_broken]
+        scores = iter(self.finite_scores(whole))
+        return [None if sample.rollout.is_broken else next(scores) for sample in samples]
+
+    def finite_scores(self, samples: Sequence[Sample]) -> list[float]:
         rows = [torch.cat([torch.tensor(sample.prompt), sample.rollout.tokens_T.cpu()]) for sample in samples]
         scores = [math.nan] * len(rows)
         for batch in length_batches([len(row) for row in rows], self.tokens):
@@ -44,10 +51,13 @@ class BaseScorer:
 
     @torch.no_grad()
     def score(self, rows: Sequence[Tensor]) -> Tensor:
-        """[B]; rows are padded on the right, where causal attention never looks."""
+        """[B], read at each row's last token that is not padding, as transformers does where the end token pads.
+
+        Rows are padded on the right, where causal attention never looks.
+        """
         device = self.role.head.weight.device
         ids_BT = pad_sequence(list(rows), batch_first=True).to(device)
-        last_B = torch.tensor([len(row) - 1 for row in rows], device=device)
+        last_B = torch.tensor([last_token(row, self.pad) for row in rows], device=device)
         with (
             evaluating(self.policy),
             adapter_chosen(self.policy, self.role.name),
@@ -56,6 +66,14 @@ class BaseScorer:
         ):
             hidden_BTH = last_hidden(self.policy, ids_BT)
         return values_of(self.role.head, hidden_BTH[torch.arange(len(rows), device=device), last_B])
+
+
+def last_token(row_T: Tensor, pad: int | None) -> int:
+    """Place of the last token that is not `pad`; 0 where all are."""
+    if pad is None:
+        return len(row_T) - 1
+    places = torch.nonzero(row_T != pad)
+    return int(places.max()) if len(places) else 0
 
 
 class ModelScorer:

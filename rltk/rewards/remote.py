@@ -1,9 +1,9 @@
 """Rewards of a reward model behind a scoring server, with several requests in flight."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rltk_reward_models.client import RemoteScorer, ServerGoneError
+from rltk_reward_models.conversations import Conversation, CutOff
 
 from rltk.data.prompt import PromptRenderer
 from rltk.errors import RewardGoneError, UserError
@@ -21,7 +21,10 @@ class ServerScorer:
         try:
             token = read_token(f"rewards.{name}.token_file", reward.token_file)
             self.scorer = RemoteScorer(reward.url, token, in_flight=reward.in_flight, patience=reward.patience)
-            self.model = self.scorer.info()
+            if reward.send == "messages":
+                self.scorer.check_takes_cut_off()
+            else:
+                self.scorer.info()
         except ServerGoneError as error:
             raise RewardGoneError(f"rewards.{name}.url: {error}") from error
         except ValueError as error:
@@ -35,7 +38,9 @@ class ServerScorer:
         except ValueError as error:
             raise UserError(f"rewards.{self.name}: {error}.") from error
 
-    def form(self, sample: Sample) -> Any:
+    def form(self, sample: Sample) -> Conversation:
+        """A completion that was cut off has no end in either form, as in `rltk.rewards.text`."""
         if self.reward.send == "text":
             return scored_text(self.renderer, sample, self.renderer.tokenizer)
-        return [message._asdict() for message in conversation(self.renderer, sample)]
+        messages = [message._asdict() for message in conversation(self.renderer, sample)]
+        return CutOff(messages) if sample.rollout.is_truncated else messages

@@ -55,7 +55,8 @@ def model_scorer(
     key = f"rewards.{name}.path"
     folder, tokens = reward_folder(reward.path, key), recipe.optim.micro_tokens
     try:
-        saved = read_role(folder) if fits(policy, folder) else None
+        is_here = fits(policy, folder)
+        saved = read_role(folder, trust_remote_code=reward.trust_remote_code) if is_here else None
         if saved is not None:
             return BaseScorer(name, policy, saved, dtype, tokens)
         return ModelScorer(name, reward, folder, renderer, next(policy.parameters()).device, tokens)

@@ -88,8 +88,23 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    shutil.rmtree(path, ignore_errors=True)
+    old = retired(path)
     take_name(beside, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """It is whole under its name or not there at all, whenever this is killed."""
+    shutil.rmtree(retired(path))
+
+
+def retired(path: Path) -> Path:
+    """Where the folder is now, if there was one: under a name of what is to be deleted."""
+    old = place_beside(path.with_name(f"{path.name}.old"))
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.replace(old)
+    return old
 
 
 def take_name(beside: Path, path: Path) -> None:

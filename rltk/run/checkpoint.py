@@ -5,7 +5,6 @@ Every random draw of a step is seeded by the run's seed and the step, so a check
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rltk.errors import UserError
-from rltk.run.atomic import new_folder, write_json
+from rltk.run.atomic import new_folder, remove_folder, write_json
 from rltk.run.whole import seal
 
 
@@ -58,7 +57,7 @@ def save_checkpoint(folder: Path, model: nn.Module, optimizer: Stored, progress:
         write_json(beside / "progress.json", progress._asdict())
         seal(beside)
     for old in list_checkpoints(folder)[:-keep]:
-        shutil.rmtree(old)
+        remove_folder(old)
     return path
 
 

@@ -123,8 +123,14 @@ def run_to_resume(recipe: Recipe, chosen: str | None) -> Path:
 
 
 def refuse_finished(path: Path, manifest: dict[str, Any]) -> None:
-    if manifest.get("status") == "finished":
-        raise UserError(f"{path} is finished; evaluate it with: rltk eval {quote(str(path))}")
+    if manifest.get("status") != "finished":
+        return
+    recipe, stopped = manifest["recipe"], manifest.get("stopped")
+    early = f", early after step {stopped['step']} because its reward was over-optimised" if stopped else ""
+    # Such data has no answers, which rltk eval grades.
+    has_none = recipe["data"]["kind"] == "preferences" and recipe["algo"]["type"] != "reward_model"
+    again = "look at it with: rltk report" if has_none else "evaluate it with: rltk eval"
+    raise UserError(f"{path} is finished{early}; {again} {quote(str(path))}")
 
 
 def resume_command(path: Path) -> str:

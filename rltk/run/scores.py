@@ -3,6 +3,7 @@
 from typing import Any
 
 from rltk.data.tasks import Task
+from rltk.distributed import world
 from rltk.recipe.schema import Recipe
 from rltk.rollout.describe import describe
 from rltk.rollout.evaluate import Evaluator
@@ -45,5 +46,8 @@ def curve(evaluator: Evaluator, task: Task, recipe: Recipe, step: int, desk: Des
     if "gold_reward" not in evaluation.score:
         return found
     found["heldout_gold_reward"] = evaluation.score["gold_reward"]["reward"]
-    turn = turn_at(desk.folder, task.name, step) if recipe.eval.stop_on_overoptimisation else None
+    if not recipe.eval.stop_on_overoptimisation:
+        return found
+    # The first process alone has written the items, and all of them have to end at the same step.
+    turn = world.of_first(lambda: turn_at(desk.folder, task.name, step))
     return found if turn is None else found | {"overoptimised": str(turn)}

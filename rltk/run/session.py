@@ -215,10 +215,13 @@ class Session:
 
     def conclude(self) -> int:
         """The result, on stdout."""
-        scores = self.folder.scores()
+        scores, stopped = self.folder.scores(), self.folder.manifest().get("stopped")
         if self.is_json:
-            print(json.dumps({"run": str(self.plan.path), "status": "finished", "scores": scores}))
+            early = {"stopped": stopped} if stopped else {}
+            print(json.dumps({"run": str(self.plan.path), "status": "finished", "scores": scores, **early}))
         else:
+            if stopped:
+                print(f"ended early, after step {stopped['step']} of {self.recipe.optim.steps}: over-optimised")
             for name, after in scores["after"].items():
                 before = scores.get("before", {}).get(name)
                 print(f"{name}: {self.work.describe(after)}{'' if before is None else f', {change(before, after)}'}")

@@ -5,7 +5,7 @@ from math import isnan, nan, sqrt
 
 import pytest
 from rltk_eval.metrics import clustered_interval, majority, mean_of_items, pass_at_k, wilson
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, t
 
 
 def test_wilson_by_hand():
@@ -42,13 +42,15 @@ def test_impossible_arguments_are_errors():
         wilson(1, 2, confidence=95)
     with pytest.raises(ValueError, match="at least one value"):
         clustered_interval([[1.0], []])
+    with pytest.raises(ValueError, match="confidence"):
+        clustered_interval([[1.0], [0.0]], confidence=95)
 
 
 def test_clustered_interval_by_hand():
-    """Item means 1, 0.5, 0: mean 0.5, variance 0.25, standard error sqrt(0.25 / 3) = 0.288675."""
+    """Item means 1, 0.5, 0: mean 0.5, variance 0.25, standard error sqrt(0.25 / 3) = 0.288675; t is 4.302653 for 2."""
     low, high = clustered_interval([[1, 1], [1, 0], [0, 0]])
-    assert low == pytest.approx(0.5 - 1.959964 * 0.288675, abs=1e-6)
-    assert high == pytest.approx(0.5 + 1.959964 * 0.288675, abs=1e-6)
+    assert low == pytest.approx(0.5 - 4.302653 * 0.288675, abs=1e-5)
+    assert high == pytest.approx(0.5 + 4.302653 * 0.288675, abs=1e-5)
 
 
 def test_clustered_interval_is_millers_times_the_small_sample_correction():
@@ -56,7 +58,7 @@ def test_clustered_interval_is_millers_times_the_small_sample_correction():
     mean, n, c = sum(map(sum, values)) / 20, 20, 5
     miller = sqrt(sum((x - mean) * (y - mean) for item in values for x in item for y in item)) / n
     low, high = clustered_interval(values, confidence=0.9)
-    assert (high - low) / 2 == pytest.approx(norm.ppf(0.95) * miller * sqrt(c / (c - 1)), abs=1e-12)
+    assert (high - low) / 2 == pytest.approx(t.ppf(0.95, c - 1) * miller * sqrt(c / (c - 1)), abs=1e-12)
 
 
 def test_repeating_a_sample_adds_no_confidence():

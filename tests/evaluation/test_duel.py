@@ -1,5 +1,6 @@
 """`rltk eval A --against B --judge R`: win rates that follow from the judge's own scores, and what is refused."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def test_win_rates_by_hand() -> None:
     assert (found["win_rate"], found["n"], found["prompts"], found["ties"]) == (0.5, 3, 2, 1)
     assert found["difference"] == pytest.approx(-1 / 3)
     # sums of deviations of the two prompts: 5/3 and -5/3; error = sqrt(2 * 25/9 * 2) / 3
-    half = 1.959963984540054 * (2 * 25 / 9 * 2) ** 0.5 / 3
+    # t of one degree of freedom is tan 0.475 pi
+    half = math.tan(0.475 * math.pi) * (2 * 25 / 9 * 2) ** 0.5 / 3
     assert found["difference_ci95"] == pytest.approx([-1 / 3 - half, -1 / 3 + half])
 
 

@@ -16,10 +16,10 @@ LOSS = {"tasks": ["loss"], "samples": 0, "split": "validation", "every": 2}
 
 
 def test_the_loss_is_nats_over_tokens_and_its_interval_that_of_a_ratio() -> None:
-    """3 nats over 4 tokens; residuals of +-0.5 from 0.75 a token."""
+    """3 nats over 4 tokens; residuals of +-0.5 from 0.75 a token; t of one degree of freedom is tan 0.475 pi."""
     found = summarize([{"nats": 2.0, "tokens": 2}, {"nats": 1.0, "tokens": 2}])
     assert found["loss"] == 0.75 and found["tokens"] == 4 and found["n"] == 2
-    half = 1.959964 * math.sqrt(0.5 * 2) / 4
+    half = math.tan(0.475 * math.pi) * math.sqrt(0.5 * 2) / 4
     assert found["ci95"] == pytest.approx([0.75 - half, 0.75 + half])
     assert math.isnan(summarize([{"nats": 2.0, "tokens": 2}])["ci95"][0])
 

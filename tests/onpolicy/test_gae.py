@@ -81,14 +81,20 @@ def test_whitening_is_of_the_masked_values_alone(keep_mean: bool) -> None:
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in chosen) / (len(chosen) - 1))
     for b, length in enumerate(LENGTHS):
         for t in range(max(LENGTHS)):
-            expected = (values_BT[b, t].item() - (0 if keep_mean else mean)) / (std + 1e-8) if t < length else 0.0
-            assert found_BT[b, t].item() == pytest.approx(expected, abs=1e-10)
+            expected = (values_BT[b, t].item() - mean) / (std + 1e-8) + (mean if keep_mean else 0)
+            assert found_BT[b, t].item() == pytest.approx(expected if t < length else 0.0, abs=1e-10)
+
+
+def test_whitened_rewards_keep_their_mean() -> None:
+    found_BT = whitened(torch.tensor([[1.0, 1.0, 3.0]]), torch.ones(1, 3).bool(), keep_mean=True)
+    assert found_BT.mean().item() == pytest.approx(5 / 3) and found_BT.std().item() == pytest.approx(1.0)
 
 
 def test_equal_values_are_centred_and_not_blown_up() -> None:
     """What rounding leaves of their difference must not become a standard deviation."""
     mask_BT = torch.tensor([[True, True, False]])
     assert whitened(torch.tensor([[0.1, 0.1, 5.0]]), mask_BT).tolist() == [[0.0, 0.0, 0.0]]
+    assert whitened(torch.tensor([[0.3 - 3e-8, 0.3 + 3e-8, 5.0]]), mask_BT).abs().max() < 1e-7
     assert whitened(torch.tensor([[7.0, 1.0]]), torch.tensor([[True, False]]), keep_mean=True).tolist() == [[7.0, 0.0]]
     assert whitened(torch.tensor([[7.0]]), torch.tensor([[False]])).tolist() == [[0.0]]
 

@@ -82,8 +82,8 @@ def test_the_difference_is_paired():
     theirs = [pair(lead, str(i)) for i, lead in enumerate([-1, -1, 1] + [1] * 7)]
     found = accuracy_difference(ours, theirs)
     assert found.difference == pytest.approx(0.1)
-    # Sum of squares about the mean 3 - 10 * 0.01 = 2.9; error = sqrt(2.9 / 9 / 10) = 0.17951.
-    assert found.interval == pytest.approx((0.1 - 1.959964 * 0.179505, 0.1 + 1.959964 * 0.179505), abs=1e-5)
+    # Sum of squares about the mean 3 - 10 * 0.01 = 2.9; error = sqrt(2.9 / 9 / 10) = 0.17951; t of 9 is 2.262157.
+    assert found.interval == pytest.approx((0.1 - 2.262157 * 0.179505, 0.1 + 2.262157 * 0.179505), abs=1e-5)
     assert accuracy_difference(theirs, ours).difference == pytest.approx(-0.1)
 
 

@@ -1,16 +1,19 @@
 """The client of the scoring server: same scores as in this process, patience with a server that comes back, and a
 clear error with one that does not."""
 
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 
 import pytest
 from rltk_reward_models.client import RemoteScorer, ServerGoneError
-from rltk_reward_models.conversations import Conversation
+from rltk_reward_models.conversations import Conversation, CutOff
 from rltk_reward_models.protocol import Limits
 from rltk_reward_models.scorer import Scorer
 from rltk_reward_models.server import ScoringServer
@@ -33,7 +36,8 @@ def server(reward_model: Path) -> Iterator[ScoringServer]:
 
 
 def test_scores_are_those_of_the_scorer(server: ScoringServer, scorer: Scorer):
-    conversations = [*talks(100, seed=1), "some text", "ok " * 1000]
+    cut_off = [CutOff(one) for one in talks(20, seed=2)]
+    conversations = [*talks(100, seed=1), *cut_off, "some text", "ok " * 1000]
     expected, found = list(scorer.scores(conversations)), list(RemoteScorer(server.url, items=7).scores(conversations))
     assert [one.score for one in found] == pytest.approx([one.score for one in expected], abs=1e-5)
     assert [one[1:] for one in found] == [one[1:] for one in expected]
@@ -64,6 +68,45 @@ def test_what_the_server_refuses_is_an_error_that_says_where(server: ScoringServ
         list(RemoteScorer(server.url).scores(["a", "b", "c", ""]))
     with pytest.raises(ValueError, match=r"refused conversations 2 to 3, counted from 0 there .413: item 1 has 300000"):
         list(RemoteScorer(server.url, items=2).scores(["a", "b", "c", "d" * 300_000]))
+
+
+def test_a_server_that_knows_no_cut_off_replies_is_named_and_not_asked(scorer: Scorer):
+    """As servers were before: /info says nothing of it."""
+    question, reply = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+    with older_server() as (url, asked):
+        for check in (
+            lambda: RemoteScorer(url).check_takes_cut_off(),
+            lambda: list(RemoteScorer(url).scores([CutOff([question, reply])])),
+        ):
+            with pytest.raises(
+                ValueError, match=rf"{url} is older than this client and takes no messages that were cut"
+            ):
+                check()
+        assert asked == ["/info", "/info"]
+
+
+@contextmanager
+def older_server() -> Iterator[tuple[str, list[str]]]:
+    """Its address, and the paths that it has been asked for."""
+    asked: list[str] = []
+
+    class Older(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            body = json.dumps({"name": "older", "model": "0" * 64, "limits": {}}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_error(400)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Older) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://x", "http://", ""])

@@ -3,35 +3,37 @@
 import math
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import torch
-from rltk_reward_models.scorer import Conversation, Scorer, length_batches
+from rltk_reward_models.conversations import CutOff
+from rltk_reward_models.scorer import Conversation, Scorer, length_batches, without_end
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests import tiny
 from tests.reward_models import models
 
 WORDS = "the a dog cat sum of two numbers is 17 what how please answer ok no yes because".split()  # noqa: SIM905
+Talk: TypeAlias = list[dict[str, str]]
 
 
-def talk(draw: random.Random, longest: int = 60) -> list[dict[str, str]]:
+def talk(draw: random.Random, longest: int = 60) -> Talk:
     roles = ["user", "assistant"] * draw.randint(1, 2)
     return [{"role": role, "content": " ".join(draw.choices(WORDS, k=draw.randint(1, longest)))} for role in roles]
 
 
-def talks(count: int, seed: int = 0, longest: int = 60) -> list[Conversation]:
+def talks(count: int, seed: int = 0, longest: int = 60) -> list[Talk]:
     draw = random.Random(seed)
     return [talk(draw, longest) for _ in range(count)]
 
 
-def alone(folder: Path, conversations: list[Conversation]) -> list[float]:
+def alone(folder: Path, conversations: list[Talk]) -> list[float]:
     """What transformers gives for each of them by itself, without any padding."""
     model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     found = []
     for conversation in conversations:
-        text = tokenizer.apply_chat_template([dict(m) for m in conversation if not isinstance(m, str)], tokenize=False)
+        text = tokenizer.apply_chat_template(conversation, tokenize=False)
         ids_1T = torch.tensor([tokenizer.encode(str(text), add_special_tokens=False)])
         with torch.inference_mode():
             found.append(model.eval()(input_ids=ids_1T).logits.item())
@@ -141,6 +143,9 @@ def test_the_context_is_the_limit(reward_model: Path):
         (["text"], "message 0 of conversation 1"),
         (None, "conversation 1 is a NoneType"),
         ("\ud800", "surrogate"),
+        (CutOff([]), "conversation 1 is empty"),
+        (CutOff("text"), "conversation 1 is a str; give a list of messages"),  # pyright: ignore[reportArgumentType]  # wrong
+        (CutOff([{"role": "user"}]), "message 0 of conversation 1 needs"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_by_its_index(reward_model: Path, bad: Any, words: str):
@@ -152,6 +157,13 @@ def test_an_empty_reply_is_a_reply(reward_model: Path):
     question = {"role": "user", "content": "how"}
     (scored,) = Scorer.load(reward_model).scores([[question, {"role": "assistant", "content": ""}]])
     assert math.isfinite(scored.score)
+
+
+def test_only_the_end_of_the_last_reply_is_taken_off():
+    assert without_end("<u>what<e>\n<a>yes<e>\n", "<e>") == "<u>what<e>\n<a>yes"
+    assert without_end("<u>what<e><a>yes \n<e>", "<e>") == "<u>what<e><a>yes \n"
+    assert without_end("<u>what<e><a>yes \n", "<e>") == "<u>what<e><a>yes \n"  # a template that writes none
+    assert without_end("<u>what<a>yes", None) == without_end("<u>what<a>yes", "") == "<u>what<a>yes"
 
 
 def test_messages_can_be_rendered_otherwise(reward_model: Path):

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from rltk_reward_models.address import check_token, is_loopback
+from rltk_reward_models.conversations import CutOff
 from rltk_reward_models.protocol import Limits
 from rltk_reward_models.scorer import Scorer
 from rltk_reward_models.serve import main
@@ -95,6 +96,24 @@ def test_every_form_of_an_item_is_scored_as_in_this_process(server: ScoringServe
     assert answer["tokens"] == [expected[0].tokens] * 4 + [expected[1].tokens]
 
 
+def test_a_reply_that_was_cut_off_is_scored_without_its_end(server: ScoringServer, scorer: Scorer):
+    messages = [{"role": "user", "content": "what"}, {"role": "assistant", "content": "yes"}]
+    items = [
+        {"messages": messages, "is_cut_off": True},
+        {"prompt": "what", "reply": "yes", "is_cut_off": True},
+        {"prompt": messages[:1], "reply": "yes", "is_cut_off": True},
+        {"text": "<|user|>what<|assistant|>yes"},
+        {"prompt": "what", "reply": "yes", "is_cut_off": False},
+        {"text": "<|user|>what<|assistant|>yes<|end|>"},
+    ]
+    status, answer, _ = ask(port_of(server), "POST", "/score", {"items": items})
+    cut, whole = scorer.scores([CutOff(messages), messages])
+    assert status == 200 and cut.tokens == whole.tokens - 1
+    assert answer["scores"] == pytest.approx([cut.score] * 4 + [whole.score] * 2, abs=1e-5)
+    assert answer["tokens"] == [cut.tokens] * 4 + [whole.tokens] * 2
+    assert abs(cut.score - whole.score) > 0.01
+
+
 def test_no_items_have_no_scores(server: ScoringServer):
     assert ask(port_of(server), "POST", "/score", {"items": []})[1]["scores"] == []
 
@@ -102,7 +121,7 @@ def test_no_items_have_no_scores(server: ScoringServer):
 def test_health_and_info(server: ScoringServer, scorer: Scorer):
     assert ask(port_of(server), "GET", "/health")[:2] == (200, {"status": "ok"})
     status, info, _ = ask(port_of(server), "GET", "/info")
-    assert status == 200 and info["limits"]["items"] == 8
+    assert status == 200 and info["limits"]["items"] == 8 and info["takes_cut_off"] is True
     assert (info["name"], info["model"], info["base"], info["max_length"]) == (*scorer.identity[:3], 512)
 
 
@@ -120,6 +139,18 @@ REFUSED = [
     ("POST", "/score", {"items": [{"text": 5}]}, 400, "item 0 must be"),
     ("POST", "/score", {"items": [{"prompt": "a", "reply": None}]}, 400, "item 0 must be"),
     ("POST", "/score", {"items": [{"messages": []}]}, 400, "conversation 0 is empty"),
+    ("POST", "/score", {"items": [{"messages": [], "is_cut_off": True}]}, 400, "conversation 0 is empty"),
+    (
+        "POST",
+        "/score",
+        {"items": [ONE, {"prompt": "a", "reply": "b", "is_cut_off": 1}]},
+        400,
+        "item 1: is_cut_off must",
+    ),
+    ("POST", "/score", {"items": [{"prompt": "a", "reply": "b", "is_cut_off": None}]}, 400, "item 0: is_cut_off must"),
+    ("POST", "/score", {"items": [{"text": "a", "is_cut_off": True}]}, 400, "item 0 must be"),
+    ("POST", "/score", {"items": [{"is_cut_off": True}]}, 400, "item 0 must be"),
+    ("POST", "/score", {"items": [{"prompt": "a", "reply": "b", "cut_off": True}]}, 400, "item 0 must be"),
     ("POST", "/score", {"items": [ONE, {"text": ""}]}, 400, "conversation 1 is empty"),
     ("POST", "/score", {"items": [{"messages": ["a"]}]}, 400, "message 0 of conversation 0"),
     ("POST", "/score", {"items": [{"messages": [{"role": "user", "content": 1}]}]}, 400, "message 0 of conversation 0"),

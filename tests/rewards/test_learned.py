@@ -1,6 +1,7 @@
 """Learned rewards: on the policy's own base or beside it, from a server that may die, in runs from the command line."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -93,6 +94,52 @@ def test_an_adapter_on_the_policys_base_scores_as_it_does_alone(policy: Path, ad
     assert scorers["quality"](given) == found
 
 
+def test_a_server_scores_a_completion_as_the_same_model_does_by_its_path(
+    policy: Path, adapter: Path, servers: Servers
+) -> None:
+    """Also one that was cut off, in which nobody reads an end; in both forms that a server is sent."""
+    url = servers.start(adapter).url
+    forms = {send: {"type": "server", "url": url, "send": send} for send in ("messages", "text")}
+    chosen = dialogue_recipe(policy, {"path": {"type": "model", "path": str(adapter)}, **forms})
+    renderer = PromptRenderer(tiny.tokenizer(), chosen.data)
+    scorers = make_scorers(chosen, with_lora(policy), renderer.tokenizer, torch.float32)
+    given = samples(renderer, chosen)
+    by_path = scorers["path"](given)
+    assert scorers["messages"](given) == pytest.approx(by_path, abs=1e-4)
+    assert scorers["text"](given) == pytest.approx(by_path, abs=1e-4)
+    *_, cut_off = given
+    ended = cut_off._replace(rollout=cut_off.rollout._replace(is_truncated=False))
+    assert scorers["messages"]([ended]) != pytest.approx(by_path[-1:], abs=1e-2), "the end is no small matter"
+
+
+def test_where_the_end_token_pads_the_score_is_read_before_it(policy: Path, adapter: Path, tmp_path: Path) -> None:
+    """As transformers does, which the reward model was trained with and is scored with alone."""
+    folder = tmp_path / "reward"
+    shutil.copytree(adapter, folder)
+    told = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(told | {"pad_token": told["eos_token"]}))
+    scores = {}
+    for path in (adapter, folder):
+        chosen, model = dialogue_recipe(policy, {"quality": {"type": "model", "path": str(path)}}), with_lora(policy)
+        renderer, reward = PromptRenderer(tiny.tokenizer(), chosen.data), chosen.rewards["quality"]
+        given = samples(renderer, chosen)
+        assert isinstance(reward, ModelReward)
+        alone = ModelScorer("quality", reward, path, renderer, CPU, 4096)(given)
+        scores[path] = make_scorers(chosen, model, renderer.tokenizer, torch.float32)["quality"](given)
+        assert scores[path] == pytest.approx(alone, abs=1e-4)
+    assert [a == b for a, b in zip(scores[adapter], scores[folder], strict=True)] == [False, False, False, True]
+
+
+def test_a_completion_without_numbers_has_no_score(policy: Path, adapter: Path) -> None:
+    chosen, model = dialogue_recipe(policy, {"quality": {"type": "model", "path": str(adapter)}}), with_lora(policy)
+    renderer = PromptRenderer(tiny.tokenizer(), chosen.data)
+    whole = samples(renderer, chosen)
+    nothing = Rollout(torch.tensor([], dtype=torch.long), torch.tensor([]), True, True)
+    scorer = make_scorers(chosen, model, renderer.tokenizer, torch.float32)["quality"]
+    found = scorer([whole[0], whole[1]._replace(rollout=nothing), whole[2]])
+    assert found[1] is None and [found[0], found[2]] == pytest.approx(scorer([whole[0], whole[2]]), abs=1e-5)
+
+
 def test_an_adapter_of_another_base_gets_a_model_of_its_own(policy: Path, tmp_path: Path) -> None:
     """Of the same shape, and other weights."""
     other = runs.guesser(tmp_path / "other", seed=5, tie_word_embeddings=True)
@@ -104,8 +151,6 @@ def test_an_adapter_of_another_base_gets_a_model_of_its_own(policy: Path, tmp_pa
 
 
 def damaged(adapter: Path, folder: Path, how: str) -> Path:
-    import shutil
-
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(adapter, folder)

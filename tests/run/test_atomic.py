@@ -3,11 +3,12 @@
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from rltk.run.atomic import new_folder, remove_leftovers, write_json, write_jsonl, write_text
+from rltk.run.atomic import new_folder, remove_folder, remove_leftovers, write_json, write_jsonl, write_text
 from tests.runs import names
 
 
@@ -92,3 +93,30 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     remove_leftovers(tmp_path)
     assert names(tmp_path) == [".lock", "a.writing", "checkpoints", "metrics.jsonl"]
     assert names(tmp_path / "checkpoints") == []
+
+
+def whole_folder(path: Path, text: str) -> None:
+    with new_folder(path) as beside:
+        for name in ("a", "b", "c"):
+            (beside / name).write_text(text)
+
+
+@pytest.mark.parametrize("how", ["replaced", "removed"])
+def test_a_folder_is_never_half_under_its_name(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "made"
+    whole_folder(made, "before")
+
+    def killed_after_one(path: Path, ignore_errors: bool = False) -> None:
+        for file in list(path.iterdir() if path.exists() else ())[:1]:
+            file.unlink()
+            raise CrashError
+
+    monkeypatch.setattr(shutil, "rmtree", killed_after_one)
+    with pytest.raises(CrashError):
+        whole_folder(made, "after") if how == "replaced" else remove_folder(made)
+    assert {file.name: file.read_text() for file in made.glob("*")} == (
+        dict.fromkeys(("a", "b", "c"), "after") if how == "replaced" else {}
+    )
+    monkeypatch.undo()
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == (["made"] if how == "replaced" else [])

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rltk_reward_models.pairs import clustered_mean, normal_interval, share_interval
+from rltk_reward_models.pairs import clustered_mean, share_interval, t_interval
 from rltk_reward_models.scorer import Scorer
 
 from rltk.data.preference_text import prompt_text, reply_text
@@ -89,7 +89,7 @@ def win_rate(rows: Sequence[Row]) -> dict[str, Any]:
         "prompts": wins.prompts,
         "ties": sum(row["win"] == 0.5 for row in rows),
         "difference": gains.value,
-        "difference_ci95": [*normal_interval(gains)],
+        "difference_ci95": [*t_interval(gains)],
         **{f"{side}_score": fmean(row[f"{side}_score"] for row in rows) for side in "ab"},
         **{f"{side}_tokens": fmean(row[f"{side}_tokens"] for row in rows) for side in "ab"},
         **{f"{side}_truncated": fmean(row[f"{side}_truncated"] for row in rows) for side in "ab"},

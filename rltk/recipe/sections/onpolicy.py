@@ -114,7 +114,7 @@ class PPO(OnPolicy):
     whiten_advantages: Flag = True
     """Bring a step's advantages to mean 0 and standard deviation 1."""
     whiten_rewards: Flag = False
-    """Bring a step's token rewards to standard deviation 1, and keep their mean."""
+    """Bring a step's token rewards to standard deviation 1 around their mean, which stays."""
     reward_clip: Positive | None = None
     """Bound of a completion's reward, above and below zero, before the KL penalty; null: none."""
     missing_stop_penalty: NonNegative = 0.0

@@ -42,7 +42,8 @@ class ServerReward(Section):
     """File that holds the server's token; null where it asks for none."""
     send: Literal["messages", "text"] = "messages"
     """Messages, which the server renders by its model's chat template; or text as the policy's template has it, with
-    its end-of-text token, which is what a reward model of the policy's own tokenizer was trained on."""
+    its end-of-text token, which is what a reward model of the policy's own tokenizer was trained on. A completion that
+    was cut off has no end in either form."""
     in_flight: Count = 4
     """Requests at once."""
     patience: Positive = 60.0

@@ -13,6 +13,9 @@ OF_SERVERS = ("servers", "token_file", "adapters", "in_flight", "patience", "tim
 OF_VLLM = (*OF_SERVERS, "gpu_memory")
 """Keys that have a meaning with engine vllm alone; they say where completions come from and not which."""
 
+OF_ALL = {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
+"""What these keys are where every token may be drawn."""
+
 
 class Rollout(Section):
     """How completions are sampled while training."""
@@ -39,18 +42,25 @@ class Rollout(Section):
     temperature: Positive = 1.0
     """Softmax temperature of sampling, and of the log-probabilities that are trained."""
     top_k: Whole = 0
-    """Sample from the k likeliest tokens only; 0 from all."""
+    """Sample from the k likeliest tokens only; 0 from all. Log-probabilities that train are of all tokens in any case:
+    with fewer to sample from, the gradient is that of another distribution than completions come from."""
     top_p: Share = 1.0
-    """Sample from the likeliest tokens that hold this much probability; 1 from all."""
+    """Sample from the likeliest tokens that hold this much probability; 1 from all, as what trains (see top_k)."""
     min_p: Fraction = 0.0
-    """Sample from tokens at least this likely relative to the likeliest; 0 from all."""
+    """Sample from tokens at least this likely relative to the likeliest; 0 from all, as what trains (see top_k)."""
     batch: Count | None = None
     """Completions sampled at once: less saves memory; null is all of a step, on a GPU as many as fit."""
 
     @property
+    def truncation(self) -> dict[str, float]:
+        """The keys that keep some tokens from ever being drawn, and their values."""
+        values = {"top_k": self.top_k, "top_p": self.top_p, "min_p": self.min_p}
+        return {key: value for key, value in values.items() if value != OF_ALL[key]}
+
+    @property
     def is_truncated(self) -> bool:
         """Whether some tokens are never drawn."""
-        return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
+        return bool(self.truncation)
 
     @model_validator(mode="after")
     def _servers_are_for_vllm(self) -> Rollout:

@@ -33,12 +33,12 @@ for (const chart of document.querySelectorAll("svg.chart")) {
     const x = (event.clientX - box.left) / box.width * chart.viewBox.baseVal.width;
     const points = lines.map((line) => [line.dataset.label, nearest(line, x)]);
     const at = points[0][1];
-    const {x: xs, y: ys, unit, log} = chart.dataset;
+    const {x: xs, y: ys, unit, log, whole} = chart.dataset;
     cursor.setAttribute("d", `M${at.x} ${FRAME.top}V${FRAME.bottom}`);
     const where = back(at.x, FRAME.left, FRAME.right, xs, log);
     const said = points.map(([label, point]) => (points.length > 1 ? label + " " : "")
       + shown(back(point.y, FRAME.bottom, FRAME.top, ys), unit));
-    output.textContent = [log ? shown(where) : Math.round(where), ...said].join(points.length > 1 ? "\n" : ": ");
+    output.textContent = [whole ? Math.round(where) : shown(where), ...said].join(points.length > 1 ? "\n" : ": ");
   });
   chart.addEventListener("pointerleave", () => { output.textContent = ""; cursor.removeAttribute("d"); });
 }
