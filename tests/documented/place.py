@@ -24,7 +24,7 @@ MADE: dict[str, dict[str, object]] = {
 }
 """What a page presumes or redirects the output of a command into, by name; lists are written a row a line."""
 WRITTEN: dict[str, dict[str, object]] = {
-    "docs/tutorial/dpo.md": {"pairs.jsonl": [{"prompt": "a", "chosen": "b", "rejected": "c"}] * 4},
+    "docs/tutorial/dpo.md": {"pairs.jsonl": [{"prompt": "a", "chosen": "b", "rejected": "c"}] * 20},
 }
 """What the commands of a page write themselves, made for those that only parse."""
 LENT = {"docs/howto/vllm.md": {"runs/grpo": "policy"}}
