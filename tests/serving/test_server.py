@@ -6,20 +6,19 @@ import os
 import shutil
 import signal
 import socket
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
-import torch
 from openai import BadRequestError, NotFoundError, OpenAI
 from torch import Tensor
 
 from rltk.cli import main
 from rltk.rollout.sampler import Sampling
 from tests import tiny
+from tests.forked import forked
 from tests.serving import made
 
 NAMES = ["base", *made.KINDS]
@@ -38,25 +37,6 @@ def url(folders: dict[str, Path]) -> Iterator[str]:
     os.kill(pid, signal.SIGTERM)
     assert said.read() == "ended\n"
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
-def forked(argv: list[str]) -> tuple[int, TextIO]:
-    """`rltk` in a process of its own that need not import torch again, and what it says."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        torch.set_num_threads(1)  # a forked process cannot use the thread pools of its parent
-        os.dup2(writing, 1)
-        os.dup2(writing, 2)
-        status = 1
-        try:
-            with open(1, "w", closefd=False, buffering=1) as out, open(2, "w", closefd=False, buffering=1) as err:
-                sys.stdout, sys.stderr = out, err
-                status = main(argv)
-        finally:  # whatever happens, the tests go on in one process only
-            os._exit(status)
-    os.close(writing)
-    return pid, open(reading, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
