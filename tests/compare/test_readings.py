@@ -83,7 +83,11 @@ def test_a_verdict_is_told_with_its_worst_arm(complete: Comparison) -> None:
 
 def test_the_ratio_of_rates_is_that_of_the_sweep(complete: Comparison) -> None:
     found = rates.ratio([Evidence(complete)])
-    assert found.value == pytest.approx(10, rel=0.2) and found.verdict == "reproduced"
+    assert found.value == pytest.approx(10, rel=0.2) and found.interval is not None
+    assert (
+        found.interval[0] < 5 < 10 < 20 < found.interval[1] and found.verdict == "inconclusive"
+    )  # half a decade apart
+    assert rates.within([(6.0, 19.0), (6.0, 19.0)]) == "reproduced"
     assert rates.within([(6.0, 19.0), (4.0, 12.0)]) == "inconclusive"
     assert rates.within([(6.0, 19.0), (1.0, 4.0)]) == "not reproduced"
     assert rates.within([(6.0, 19.0), (None, None)]) == "inconclusive"
@@ -99,9 +103,9 @@ def test_ranks_of_one_optimum_are_one_fold_apart() -> None:
     def sweep(top: float, seed: int) -> list[SweepPoint]:
         draw = random.Random(seed)
         return [
-            SweepPoint(10**x, s, 1 - (x - top) ** 2 + draw.gauss(0, 0.002))
-            for x in (-4, -3.5, -3, -2.5)
-            for s in (0, 1)
+            SweepPoint(10**x, s, 1 - (x - top) ** 2 + draw.gauss(0, 0.0002))
+            for x in np.arange(-4, -2, 0.05)
+            for s in range(6)
         ]
 
     base, same, far = best_lr(sweep(-3.2, 1)), best_lr(sweep(-3.2, 2)), best_lr(sweep(-2.7, 3))
@@ -126,8 +130,41 @@ def test_when_a_curve_is_left() -> None:
     assert courses.leaves_at(steps, np.array([0.3, 0.0, 0.2, 0.3]), 0.1) == 30
     assert courses.leaves_at(steps, np.array([0.3, 0.2, 0.2, 0.3]), 0.1) == 10
     assert courses.leaves_at(steps, np.array([0.3, 0.0, 0.2, 0.1]), 0.1) == math.inf
-    assert courses.correlation(np.array([1.0, 2.0, 4.0]), [10, 20, math.inf]) == pytest.approx(1)
-    assert courses.correlation(np.array([1.0, 2.0]), [math.inf, math.inf]) is None
+
+
+def test_a_trend_is_as_rare_as_its_permutations() -> None:
+    """Three ranks in order in two seeds: 1 of 36 ways for it, and 1 for the reverse. Where all leave at once: zero."""
+    ranks = np.array([1.0, 2.0, 4.0])
+    value, later, earlier = courses.trend(ranks, np.array([[10, 20, math.inf], [10, 20, 30]]))
+    assert value == pytest.approx(1) and later == pytest.approx(1 / 36, abs=0.006) and earlier == 1
+    assert courses.trend(ranks, np.array([[math.inf] * 3, [30, 20, 10]]))[0] == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_ranks_without_effect_have_a_trend_as_often_as_is_said(seeds: int) -> None:
+    """Six ranks; steps with ties, as runs have them."""
+    rng, runs = np.random.default_rng(seeds), 300
+    left = rng.choice([6.0, 12.0, 18.0, 24.0, math.inf], (runs, seeds, 6))
+    found = [min(courses.trend(np.array([1.0, 2, 4, 8, 16, 32]), one)[1:]) for one in left]
+    assert 0.01 < np.mean(np.array(found) <= courses.TAIL) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_a_width_needs_two_runs_a_rate_and_both_ends_of_the_basin() -> None:
+    rng = np.random.default_rng(0)
+    whole = rates.Curve(np.array([-4.0, -3.0, -2.0]), np.array([0.0, 1.0, 0.0]), np.full(3, 0.01), 3)
+    cut = whole._replace(mean_L=np.array([0.0, 0.99, 1.0]))
+    drawn = {name: rates.widths(curve, 0.1, rng) for name, curve in (("whole", whole), ("cut", cut))}
+    low, high = rates.gap(0.0, drawn["whole"], rates.widths(whole, 0.1, rng))
+    assert -0.2 < low < 0 < high < 0.2
+    assert rates.gap(0.3, drawn["whole"], drawn["cut"])[0] == -math.inf
+    assert rates.gap(0.3, drawn["cut"], drawn["whole"])[1] == math.inf
+
+
+def test_one_tuning_seed_decides_no_width(tmp_path: Path) -> None:
+    comparison = made.begun(tmp_path, arms=("lora-1", "full"), rates=RATES, tuning_seeds=1)
+    made.fill(comparison, scored)
+    found = rates.width([Evidence(comparison)])
+    assert found.verdict == "inconclusive" and "one run a rate says nothing of noise" in found.summary
 
 
 def test_behaviour_is_compared_where_rewards_are_equal(complete: Comparison) -> None:
