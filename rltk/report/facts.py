@@ -67,6 +67,7 @@ def facts(run: Run) -> dict[str, str]:
         "Why it ended early": why_stopped(manifest),
         "Started": manifest.get("started"),
         "Took": took(manifest),
+        "Peak memory": manifest.get("peak_memory_bytes") and written(manifest["peak_memory_bytes"], "bytes"),
         "Machine": hardware_words(manifest),
         "Commit": manifest.get("commit"),
         "Versions": version_words(manifest),

@@ -1,6 +1,7 @@
 """The run folder `runs/<name>/<id>/`: what was run, every step's metrics, scores, items and checkpoints."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
@@ -18,8 +19,9 @@ METRICS, LATEST = "metrics.jsonl", "latest.jsonl"
 class RunFolder:
     """Owns the files of one run. Metrics are in memory too; their file grows line by line, all others appear whole."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, gauge: Callable[[], Metrics] = dict) -> None:
+        """`gauge` says of the process, not of what it trains, what every step's metrics are to have beside."""
+        self.path, self.gauge = path, gauge
         self.metrics = read_metrics(path)
 
     @property
@@ -35,6 +37,7 @@ class RunFolder:
         write_json(path, before | changes)
 
     def log(self, row: Metrics) -> None:
+        row = row | self.gauge()
         append_jsonl(self.path / METRICS, [row])
         self.metrics.append(row)
 

@@ -11,6 +11,9 @@ from rltk.run.folder import Metrics
 from rltk.run.overoptimisation import look_name, turn_at
 from rltk.run.session import Desk, Scores
 
+ACCURACY = {"accuracy": "accuracy", "accuracy_ci95": "ci95"}
+"""What a step's metrics have of a score."""
+
 
 def score_tasks(evaluator: Evaluator, tasks: list[Task], recipe: Recipe, when: str, desk: Desk) -> Scores:
     """The score of every task, `before` or `after`; items are written and scores said."""
@@ -40,7 +43,7 @@ def curve(evaluator: Evaluator, task: Task, recipe: Recipe, step: int, desk: Des
         report=lambda done, total: desk.watch.evaluating(f"{task.name} at step {step}", done, total),
     )
     if "accuracy" in evaluation.score:
-        return {"accuracy": evaluation.score["accuracy"]}
+        return {key: evaluation.score[score] for key, score in ACCURACY.items()}
     desk.folder.write_items(look_name(step, task.name), evaluation.rows)
     found = {"heldout_reward": evaluation.score["reward"]}
     if "gold_reward" not in evaluation.score:
