@@ -155,7 +155,7 @@ def test_an_interrupt_ends_all_after_the_step_with_a_checkpoint(recipe: Path, tm
 
 SLOW = """import os, time
 
-def worth(problem, completion):
+def mine(problem, completion):
     if os.environ["RANK"] == "1" and os.path.exists({sign!r}):
         time.sleep(1000)
     return float(len(completion) % 2)
