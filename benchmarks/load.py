@@ -3,10 +3,12 @@
     python -m benchmarks.load                                  10,000 requests from 64 clients to each
     python -m benchmarks.load --requests 500 --clients 16      a small form
 
-Of the requests 5 % are malformed and 1 % larger than a server takes. Every answer is compared with what the server gave
-for the same question when it was asked alone. Memory is the server's resident size, looked at four times a second; it
-is flat if the last quarter's median is at most 5 % above the second's: in the first, threads and buffers come into
-being.
+Of the requests 5 % are malformed, 1 % larger than a server takes, and 1 % come from who leaves before the answer. `rltk
+serve` is asked for its base and two adapters in turn, and every 200 requests an adapter is loaded under a new name,
+asked and unloaded. Every answer is compared with what the server gave for the same question to the same model when it
+was asked alone; who is told that the server is busy comes again a second later. Memory is the server's resident size,
+looked at four times a second; it is flat if the last quarter's median is at most 5 % above the second's: in the first,
+threads and buffers come into being.
 """
 
 import argparse
@@ -25,7 +27,8 @@ from benchmarks.load_targets import Target, completions, running, scores, watche
 from benchmarks.record import write_result
 from rltk.serving.wire import Limits
 
-MALFORMED, OVERSIZED = 0.05, 0.01
+MALFORMED, OVERSIZED, LEFT = 0.05, 0.01, 0.01
+SWAP_EVERY = 200
 LIMIT = Limits().request_bytes
 """Bytes that either server takes in one request."""
 
@@ -38,7 +41,7 @@ def main() -> int:
     args = parser.parse_args()
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, target in (("serve", completions()), ("serve-reward", scores(Path(folder)))):
+        for name, target in (("serve", completions(Path(folder))), ("serve-reward", scores(Path(folder)))):
             rows[name] = measure(target, requests=args.requests, clients=args.clients)
             print(f"{name}: {json.dumps(rows[name])}", flush=True)
     busy = os.getloadavg()[1]  # of five minutes; more than there are cores, and times are those of a shared machine
@@ -50,28 +53,39 @@ def measure(target: Target, *, requests: int, clients: int) -> dict[str, Any]:
     with running(target) as server:
         alone = {body: ask(server.url, Question("good", target.path, body)) for body in target.bodies}
         assert all(answered.status == 200 for answered in alone.values()), "the questions are good ones"
+        expected = {body: target.essence(answered.content) for body, answered in alone.items()}
+        alike = [sum(target.is_same(one.content, other) for other in expected.values()) for one in alone.values()]
+        assert set(alike) == {1}, "an answer tells its question from all others"
         with watched(server.pid) as sizes:
             started = time.perf_counter()
             answered = ask_all(server.url, list(mixture(target, requests, seed=0)), clients=clients)
             seconds = time.perf_counter() - started
         health = ask(server.url, Question("good", "/health", None))
-    expected = {body: target.essence(answered.content) for body, answered in alone.items()}
     return summary(answered, expected, target, sizes, seconds, is_alive=health.status == 200)
 
 
-def mixture(target: Target, requests: int, *, seed: int) -> Iterator[Question]:
-    """Good, malformed and oversized questions, in an order that the seed decides."""
-    kinds = ["malformed"] * round(MALFORMED * requests) + ["oversized"] * round(OVERSIZED * requests)
+def mixture(target: Target, requests: int, *, seed: int) -> Iterator[tuple[Question, ...]]:
+    """Turns of one question in an order that the seed decides, and beside them those of adapters that come and go."""
+    shares = {"malformed": MALFORMED, "oversized": OVERSIZED, "left": LEFT}
+    kinds = [kind for kind, share in shares.items() for _ in range(round(share * requests))]
     kinds += ["good"] * (requests - len(kinds))
     random.Random(seed).shuffle(kinds)
     for at, kind in enumerate(kinds):
-        match kind:
-            case "good":
-                yield Question(kind, target.path, target.bodies[at % len(target.bodies)])
-            case "malformed":
-                yield Question(kind, target.path, target.malformed[at % len(target.malformed)])
-            case _:
-                yield Question(kind, target.path, b" " * (LIMIT + 1))
+        yield (question(target, kind, at),)
+        if target.adapters and at % SWAP_EVERY == SWAP_EVERY - 1:
+            yield target.swap(at // SWAP_EVERY)
+
+
+def question(target: Target, kind: str, at: int) -> Question:
+    match kind:
+        case "good":
+            return target.good(at)
+        case "malformed":
+            return Question(kind, target.path, target.malformed[at % len(target.malformed)])
+        case "left":
+            return Question(kind, target.path, target.long)
+        case _:
+            return Question(kind, target.path, b" " * (LIMIT + 1))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.load_clients import Answered
 from benchmarks.load_targets import Target
 
-KINDS = ("good", "malformed", "oversized")
+KINDS = ("good", "malformed", "oversized", "load", "unload")
 FLAT = 1.05
 """By how much the server may have grown between the second and the last quarter."""
 REFUSALS = (400, 404, 422)
@@ -27,7 +27,8 @@ def summary(
 ) -> dict[str, Any]:
     kinds = {kind: [one for one in answered if one.question.kind == kind] for kind in KINDS}
     good = [one for one in kinds["good"] if one.status == 200]
-    mispaired = sum(not target.is_same(one.content, expected[one.question.body or b""]) for one in good)
+    mispaired = sum(not target.is_same(one.content, expected[one.question.like or b""]) for one in good)
+    obeyed = {kind: sum(one.status == 200 for one in kinds[kind]) for kind in ("load", "unload")}
     refused = sum(one.status in REFUSALS and is_told(one) for one in kinds["malformed"])
     too_large = sum(one.status == 413 for one in kinds["oversized"])
     growth = quarter(sizes, 3) / quarter(sizes, 1)
@@ -39,8 +40,12 @@ def summary(
         "mispaired": mispaired,
         "malformed_refused": refused,
         "oversized_refused": too_large,
+        "come_again": sum(one.refusals for one in answered),
+        "left": sum(one.question.kind == "left" for one in answered),
+        "loaded": obeyed["load"],
+        "unloaded": obeyed["unload"],
         "statuses": {kind: dict(Counter(str(one.status) for one in ones)) for kind, ones in kinds.items()},
-        "latency_ms": {kind: latencies(ones) for kind, ones in kinds.items()},
+        "latency_ms": {kind: latencies(ones) for kind, ones in kinds.items() if ones},
         "resident_mib": {name: quarter(sizes, at) / 2**20 for at, name in enumerate(("q1", "q2", "q3", "q4"))},
         "peak_resident_mib": max(sizes) / 2**20,
         "growth": growth,
@@ -50,6 +55,7 @@ def summary(
         and mispaired == 0
         and refused == len(kinds["malformed"])
         and too_large == len(kinds["oversized"])
+        and all(count == len(kinds[kind]) for kind, count in obeyed.items())
         and growth <= FLAT,
     }
 

@@ -10,15 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
-
+from benchmarks.load_clients import Question
+from benchmarks.load_models import POLICY, adapter, reward_model
 from benchmarks.record import status
-from rltk.export.source import base_location
-from rltk.models.load import load_tokenizer
-from rltk.recipe.schema import Model
 
-POLICY = "embedded/policy"
+ADAPTERS = ("first", "second")
 LOOK_SECONDS = 0.25
 CLOSE = 1e-4
 """By which a score or log-probability may differ in another batch."""
@@ -35,6 +31,10 @@ class Target(NamedTuple):
     """Key of an answer's discrete part, which must be the same to the last bit; None where there is none."""
     numbers: str
     """Key of its numbers, which another batch may round differently."""
+    long: bytes
+    """What those ask who leave before the answer."""
+    adapters: tuple[Path, ...] = ()
+    """Folders; body i is for the one of its place among `1 + len(adapters)`, the first place being the base's."""
 
     def essence(self, answer: Any) -> tuple[Any, list[float]]:
         """What tells this answer from those to other questions."""
@@ -45,8 +45,25 @@ class Target(NamedTuple):
 
     def is_same(self, answer: Any, expected: tuple[Any, list[float]]) -> bool:
         discrete, numbers = self.essence(answer)
-        is_close = all(abs(one - other) < CLOSE for one, other in zip(numbers, expected[1], strict=True))
-        return discrete == expected[0] and is_close
+        if discrete != expected[0] or len(numbers) != len(expected[1]):
+            return False
+        return all(abs(one - other) < CLOSE for one, other in zip(numbers, expected[1], strict=True))
+
+    def good(self, at: int) -> Question:
+        body = self.bodies[at % len(self.bodies)]
+        return Question("good", self.path, body, like=body)
+
+    def swap(self, at: int) -> tuple[Question, ...]:
+        """An adapter is loaded under a name of its own, asked, and unloaded."""
+        which, name = at % len(self.adapters), f"swapped-{at}"
+        like = self.good(at * (1 + len(self.adapters)) + 1 + which)
+        asked = json.dumps({**json.loads(like.body or b""), "model": name}).encode()
+        load = json.dumps({"lora_name": name, "lora_path": str(self.adapters[which])}).encode()
+        return (
+            Question("load", "/v1/load_lora_adapter", load),
+            like._replace(body=asked),
+            Question("unload", "/v1/unload_lora_adapter", json.dumps({"lora_name": name}).encode()),
+        )
 
 
 class Server(NamedTuple):
@@ -55,8 +72,8 @@ class Server(NamedTuple):
     """Without a path."""
 
 
-def completions() -> Target:
-    """`rltk serve`, greedy, so that an answer is a function of its question."""
+def completions(folder: Path) -> Target:
+    """`rltk serve` with two adapters, greedy, so that an answer is a function of its question."""
     common = {"model": POLICY, "max_tokens": 4, "temperature": 0, "logprobs": 0, "return_token_ids": True}
     texts = [f"{a} boxes hold {b} pens each. How many pens?" for a in range(2, 10) for b in range(3, 11)]
     wrong: list[Any] = [
@@ -68,9 +85,19 @@ def completions() -> Target:
         {**common, "prompt": texts[0], "model": "nobody"},
         [common],
     ]
-    command = ["serve", POLICY, "--dtype", "float32"]
-    bodies = [json.dumps({**common, "prompt": text}).encode() for text in texts]
-    return Target(command, "/v1/completions", bodies, malformed(wrong), "token_ids", "token_logprobs")
+    adapters = tuple(adapter(folder / name, seed=seed) for seed, name in enumerate(ADAPTERS))
+    named = [f"{name}={path}" for name, path in zip(ADAPTERS, adapters, strict=True)]
+    questions = [{**common, "prompt": text, "model": model} for text in texts for model in (POLICY, *ADAPTERS)]
+    return Target(
+        ["serve", POLICY, *named, "--dtype", "float32"],
+        "/v1/completions",
+        [json.dumps(question).encode() for question in questions],
+        malformed(wrong),
+        "token_ids",
+        "token_logprobs",
+        long=json.dumps({**common, "model": ADAPTERS[0], "prompt": texts[0], "n": 4, "max_tokens": 1000}).encode(),
+        adapters=adapters,
+    )
 
 
 def scores(folder: Path) -> Target:
@@ -85,33 +112,14 @@ def scores(folder: Path) -> Target:
         {"items": several[0], "more": 1},
         [],
     ]
+    bodies = [json.dumps({"items": items}).encode() for items in several]
     command = ["serve-reward", str(reward_model(folder / "reward")), "--device", "cpu"]
-    return Target(
-        command,
-        "/score",
-        [json.dumps({"items": items}).encode() for items in several],
-        malformed(wrong),
-        None,
-        "scores",
-    )
+    return Target(command, "/score", bodies, malformed(wrong), None, "scores", long=bodies[0])
 
 
 def malformed(wrong: list[Any]) -> list[bytes]:
     """JSON that is no question, and bodies that are no JSON."""
     return [json.dumps(one).encode() for one in wrong] + [b"", b"{", b"\xff\xfe", b"[" * 10_000, b"null"]
-
-
-def reward_model(folder: Path) -> Path:
-    """A small one: it is the server that is under load."""
-    tokenizer = load_tokenizer(Model(path=POLICY))
-    small = {"num_hidden_layers": 1, "layer_types": ["full_attention"], "hidden_size": 64, "intermediate_size": 128}
-    config = AutoConfig.from_pretrained(
-        base_location(POLICY), num_labels=1, pad_token_id=tokenizer.pad_token_id, **small
-    )
-    torch.manual_seed(0)
-    AutoModelForSequenceClassification.from_config(config, dtype=torch.float32).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @contextmanager

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Sequence
 class UserError(ValueError):
     """Something the user can put right, said in one sentence: what, where, what was given, what to do."""
 
+    is_shared = False
+    """Whether all processes of a run know of it, so that the first of them says it."""
+
 
 class RecipeError(UserError):
     """A recipe that cannot run: one sentence a fault, one line each."""

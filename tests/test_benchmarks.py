@@ -181,18 +181,30 @@ def test_load_is_told_by_quarters_and_nearest_ranks() -> None:
 
 
 def test_load_asks_what_it_says(tmp_path: Path) -> None:
-    for target in (load_targets.completions(), load_targets.scores(tmp_path)):
-        kinds = Counter(question.kind for question in load.mixture(target, 1000, seed=0))
-        assert kinds == {"good": 940, "malformed": 50, "oversized": 10}
-        assert len(set(target.bodies)) == len(target.bodies) == 64
+    usual = {"good": 930, "malformed": 50, "oversized": 10, "left": 10}
+    for target, bodies, kinds in (
+        (load_targets.completions(tmp_path), 3 * 64, {**usual, "good": 935, "load": 5, "unload": 5}),
+        (load_targets.scores(tmp_path), 64, usual),
+    ):
+        questions = [question for turn in load.mixture(target, 1000, seed=0) for question in turn]
+        assert Counter(question.kind for question in questions) == kinds
+        assert len(set(target.bodies)) == len(target.bodies) == bodies
+        good = [question for question in questions if question.kind == "good"]
+        assert {question.like for question in good} == set(target.bodies), "all models are asked for"
+        for question in good:
+            body, like = json.loads(question.body or b""), json.loads(question.like or b"")
+            assert {**body, "model": 0} == {**like, "model": 0}
+            assert body == like or body["model"].startswith("swapped-")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["serve", "serve-reward"])
 def test_servers_bear_a_load(name: str, tmp_path: Path) -> None:
     """A few hundred requests say nothing of memory; of crashes and pairing they do."""
-    target = load_targets.completions() if name == "serve" else load_targets.scores(tmp_path)
+    target = load_targets.completions(tmp_path) if name == "serve" else load_targets.scores(tmp_path)
     found = load.measure(target, requests=400, clients=32)
-    assert (found["answered"], found["mispaired"], found["is_alive"]) == (376, 0, True)
+    swaps = 2 if name == "serve" else 0
+    assert (found["answered"], found["mispaired"], found["is_alive"]) == (372 + swaps, 0, True)
+    assert (found["loaded"], found["unloaded"], found["left"]) == (swaps, swaps, 4)
     assert (found["malformed_refused"], found["oversized_refused"]) == (20, 4)
     assert 0 < found["latency_ms"]["good"]["p50"] <= found["latency_ms"]["good"]["p99"]

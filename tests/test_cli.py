@@ -12,6 +12,10 @@ import pytest
 
 import rltk
 from rltk.cli import COMMANDS, main, parse
+from rltk.commands.findings_runs import compare_args
+from rltk.compare.catalogue import ComparisonOf, load_catalogue
+from rltk.compare.wanted import wanted
+from rltk.errors import UserError
 from rltk.recipe.locate import shipped_recipes
 from tests.recipe.texts import recipe_text
 
@@ -155,6 +159,20 @@ def test_eval_reads_its_numbers() -> None:
 
 def test_eval_without_options_leaves_the_choice_to_the_recipe() -> None:
     assert not any(value for key, value in vars(parse("eval", ["m"])).items() if key not in ("target", "argv"))
+
+
+def test_chat_is_greedy_where_it_is_told_what_is_the_default() -> None:
+    assert parse("chat", ["run"]).temperature == parse("chat", ["run", "--temperature", "0"]).temperature == 0.0
+    with pytest.raises(UserError, match="--temperature: -1 must be a number of at least 0"):
+        parse("chat", ["run", "--temperature", "-1"])
+
+
+def test_findings_are_quiet_down_to_the_comparisons_that_they_make() -> None:
+    finding = next(one for one in load_catalogue().values() if isinstance(one.experiment, ComparisonOf))
+    assert isinstance(finding.experiment, ComparisonOf)
+    one = wanted(finding.id, finding.experiment, "laptop")[0]
+    for words, is_quiet in ([], False), (["--quiet"], True):
+        assert compare_args(finding.experiment, one, "laptop", parse("findings", words)).quiet is is_quiet
 
 
 CHECKED = """\

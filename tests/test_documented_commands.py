@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rltk.rewards.own import load_own
 from tests.documented.pages import PAGES, ROOT, Command, blocks, commands, simple_commands
 from tests.documented.place import prepare
 from tests.documented.rules import PAIRS, RULES, SAMPLED, rule_for
+from tests.documented.served import ask_and_end
 
 TAKE_RECIPES = ("train", "compare", "check", "plan")
 FROM_ELSEWHERE = ("git", "cd", "pytest", "ruff", "pyright", "vllm")
@@ -109,12 +111,13 @@ def test_a_line_is_read_as_a_shell_reads_it() -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A run of a policy and one of a reward model."""
+    """A run of a policy, one of a reward model, and another of each."""
     folder = tmp_path_factory.mktemp("trained")
     made = {"policy": ("gsm8k_grpo", SAMPLED), "reward": ("hh_reward_model", PAIRS)}
     for name, (recipe, small) in made.items():
         assert main(["train", recipe, *small_words(small), "--run", str(folder / name), "--quiet"]) == 0
-    return {name: str(folder / name) for name in made}
+        shutil.copytree(folder / name, folder / f"other_{name}")
+    return {name: str(folder / name) for name in (*made, *(f"other_{name}" for name in made))}
 
 
 def small_words(small: str) -> list[str]:
@@ -132,7 +135,7 @@ def test_the_commands_of_a_page_run_one_after_the_other(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    prepare(tmp_path, page)
+    prepare(tmp_path, page, trained)
     found = [command for command in commands(page) if command.words[0] == "rltk"]
     if any(STOPPED in command.text for command in found):
         stop_halfway(capfd)
@@ -140,9 +143,9 @@ def test_the_commands_of_a_page_run_one_after_the_other(
     for command in found:
         rule = rule_for(command)
         if not rule.not_run:
-            words = [swapped(word, rule.swaps, trained) for word in command.words[1:]]
+            words = [swapped(word, rule.swaps, trained) for word in command.words[1:]] + small_words(rule.more)
             monkeypatch.setattr("sys.stdin", io.StringIO("What is 2 + 2?\n"))
-            status = main([*words, *small_words(rule.more)])
+            status = ask_and_end(words) if rule.is_server else main(words)
             assert status == 0, f"{command.place}: {command.text}\n{capfd.readouterr().err}"
             ran += 1
     print(f"{page}: ran {ran} of {len(found)} commands")

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from rltk.cli import main
 from rltk.compare.arms import arm_recipes
 from rltk.errors import RecipeError, UserError
+from rltk.evaluation.target import find_target
 from rltk.models.adapters import adapted_parameters
 from rltk.models.lean import Layers, lean_training
 from rltk.models.load import load_weights
@@ -154,6 +155,7 @@ def test_a_run_is_evaluated_and_exported_as_it_was_trained(
     run = trained("grpo", wide, tmp_path)
     given = asked.answers("eval", capfd)(run, "--out", tmp_path / "out")
     assert given["scores"] == runs.read(run / "scores.json")["after"]
+    assert find_target(str(run / "model")).model.quantize == "nf4", "the adapter's folder alone says it"
     export = asked.answers("export", capfd)
     for options in ((), ("--merge", "--dtype", "float32")):
         found = export(run, tmp_path / f"export{len(options)}", *options)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from rltk_eval.metrics import wilson
 
 from tests import runs
 from tests.forks import Forks
@@ -91,6 +92,11 @@ def assert_same(run: Path, whole: Path) -> None:
         assert files == sorted(path.relative_to(run) for path in (run / kept).iterdir())
         assert [name for name in files if (run / name).read_bytes() != (whole / name).read_bytes()] == []
     assert not list(run.rglob("*.writing"))
+
+
+def test_an_evaluation_while_training_has_its_interval(whole: dict[str, Path]) -> None:
+    (look,) = [row for row in runs.rows(whole["lora"] / "metrics.jsonl") if "accuracy" in row]
+    assert look["step"] == 3 and look["accuracy_ci95"] == [*wilson(round(look["accuracy"] * 12), 12)]
 
 
 @pytest.mark.parametrize(("arm", "moment"), CASES)

@@ -23,11 +23,12 @@ def test_completions_and_the_pairs_that_they_make(
     argv: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "samples.jsonl"
-    assert main([*argv, "--out", str(out)]) == 0
+    assert main([*argv, "--out", str(out), "--quiet"]) == 0
     rows = runs.rows(out)
     assert len(rows) == 80 * 4 and not (tmp_path / "samples.jsonl.parts").exists()
     correct = sum(row["correct"] for row in rows)
-    assert f"320 completions of 80 problems, {correct / 320:.1%} correct." in capfd.readouterr().out
+    printed = capfd.readouterr()
+    assert printed.err == "" and f"320 completions of 80 problems, {correct / 320:.1%} correct." in printed.out
     assert rows[5]["prompt"] == [{"role": "user", "content": "What is 1 times nothing, plus 8?"}]
     assert all(row["correct"] == (row["answer"] == row["gold"]) for row in rows)
     assert [sample.correct for sample in read_samples(out)] == [row["correct"] for row in rows]

@@ -87,6 +87,9 @@ def test_every_step_has_its_metrics(finished: Finished) -> None:
     assert 0 < sum(row["reward"] for row in rows) < 4
     assert [row["kl"] for row in rows] == [None] * 4, "without a reference there is no KL: null, not 0"
     assert all(abs(row["rollout_mismatch_kl"] or 0) < 1e-6 for row in rows)
+    peaks = [row["peak_memory_bytes"] for row in rows]
+    assert peaks[0] > 0 and peaks == sorted(peaks)
+    assert peaks[-1] <= runs.read(finished.path / "manifest.json")["peak_memory_bytes"]
 
 
 def test_the_newest_step_can_be_looked_at(finished: Finished) -> None:

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from typing import Any
 
 from rltk_reward_models.conversations import Conversation, CutOff, Scored, characters, check_conversation
-from rltk_reward_models.http_client import RETRIED, Connections, Patience, Reply
+from rltk_reward_models.http_client import RETRIED, Connections, Patience, Reply, break_off
 from rltk_reward_models.protocol import from_answer, to_items
 
 CHARACTERS = 1_000_000
@@ -63,12 +63,11 @@ class RemoteScorer:
                 for start, chunk in self._chunks(conversations):
                     waiting.append(pool.submit(self._score, start, chunk, stop))
                     if len(waiting) >= 2 * self._in_flight:
-                        yield from waiting.popleft().result()
+                        yield from _first(waiting)
                 while waiting:
-                    yield from waiting.popleft().result()
+                    yield from _first(waiting)
             finally:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
+                break_off(pool, list(waiting), stop, self._connections.abort)
                 self._connections.close()
 
     def _chunks(self, conversations: Iterable[Conversation]) -> Iterator[tuple[int, list[Conversation]]]:
@@ -143,3 +142,10 @@ class RemoteScorer:
             message = answer.get("error") if isinstance(answer, dict) else None
             raise ValueError(f"{self.url} refused {what or 'to answer'} ({reply.status}: {message})")
         return answer
+
+
+def _first(waiting: deque[Future[list[Scored]]]) -> list[Scored]:
+    """It stays among those that wait until it is there."""
+    scored = waiting[0].result()
+    waiting.popleft()
+    return scored

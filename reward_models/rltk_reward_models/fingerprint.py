@@ -1,7 +1,5 @@
 """Which weights these are: so that an adapter meets its own base, and a client notices another model."""
 
-import json
-import os
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -9,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from rltk_reward_models.quantized import NF4, kind_of
+from rltk_reward_models.base_file import Base, write_base
+from rltk_reward_models.quantized import kind_of
 
 HEADS = ("score", "classifier", "lm_head")
-BASE_FILE = "base.json"
 SAMPLE = 65_536
 
 
@@ -40,38 +38,14 @@ def base_fingerprint(model: nn.Module) -> str:
     return weights_fingerprint(((name, weight) for name, weight in found if name is not None), torch.bfloat16)
 
 
+def base_of(model: nn.Module) -> Base:
+    """The frozen base in `model`, as it is now."""
+    return Base(base_fingerprint(model), kind_of(model))
+
+
 def record_base(model: nn.Module, folder: Path) -> None:
     """Writes base.json into an adapter's folder; with it the scorer refuses any other base, even of the same shape."""
-    beside = folder / f".{BASE_FILE}.writing"
-    found = {"sha256_of_bfloat16_sample": base_fingerprint(model)}
-    if (kind := kind_of(model)) is not None:
-        found["quantize"] = kind
-    beside.write_text(json.dumps(found) + "\n", encoding="utf-8")
-    os.replace(beside, folder / BASE_FILE)
-
-
-def recorded_base(folder: Path) -> str | None:
-    """The fingerprint that `record_base` left; None where there is none."""
-    return recorded(folder)[0]
-
-
-def recorded_quantization(folder: Path) -> str | None:
-    """What the base was held in when the adapter was trained; None where that was its numbers, or is not known."""
-    return recorded(folder)[1]
-
-
-def recorded(folder: Path) -> tuple[str | None, str | None]:
-    file = folder / BASE_FILE
-    if not file.is_file():
-        return None, None
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        kind = found.get("quantize")
-        if kind not in (None, NF4):
-            raise ValueError(f"quantize is {kind!r:.40}")
-        return str(found["sha256_of_bfloat16_sample"]), kind
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is damaged ({error}); save the reward model again") from error
+    write_base(folder, base_of(model))
 
 
 def _plain_name(name: str) -> str | None:

@@ -1,15 +1,23 @@
 """Connections to one HTTP server, and patience with one that is away; needs neither torch nor any other package."""
 
 import random
+import socket
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPSConnection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 RETRIED = (408, 429, 502, 503, 504)
 """Statuses of a server that is away or busy."""
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+CONNECT_SECONDS = 10.0
+"""For a connection to come about, however long an answer may take: until then it cannot be ended."""
+LOOK_SECONDS = 0.05
+"""How often it is looked whether all threads have noticed that nobody waits for them."""
 
 
 class Reply(NamedTuple):
@@ -33,6 +41,7 @@ class Connections:
             raise ValueError(f"{url!r} is not the address of a server; give one such as http://127.0.0.1:8100")
         self.url, self._parts, self._token, self._timeout = url.rstrip("/"), parts, token, timeout
         self._idle: list[HTTPConnection] = []
+        self._busy: set[socket.socket] = set()
 
     def exchange(self, method: str, path: str, body: bytes | None) -> Reply:
         """One request and its answer; OSError or HTTPException where there is none."""
@@ -41,9 +50,10 @@ class Connections:
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
         try:
-            connection.request(method, f"{self._parts.path.rstrip('/')}{path}", body, headers)
-            response = connection.getresponse()
-            reply = Reply(response.status, response.getheader("Retry-After"), response.read())
+            with self._under_way(connection):
+                connection.request(method, f"{self._parts.path.rstrip('/')}{path}", body, headers)
+                response = connection.getresponse()
+                reply = Reply(response.status, response.getheader("Retry-After"), response.read())
         except BaseException:
             connection.close()
             raise
@@ -52,18 +62,51 @@ class Connections:
 
     def close(self) -> None:
         """Those that nobody uses at the moment; a server would close them too, if later."""
-        while self._idle:
-            self._take().close()
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    def abort(self) -> None:
+        """Ends the requests under way, whose threads get an OSError or HTTPException at once."""
+        for taken in list(self._busy):
+            with suppress(OSError):  # it has ended by itself
+                socket.socket.shutdown(taken, socket.SHUT_RDWR)  # not TLS's own, which would forget its keys meanwhile
+
+    @contextmanager
+    def _under_way(self, connection: HTTPConnection) -> Iterator[None]:
+        """It is open within, and `abort` ends it."""
+        if connection.sock is None:
+            connection.connect()
+        taken = connection.sock  # the connection itself forgets it when the server will close it
+        assert taken is not None
+        taken.settimeout(self._timeout)
+        self._busy.add(taken)
+        try:
+            yield
+        finally:
+            self._busy.discard(taken)
 
     def _take(self) -> HTTPConnection:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._connect()
+            return self._made()
 
-    def _connect(self) -> HTTPConnection:
+    def _made(self) -> HTTPConnection:
         made = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
-        return made(str(self._parts.hostname), self._parts.port, timeout=self._timeout)
+        shortly = min(CONNECT_SECONDS, self._timeout)
+        return made(str(self._parts.hostname), self._parts.port, timeout=shortly)
+
+
+def break_off(
+    pool: ThreadPoolExecutor, futures: Sequence["Future[Any]"], stop: threading.Event, abort: Callable[[], None]
+) -> None:
+    """Returns when no request of these futures waits or is under way; those that were have failed."""
+    stop.set()
+    pool.shutdown(wait=False, cancel_futures=True)
+    while not all(future.done() for future in futures):
+        abort()  # again and again: a thread may begin one more request before it sees `stop`
+        time.sleep(LOOK_SECONDS)
 
 
 class Patience:

@@ -24,6 +24,10 @@ DISCARDED = 16
 """A body of up to so many times the limit is read and thrown away, so that its sender reads our answer."""
 OPEN = "/health"
 """The path that answers without a token."""
+STRANGE = (
+    "without a token only this machine's own programs are answered, not a page of another host (the header Origin) nor "
+    "requests for another name than 127.0.0.1, ::1 or localhost (the header Host); start the server with a token"
+)
 HEADERS = {503: ("Retry-After", "1"), 401: ("WWW-Authenticate", "Bearer")}
 
 
@@ -113,6 +117,12 @@ class Incoming(BaseHTTPRequestHandler, ABC):
 
         self._answer(answer)
 
+    def handle_expect_100(self) -> bool:
+        """At once: the client waits for it before it sends the body."""
+        is_on = super().handle_expect_100()
+        self.wfile.flush()
+        return is_on
+
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the standard library refuses: bad request lines, long headers, unknown methods."""
         self.close_connection = True
@@ -160,7 +170,9 @@ class Incoming(BaseHTTPRequestHandler, ABC):
             self.close_connection = True
 
     def _check(self, method: str) -> None:
-        """Path, token and method, in this order."""
+        """Who asks, path, token and method, in this order."""
+        if not self.listener.trusts(self.headers.get_all("Host", []), self.headers.get_all("Origin", [])):
+            raise RefusedError(403, STRANGE)
         allowed = self.allowed(method)
         if allowed is None:
             raise RefusedError(404, f"no such path; there are {', '.join(self.paths)}")

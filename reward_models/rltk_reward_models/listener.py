@@ -9,10 +9,11 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from http.server import ThreadingHTTPServer
 from typing import Any, Protocol
 
-from rltk_reward_models.address import address_family, check_token
+from rltk_reward_models.address import address_family, check_token, is_local
 from rltk_reward_models.incoming import Incoming
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,14 @@ class Listener(ThreadingHTTPServer):
         if self.token is None:
             return True
         return hmac.compare_digest((authorization or "").encode("utf-8"), f"Bearer {self.token}".encode())
+
+    def trusts(self, hosts: Sequence[str], origins: Sequence[str]) -> bool:
+        """Whether a request with these Host and Origin headers comes from no web page of somebody else.
+
+        A page can make any browser of this machine send a request here, and can have its own name resolved to this
+        machine, but it does not know a token: who has one may come by any name, as through a reverse proxy.
+        """
+        return self.token is not None or all(map(is_local, [*(f"//{host}" for host in hosts), *origins]))
 
     def turn_away(self, connection: socket.socket) -> None:
         """Says something to a connection too many before it is closed; nothing unless a subclass does."""

@@ -23,7 +23,8 @@ from transformers import (
 )
 from transformers.utils import logging as verbosity
 
-from rltk_reward_models.fingerprint import HEADS, base_fingerprint, recorded_base, recorded_quantization
+from rltk_reward_models.base_file import read_base
+from rltk_reward_models.fingerprint import HEADS, base_fingerprint
 from rltk_reward_models.quantized import options, steady
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def load_reward_model(
         log.warning("trust_remote_code: Python code that comes with %s or its base may run in this process", folder)
     itself = Origin(str(folder), None, trust_remote_code)
     if is_adapter:
-        held = options(recorded_quantization(folder), dtype, device)
+        held = options(read_base(folder).quantize, dtype, device)
         loaded = _load_adapter(itself, folder, base, revision, dtype, held)
     else:
         loaded = _load_whole(itself, folder, dtype)
@@ -196,7 +197,7 @@ def _saved_keys(folder: Path) -> set[str]:
 
 
 def _check_base(model: nn.Module, name: str, folder: Path) -> bool:
-    recorded = recorded_base(folder)
+    recorded = read_base(folder).fingerprint
     if recorded is not None and recorded != base_fingerprint(model):
         raise ValueError(f"{folder}: the adapter was trained on other weights than those of {name}; give its own base=")
     return recorded is not None

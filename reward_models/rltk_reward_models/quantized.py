@@ -7,16 +7,17 @@ import copy
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from transformers import BitsAndBytesConfig
 
+from rltk_reward_models.base_file import NF4
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-NF4 = "nf4"
 PACKAGE = "bitsandbytes"
 BLOCK = 64
 """Numbers that share a constant."""
@@ -69,7 +70,7 @@ def four_bit_layers(model: nn.Module) -> Iterator[nn.Linear]:
             yield module
 
 
-def kind_of(model: nn.Module) -> str | None:
+def kind_of(model: nn.Module) -> Literal["nf4"] | None:
     """What its base is quantized to, as a recipe says it."""
     return NF4 if any(True for _ in four_bit_layers(model)) else None
 

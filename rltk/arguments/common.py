@@ -12,5 +12,9 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str = "RECIPE", also: s
     parser.add_argument("--profile", metavar="NAME", default="auto", help=profiles)
 
 
+def add_quiet(parser: argparse.ArgumentParser, of: str = "") -> None:
+    parser.add_argument("--quiet", action="store_true", help=f"{of}print the result only")
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="answer in JSON")

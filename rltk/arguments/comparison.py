@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rltk.arguments.common import add_json, add_recipe
+from rltk.arguments.common import add_json, add_quiet, add_recipe
 from rltk.arguments.values import cluster, named, part_of, seconds, whole
 
 
@@ -14,7 +14,7 @@ def compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=named, help=out)
     add_crew(parser)
     parser.add_argument("--dry-run", action="store_true", help="list the runs and the time they will take")
-    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_quiet(parser)
     add_json(parser)
 
 
@@ -58,7 +58,7 @@ def scaling_arguments(parser: argparse.ArgumentParser) -> None:
     out = "run: keep the grid in this folder rather than in <run.dir>/scaling/<name>"
     parser.add_argument("--out", metavar="DIR", type=named, help=out)
     add_crew(parser)
-    parser.add_argument("--quiet", action="store_true", help="run: print the result only")
+    add_quiet(parser, "run: ")
     reference = "fit: the arm that the others are compared with; default: one called full"
     parser.add_argument("--reference", metavar="ARM", type=named, help=reference)
     residual = "fit: what is fitted: losses (default), or their logarithms"
@@ -93,4 +93,5 @@ def findings_arguments(parser: argparse.ArgumentParser) -> None:
     out = "folder of the results (default: runs/findings)"
     parser.add_argument("--out", metavar="DIR", type=named, default="runs/findings", help=out)
     parser.add_argument("--strict", action="store_true", help="leave with status 1 if a finding is not reproduced")
+    add_quiet(parser)
     add_json(parser)

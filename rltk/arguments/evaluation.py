@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from rltk.arguments.common import add_json
+from rltk.arguments.common import add_json, add_quiet
 from rltk.arguments.values import limit, named, positive, whole
 
 
@@ -29,6 +29,7 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the evaluation that --out holds")
     by = "show accuracy by these too, however many there are"
     parser.add_argument("--by", nargs="+", choices=("level", "subject"), help=by)
+    add_quiet(parser)
     add_json(parser)
 
 
@@ -44,6 +45,7 @@ def sample_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per-problem", metavar="N", type=whole(1), default=4, help=most)
     parser.add_argument("--resume", action="store_true", help="go on with the sampling that --out names")
     parser.set_defaults(samples=8, split="train", limit="all")
+    add_quiet(parser)
     add_json(parser)
 
 

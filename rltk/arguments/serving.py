@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rltk.arguments.values import named, positive, whole
+from rltk.arguments.values import named, not_negative, positive, whole
 
 
 def serve_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def chat_arguments(parser: argparse.ArgumentParser) -> None:
     against = "answer beside it; what RUN may be, or base for what the run began with"
     parser.add_argument("--against", metavar="OTHER", type=named, help=against)
     temperature = "softmax temperature; default: 0, which is greedy"
-    parser.add_argument("--temperature", metavar="X", type=positive, default=0.0, help=temperature)
+    parser.add_argument("--temperature", metavar="X", type=not_negative, default=0.0, help=temperature)
     parser.add_argument("--max-new-tokens", metavar="N", type=whole(1), help="length at which an answer is cut off")
     parser.add_argument("--seed", metavar="N", type=whole(0), default=0, help="seed of the samples")
     dtype = "type of the arithmetic; default: that of the run"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rltk.arguments.common import add_json, add_recipe
+from rltk.arguments.common import add_json, add_quiet, add_recipe
 from rltk.arguments.values import named, positive
 
 
@@ -16,7 +16,7 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     watch = "end when the held-out gold reward turns down (short for eval.stop_on_overoptimisation=true)"
     parser.add_argument("--stop-on-overoptimisation", action="store_true", help=watch)
-    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_quiet(parser)
     add_json(parser)
 
 

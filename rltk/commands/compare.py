@@ -9,7 +9,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 from shlex import quote
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rltk.compare.conclusion import COSTS, conclude
 from rltk.compare.crew import default_jobs, open_crew
@@ -62,7 +62,7 @@ def compare(args: Namespace) -> int:
     if not made.found.is_complete:
         return unfinished(asked.comparison, made, args)
     show(asked.comparison, is_json=args.json)
-    write_page(asked.comparison)
+    write_page(asked.comparison, is_quiet=args.quiet)
     return 0
 
 
@@ -147,12 +147,14 @@ def as_json(comparison: Comparison, run: Planned) -> dict[str, object]:
     }
 
 
-def write_page(comparison: Comparison) -> None:
+def write_page(comparison: Comparison, *, is_quiet: bool) -> None:
     """A page to look at. The verdict stands without it, so a failure to write it is said and fails nothing."""
     from rltk.report.page import report_comparison  # only now: nothing else here needs templates
 
     try:
-        tell(f"look at it: {report_comparison(comparison.path)}")
+        page = report_comparison(comparison.path)
+        if not is_quiet:
+            tell(f"look at it: {page}")
     except UserError as error:
         tell(f"no report was written ({error}); try again with: rltk report {quote(str(comparison.path))}")
 
@@ -161,9 +163,15 @@ def show(comparison: Comparison, *, is_json: bool) -> None:
     """Makes comparison.json from the run folders and shows it."""
     from rltk.compare.tables import show_conclusion
 
+    answer = concluded(comparison)
+    if is_json:
+        print(json.dumps(answer))
+    else:
+        show_conclusion(answer, answer["costs"])
+
+
+def concluded(comparison: Comparison) -> dict[str, Any]:
+    """What a program is told of a finished comparison; comparison.json is made from the run folders."""
     found = conclude(comparison)
     spent = json.loads((comparison.path / COSTS).read_text(encoding="utf-8"))
-    if is_json:
-        print(json.dumps({"comparison": str(comparison.path), "status": "finished", **found, "costs": spent}))
-    else:
-        show_conclusion(found, spent)
+    return {"comparison": str(comparison.path), "status": "finished", **found, "costs": spent}

@@ -2,9 +2,11 @@
 
 import json
 from argparse import Namespace
-from typing import Any
+from typing import Any, NamedTuple
 
-from rltk.doctor.machine import Machine, examine
+from rltk.doctor.fit import Fit, recipes_that_fit
+from rltk.doctor.machine import Gpu, Machine, examine
+from rltk.doctor.network import Hub, ask_hub
 from rltk.doctor.packages import Extra, Package, extras, packages
 from rltk.evaluation.tables import say
 
@@ -12,49 +14,88 @@ UNFIT = 1
 """Exit status where rltk cannot work as it should."""
 
 
+class Findings(NamedTuple):
+    machine: Machine
+    hub: Hub
+    recipes: list[Fit]
+    packages: list[Package]
+    extras: list[Extra]
+    torch: dict[str, Any] | None
+    """None: not tried."""
+
+    @property
+    def unfit(self) -> list[Package]:
+        return [package for package in self.packages if not package.is_fit]
+
+
 def doctor(args: Namespace) -> int:
-    machine, found, optional = examine(), packages(), extras()
+    machine = examine()
     tried: dict[str, Any] | None = None
     if args.torch:
         from rltk.doctor.compute import try_torch
 
         tried = try_torch()
+    found = Findings(machine, ask_hub(), recipes_that_fit(machine), packages(), extras(), tried)
     if args.json:
-        print(json.dumps(as_json(machine, found, optional, tried)))
+        print(json.dumps(as_json(found)))
     else:
-        say("\n".join(for_people(machine, found, optional, tried)))
-    return 0 if all(package.is_fit for package in found) else UNFIT
+        say("\n".join(for_people(found)))
+    return UNFIT if found.unfit else 0
 
 
-def as_json(
-    machine: Machine, found: list[Package], optional: list[Extra], tried: dict[str, Any] | None
-) -> dict[str, Any]:
+def as_json(found: Findings) -> dict[str, Any]:
     return {
-        "machine": machine._asdict(),
-        "packages": [package._asdict() for package in found],
-        "extras": [extra._asdict() for extra in optional],
-        "torch": tried,
-        "ok": all(package.is_fit for package in found),
+        "machine": found.machine._asdict() | {"gpus": [gpu._asdict() for gpu in found.machine.gpus]},
+        "hub": found.hub._asdict(),
+        "recipes": [fit._asdict() for fit in found.recipes],
+        "packages": [package._asdict() for package in found.packages],
+        "extras": [extra._asdict() for extra in found.extras],
+        "torch": found.torch,
+        "ok": not found.unfit,
     }
 
 
-def for_people(
-    machine: Machine, found: list[Package], optional: list[Extra], tried: dict[str, Any] | None
-) -> list[str]:
-    unfit = [package for package in found if not package.is_fit]
+def for_people(found: Findings) -> list[str]:
+    machine = found.machine
     return [
         f"system    {machine.system}, Python {machine.python}",
         f"cores     {machine.cores}",
         f"memory    {gib(machine.memory_bytes)}, {gib(machine.free_memory_bytes)} of it free",
         f"disk      {gib(machine.free_disk_bytes)} free here",
-        f"gpu       {'; '.join(machine.gpus) or 'none that nvidia-smi knows'}",
+        f"gpu       {'; '.join(map(gpu_words, machine.gpus)) or 'none that nvidia-smi knows'}",
         f"profile   {profile_words(machine)}",
-        f"packages  {', '.join(f'{package.name} {package.version}' for package in found if package.is_fit)}",
-        *(f"  wrong   {unfit_words(package)}" for package in unfit),
-        *(f"extra     {extra_words(extra)}" for extra in optional),
-        *(["torch     not tried; rltk doctor --torch does"] if tried is None else [f"torch     {torch_words(tried)}"]),
-        "ok" if not unfit else "not ok: pip install -U rltk puts the packages right",
+        f"recipes   {recipe_words(found.recipes)}",
+        f"hub       {hub_words(found.hub)}",
+        f"packages  {', '.join(f'{package.name} {package.version}' for package in found.packages if package.is_fit)}",
+        *(f"  wrong   {unfit_words(package)}" for package in found.unfit),
+        *(f"extra     {extra_words(extra)}" for extra in found.extras),
+        f"torch     {'not tried; rltk doctor --torch does' if found.torch is None else torch_words(found.torch)}",
+        "ok" if not found.unfit else "not ok: pip install -U rltk puts the packages right",
     ]
+
+
+def gpu_words(gpu: Gpu) -> str:
+    return f"{gpu.name}, {gib(gpu.memory_bytes)}, {gib(gpu.free_bytes)} of it free, driver {gpu.driver}"
+
+
+def recipe_words(recipes: list[Fit]) -> str:
+    """Of those that come with rltk, as they would run here."""
+    known = [fit for fit in recipes if fit.fits is not None]
+    if not known:
+        return "whether they fit is unknown: rltk plan RECIPE says what each needs"
+    fitting = [fit for fit in known if fit.fits]
+    short = [f"{fit.recipe} needs {gib(fit.needed_bytes)}" for fit in known if not fit.fits]
+    most = gib(max((fit.needed_bytes or 0 for fit in fitting), default=None))
+    words = [f"{len(fitting)} of {len(recipes)} fit the free memory{f', with {most} at most' if fitting else ''}"]
+    return "; ".join([*words, *short, *(["rltk plan RECIPE says what would help"] if short else [])])
+
+
+def hub_words(hub: Hub) -> str:
+    if hub.is_offline:
+        return "not asked, HF_HUB_OFFLINE is set: models and data are those on this machine"
+    if hub.answers:
+        return f"{hub.address} answers"
+    return f"{hub.address} does not answer: models and data are those on this machine"
 
 
 def gib(count: int | None) -> str:

@@ -25,7 +25,7 @@ def duel(args: Namespace) -> int:
     """KeyboardInterrupt passes: what is done is kept where `--out` says."""
     plan = make_duel_plan(args)
     with locked(Path(args.out), is_new=False) if args.out else nullcontext():
-        scores = run(plan, is_quiet=args.json)
+        scores = run(plan, is_quiet=args.json or args.quiet)
         if plan.folder is not None:
             write_json(plan.folder / SCORES, scores)
     if args.json:

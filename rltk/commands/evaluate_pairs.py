@@ -17,7 +17,7 @@ def evaluate_pairs(args: Namespace) -> int:
     """KeyboardInterrupt passes: the rows so far are kept where `--out` says."""
     plan = make_pair_plan(args)
     with locked(Path(args.out), is_new=False) if args.out else nullcontext():
-        measured = measure_all(plan, is_quiet=args.json)
+        measured = measure_all(plan, is_quiet=args.json or args.quiet)
         comparison = compare_all(plan, measured)
         if args.out:
             write_results(Path(args.out), plan.sides, measured, comparison)

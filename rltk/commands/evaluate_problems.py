@@ -20,7 +20,7 @@ def evaluate_problems(args: Namespace) -> int:
         raise UserError(f"--data-dir is for preference pairs, which need a reward model; {args.target} is none.")
     plan = make_plan(args)
     with locked(Path(args.out), is_new=False) if args.out else nullcontext():
-        measured = measure_all(plan, is_quiet=args.json)
+        measured = measure_all(plan, is_quiet=args.json or args.quiet)
         comparison = compare_all(plan, measured)
         if args.out:
             write_results(Path(args.out), plan.sides, measured, comparison)

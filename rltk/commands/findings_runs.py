@@ -91,6 +91,6 @@ def compare_args(
     name = profile if profile == "laptop" else NONE
     argv = [experiment.recipe, *one.overrides, "--profile", name, "--out", str(one.comparison.path)]
     found = parser.parse_args(argv)
-    found.jobs, found.budget, found.dry_run, found.quiet = args.jobs, args.budget, args.dry_run, args.json
+    found.jobs, found.budget, found.dry_run, found.quiet = args.jobs, args.budget, args.dry_run, args.json or args.quiet
     found.json = args.json and args.dry_run
     return found

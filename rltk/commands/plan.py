@@ -15,7 +15,7 @@ from rltk.plan.devices import DEVICES, Device
 from rltk.plan.layout import Asked, layout_notes, layout_of
 from rltk.plan.learning_rate import recipe_warning
 from rltk.plan.rewards import reward_roles
-from rltk.plan.workload import Assumed, workload_of
+from rltk.plan.workload import ASSUMED_PROMPT, Assumed, workload_of
 from rltk.recipe import load_recipe
 from rltk.recipe.accelerator import is_accelerator_visible
 from rltk.recipe.load import NONE, Loaded
@@ -23,9 +23,6 @@ from rltk.recipe.locate import shown
 
 if TYPE_CHECKING:
     from rltk.plan.time import StepSeconds
-
-ASSUMED_PROMPT = 128
-"""Tokens of a prompt where nothing else is said."""
 
 
 def plan(args: argparse.Namespace) -> None:

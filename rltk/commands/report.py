@@ -6,9 +6,10 @@ What the run folders of a comparison say is computed anew from nothing but these
 import json
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
-from rltk.commands.compare import show
-from rltk.compare.plan import PLAN, read_plan
+from rltk.commands.compare import concluded, show
+from rltk.compare.plan import PLAN, Comparison, read_plan
 from rltk.errors import UserError, tell
 from rltk.report.figures import write_figures
 from rltk.report.page import report_comparison, report_run, report_runs
@@ -18,16 +19,23 @@ from rltk.report.read import is_comparison
 def report(args: Namespace) -> None:
     paths = [Path(path) for path in args.paths]
     planned = [path for path in paths if (path / PLAN).is_file()]
-    if planned == paths and len(paths) == 1:
-        show(read_plan(paths[0]), is_json=args.json)
+    found = said(read_plan(paths[0]), args) if planned == paths and len(paths) == 1 else {}
     page = make_page(paths, None if args.out is None else Path(args.out))
     figures = write_figures(paths, Path(args.figures)) if args.figures else []
-    if planned:  # stdout has what the comparison says
+    if args.json:
+        print(json.dumps({**found, "report": str(page), "figures": [str(path) for path in figures]}))
+    elif planned:  # stdout has what the comparison says
         tell(f"look at it: {page}")
-    elif args.json:
-        print(json.dumps({"report": str(page), "figures": [str(path) for path in figures]}))
     else:
         print(page)
+
+
+def said(comparison: Comparison, args: Namespace) -> dict[str, Any]:
+    """What a comparison comes to, which a person sees now and a program with the rest; its page shows the same."""
+    if args.json:
+        return concluded(comparison)
+    show(comparison, is_json=False)
+    return {}
 
 
 def make_page(paths: list[Path], out: Path | None) -> Path:

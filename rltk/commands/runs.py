@@ -47,6 +47,6 @@ def run_table(rows: list[RunRow]) -> Table:
         is_number = column in ("steps", "before -> after")
         table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=column != "run")
     for row in rows:
-        cells = (str(row.path), row.algo, row.arm, row.status, row.progress, row.change, when(row.started))
+        cells = (str(row.path), row.algo, row.arm, row.shown_status, row.progress, row.change, when(row.started))
         table.add_row(*map(Text, cells))  # a folder's name is no markup
     return table

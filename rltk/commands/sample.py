@@ -19,7 +19,7 @@ def sample(args: Namespace) -> int:
     plan = make_plan(args)
     with locked(plan.parts, is_new=False):
         try:
-            drawn = draw(plan, is_quiet=args.json)
+            drawn = draw(plan, is_quiet=args.json or args.quiet)
         except KeyboardInterrupt:
             return interrupted(plan, args)
         finish(plan, drawn, args)

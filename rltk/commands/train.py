@@ -23,8 +23,7 @@ def train(args: Namespace) -> int:
     if place is not None:
         from rltk.distributed.join import joined
 
-        with joined(place):
-            return train_together(args)
+        return joined(place, lambda: train_together(args))
     plan = make_plan(args)
     hardware = plan.recipe.hardware
     if hardware.size == 1 and not hardware.deepspeed.zero:

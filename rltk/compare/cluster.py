@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,25 +46,30 @@ class Maker:
     process: subprocess.Popen[bytes] | None = None
     is_stopped = False
 
+    def __init__(self) -> None:
+        self.beginning = threading.Lock()
+
     def make(self, argv: list[str], log: str, folder: str) -> int | str:
         """The exit status of `rltk` with these arguments; or a sentence, where it cannot even start."""
         if not Path(folder).is_dir():
             return f"the node {ray.util.get_node_ip_address()} of the cluster has no folder {folder}"
-        if self.is_stopped:
-            return INTERRUPTED
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "rltk.compare.worker", TIED, str(os.getpid()), *argv]
-        with open(log, "wb") as file:
-            # A session of its own: only we say when it is interrupted.
-            self.process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-            )
+        with self.beginning:
+            if self.is_stopped:
+                return INTERRUPTED
+            with open(log, "wb") as file:
+                # A session of its own: only we say when it is interrupted. Ray's processes hold SIGINT.
+                self.process = subprocess.Popen(
+                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+                )
         return self.process.wait()
 
     def interrupt(self) -> None:
-        self.is_stopped = True
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+        with self.beginning:
+            self.is_stopped = True
+            if self.process is not None:
+                self.process.send_signal(signal.SIGINT)
 
 
 class RayWorker:
@@ -97,9 +103,7 @@ class RayWorker:
 
     def interrupt(self) -> None:
         """The run keeps a checkpoint; asked again it ends at once, and so does a wait for room in the cluster."""
-        if self.run is None:
-            return
-        if self.is_interrupted:
+        if self.is_interrupted and self.run is not None:
             ray.kill(self.actor)
         self.is_interrupted = True
         self.actor.interrupt.remote()

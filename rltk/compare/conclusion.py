@@ -8,7 +8,7 @@ from typing import Any
 
 from rltk_eval.equivalence.assay import Assay
 from rltk_eval.equivalence.families import Family, decide_all
-from rltk_eval.equivalence.report import to_json
+from rltk_eval.equivalence.report import sentence, to_json
 from rltk_eval.equivalence.scores import ArmScores, arm_scores, pair
 from rltk_eval.equivalence.verdict import Decision, Verdict, decide
 
@@ -32,6 +32,8 @@ SCORES = {
 """What is compared, by compare.metric."""
 FAMILY_SAYS = {
     Verdict.EQUIVALENT: "{arms}: equivalent to {reference}",
+    Verdict.DIFFERENT_WITHIN_MARGIN: "{arms}: different from {reference}, by less than the margin",
+    Verdict.SUPERIOR: "{arms}: better than {reference}",
     Verdict.NON_INFERIOR: "{arms}: not inferior to {reference}",
     Verdict.INFERIOR: "{inferior}: inferior to {reference}",
     Verdict.INCONCLUSIVE: "{arms} against {reference}: undecided",
@@ -122,8 +124,10 @@ def swept(sweep: Sweep) -> list[dict[str, Any]]:
 
 
 def family_sentence(comparison: Comparison, family: Family, decisions: dict[str, Decision], fixed: Fixed) -> str:
-    """The verdict on all arms in one sentence; a single arm's own says more than the family's."""
+    """The verdict on all arms in one sentence; a single arm's own, which says more than the family's."""
     first = next(iter(decisions.values()))
+    if len(decisions) == 1:
+        return f"{sentence(first).removesuffix('.')} ({SCORES[comparison.recipe.compare.metric]})."
     seeds = len(first.pairs.seeds)
     says = FAMILY_SAYS[family.verdict].format(
         arms=", ".join(decisions), reference=comparison.reference, inferior=", ".join(family.inferior)

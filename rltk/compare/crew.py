@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Protocol
 
 from rltk.compare.plan import Planned
-from rltk.compare.worker import FORK, SPAWN
+from rltk.compare.worker import FORK, SPAWN, held
 from rltk.recipe.accelerator import DEVICES, is_accelerator_visible
 
 
@@ -36,7 +36,9 @@ class Hands(Protocol):
         """The runs that came to an end within so many seconds, with their exit status; None: their worker was lost."""
         ...
 
-    def interrupt(self) -> None: ...
+    def interrupt(self) -> None:
+        """Runs end, and none begins after this: who gives orders may just be about to give one."""
+        ...
 
 
 def open_crew(on: str | None, jobs: int | None, most: int) -> AbstractContextManager[Hands]:
@@ -53,14 +55,15 @@ class Worker:
 
     def __init__(self, environment: dict[str, str]) -> None:
         way = SPAWN if is_accelerator_visible() else FORK
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "rltk.compare.worker", way],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-            start_new_session=True,  # Ctrl-C is passed on once, when and as often as we say
-        )
+        with held():
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "rltk.compare.worker", way],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, **environment},
+                start_new_session=True,  # Ctrl-C is passed on once, when and as often as we say
+            )
         self.run: Planned | None = None
 
     @property
@@ -83,8 +86,8 @@ class Worker:
         return run, int(line) if line else -abs(self.process.wait() or 1)
 
     def interrupt(self) -> None:
-        if self.run is not None and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGINT)
+        """Its run ends, and one that it is given after this does not begin."""
+        self.process.send_signal(signal.SIGINT)
 
 
 class Crew:

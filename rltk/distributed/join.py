@@ -5,14 +5,14 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 from typing import TextIO
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from rltk.distributed.place import Place
 from rltk.errors import UserError
@@ -22,35 +22,69 @@ PATIENCE = timedelta(hours=6)
 """The longest that processes wait for each other: a scoring server may take its time. A death is heard at once."""
 LOST = ("closed by peer", "reset by peer", "Broken pipe", "gloo", "NCCL")
 """What torch says to a process whose peer has gone."""
+SOON = 0.1
+"""Seconds between looks."""
 GRACE = 20
 """Seconds that such a process waits for its launcher to end it, so that the first failure is the one that is shown."""
+LAST_WORDS = 60
+"""Seconds that the first process has to save and to speak, where a run ends before its end."""
+LEFT = "left"
+"""Key that the first process sets when it has."""
 
 
-@contextmanager
-def joined(place: Place) -> Iterator[None]:
-    """Within it `rltk.distributed.world` is that of all processes, which leave together."""
-    has_gpu = torch.cuda.is_available()
-    if has_gpu:
-        refuse_too_few(place, torch.cuda.device_count())
-        torch.cuda.set_device(place.local_rank)
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if has_gpu else "gloo",
-        init_method=f"tcp://{place.address}:{place.port}",
-        rank=place.rank,
-        world_size=place.size,
-        timeout=PATIENCE,
-    )
-    os.environ.update(environment(place))
-    if place.rank:
-        be_quiet()
+def joined(place: Place, work: Callable[[], int]) -> int:
+    """The exit status of `work`, for which `rltk.distributed.world` is that of all processes; they leave together."""
+    store = join(place)
     try:
-        yield
-        dist.barrier()
-        dist.destroy_process_group()
+        status = work()
+        if status:
+            # Some of them may have left a step that the others are in, and would not come to a barrier.
+            wait_for_first(store, place)
+        else:
+            dist.barrier()
+            dist.destroy_process_group()
+        return status
+    except UserError as error:
+        if error.is_shared:
+            wait_for_first(store, place)
+        elif place.rank:  # the first has not heard of it, and says nothing
+            print(f"rltk: {error}", file=sys.__stderr__, flush=True)
+        raise
     except RuntimeError as error:
         if any(word in str(error) for word in LOST):
             wait_for_the_end()
         raise
+
+
+def join(place: Place) -> dist.Store:
+    """The processes' store of keys, which the first one or their launcher keeps."""
+    has_gpu = torch.cuda.is_available()
+    if has_gpu:
+        refuse_too_few(place, torch.cuda.device_count())
+        torch.cuda.set_device(place.local_rank)
+    url = f"tcp://{place.address}:{place.port}"
+    store, *_ = next(rendezvous(url, place.rank, place.size, timeout=PATIENCE))
+    backend = "cpu:gloo,cuda:nccl" if has_gpu else "gloo"
+    dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
+    os.environ.update(environment(place))
+    if place.rank:
+        be_quiet()
+    return store
+
+
+def wait_for_first(store: dist.Store, place: Place) -> None:
+    """The first process has the last word: a launcher ends all others when one of them leaves."""
+    if place.rank == 0:
+        store.set(LEFT, "")
+        return
+    deadline = time.monotonic() + LAST_WORDS
+    while time.monotonic() < deadline:
+        try:
+            if store.check([LEFT]):
+                return
+        except RuntimeError:  # it has gone, and its store with it
+            return
+        time.sleep(SOON)
 
 
 def environment(place: Place) -> dict[str, str]:

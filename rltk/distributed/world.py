@@ -3,6 +3,7 @@
 All of them call these functions in the same order. Only the first writes the run folder and speaks.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -13,6 +14,9 @@ from torch import Tensor
 from rltk.errors import UserError
 
 T = TypeVar("T")
+
+SHORTEST, LONGEST = 1e-5, 0.05
+"""Seconds between looks at whether all have come."""
 
 
 def size() -> int:
@@ -41,9 +45,20 @@ def gather(mine: T) -> list[T]:
     """What every process has, in the order of their ranks."""
     if size() == 1:
         return [mine]
+    wait_for_all()
     found: list[T] = [mine] * size()
     dist.all_gather_object(found, mine)
     return found
+
+
+def wait_for_all() -> None:
+    """Until all have come here. Signals are heard meanwhile, as they are not by what waits inside of torch."""
+    coming, pause = dist.all_reduce(torch.zeros(1), async_op=True), SHORTEST
+    assert coming is not None
+    while not coming.is_completed():
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST)
+    coming.wait()
 
 
 def share(work: Callable[[], T]) -> list[T]:
@@ -53,6 +68,7 @@ def share(work: Callable[[], T]) -> list[T]:
     outcomes = gather(attempted(work))
     errors = [outcome for outcome in outcomes if isinstance(outcome, UserError)]
     if errors:
+        errors[0].is_shared = True
         raise errors[0]
     return [outcome[0] for outcome in outcomes if isinstance(outcome, tuple)]
 

@@ -12,10 +12,18 @@ from typing import NamedTuple
 
 from rltk.recipe.accelerator import is_accelerator_visible
 
-QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free,driver_version", "--format=csv,noheader,nounits")
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 PATIENCE = 10
 """Seconds for nvidia-smi, which may hang where a driver is broken."""
+
+
+class Gpu(NamedTuple):
+    name: str
+    memory_bytes: int
+    free_bytes: int
+    """Now; what other processes hold is not."""
+    driver: str
 
 
 class Machine(NamedTuple):
@@ -30,7 +38,7 @@ class Machine(NamedTuple):
     """Where the current folder is, under which runs are kept."""
     accelerator_is_visible: bool
     """Where not, recipes take their profile `laptop`."""
-    gpus: list[str]
+    gpus: list[Gpu]
 
 
 def examine() -> Machine:
@@ -72,10 +80,20 @@ def least(*values: int | None) -> int | None:
     return min((value for value in values if value is not None), default=None)
 
 
-def gpus() -> list[str]:
-    """`NVIDIA H100, 81559 MiB, 550.54` a card; none where nvidia-smi is absent or cannot say."""
+def gpus() -> list[Gpu]:
+    """None where nvidia-smi is absent or cannot say."""
     try:
         found = subprocess.run(QUERY, capture_output=True, text=True, check=True, timeout=PATIENCE)
     except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired):
         return []
-    return [line.strip() for line in found.stdout.splitlines() if line.strip()]
+    return read_gpus(found.stdout)
+
+
+def read_gpus(text: str) -> list[Gpu]:
+    """`NVIDIA H100, 81559, 81000, 550.54` a card, in MiB; one whose memory is unknown (`[N/A]`) is left out."""
+    rows = [[part.strip() for part in line.split(",")] for line in text.splitlines()]
+    return [
+        Gpu(row[0], 2**20 * int(row[1]), 2**20 * int(row[2]), row[3])
+        for row in rows
+        if len(row) == 4 and row[1].isdecimal() and row[2].isdecimal()
+    ]

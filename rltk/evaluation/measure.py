@@ -3,19 +3,17 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from peft import PeftModel
-from safetensors import SafetensorError
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from rltk.data.prompt import PromptRenderer, render_all
 from rltk.data.tasks import Task
-from rltk.errors import UserError
 from rltk.evaluation.earlier import ITEMS, SETTINGS
 from rltk.evaluation.items import Items
 from rltk.evaluation.plan import Live
 from rltk.evaluation.target import Target
 from rltk.models.adapters import shrink_frozen
+from rltk.models.bases import attach
 from rltk.models.load import (
     compute_dtype,
     context_length,
@@ -74,7 +72,7 @@ def refuse_long(target: Target, tokenizer: PreTrainedTokenizerBase, tasks: Seque
 def make_evaluator(target: Target, tokenizer: PreTrainedTokenizerBase) -> Evaluator:
     base = load_weights(target.model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     stops, engine = stop_tokens(base, tokenizer), choose_engine(target.rollout.engine, base)
-    model: nn.Module = base if target.adapter is None else with_adapter(base, target)
+    model: nn.Module = base if target.adapter is None else attach(base, target.adapter)
     dtype = compute_dtype(target.model)
     if dtype == torch.bfloat16:
         shrink_frozen(model.requires_grad_(False))
@@ -83,11 +81,3 @@ def make_evaluator(target: Target, tokenizer: PreTrainedTokenizerBase) -> Evalua
     )
     context = context_length(load_config(target.model))
     return Evaluator(sampler, tokenizer, max_new_tokens=target.rollout.max_new_tokens, context=context)
-
-
-def with_adapter(base: PreTrainedModel, target: Target) -> PeftModel:
-    try:
-        return PeftModel.from_pretrained(base, str(target.adapter))
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise UserError(f"the adapter in {target.adapter} could not be loaded ({first_line}).") from error

@@ -3,15 +3,20 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from shlex import quote
+from typing import Any, Literal, NamedTuple
+
+from rltk_reward_models.base_file import read_base
 
 from rltk.errors import UserError, suggestion
+from rltk.evaluation.adapter_values import refuse_odd_values
 from rltk.recipe.locate import near_file
 from rltk.recipe.paths import looks_local
 from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
 from rltk.recipe.sections.rollout import OF_VLLM
 from rltk.run.folder import resume_command, run_recipe
 
+CLASSIFIER = "ForSequenceClassification"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 EMBEDDED_POLICY = ("rltk", "embedded", "policy")
 
@@ -29,6 +34,11 @@ class Target(NamedTuple):
 
 def find_target(name: str) -> Target:
     path = Path(os.path.expanduser(name))
+    if is_classifier(path / "model" if os.path.exists(path / "manifest.json") else path):
+        raise UserError(
+            f"{name} is a reward model, which writes nothing; name a policy, or serve its scores with: "
+            f"rltk serve-reward {quote(name)}"
+        )
     if os.path.exists(path / "manifest.json"):
         return run_target(path)
     if os.path.exists(path / "adapter_config.json"):
@@ -61,6 +71,25 @@ def run_target(path: Path) -> Target:
     return Target(model, saved if is_adapter else None, recipe.data, here(recipe.rollout), recipe.eval, recipe.seed)
 
 
+def is_classifier(path: Path) -> bool:
+    """Whether the folder holds a reward model, whole or as an adapter."""
+    adapter, config = (read_object(path / name) for name in ("adapter_config.json", "config.json"))
+    if adapter:
+        return adapter.get("task_type") == "SEQ_CLS"
+    return any(str(name).endswith(CLASSIFIER) for name in config.get("architectures") or ())
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}).") from error
+    return found if isinstance(found, dict) else {}
+
+
 def here(rollout: Rollout) -> Rollout:
     """Sampling in this process: the servers that a run was trained with may be gone."""
     if rollout.engine != "vllm":
@@ -77,7 +106,19 @@ def adapter_base(path: Path) -> Model:
         raise UserError(f"{file} names no base_model_name_or_path.")
     refuse_unsafe_adapter(path, config)
     is_embedded = Path(base).parts[-3:] == EMBEDDED_POLICY  # wherever rltk was installed when it was saved
-    return Model(path="embedded/policy" if is_embedded else base, revision=config.get("revision"))
+    return Model(
+        path="embedded/policy" if is_embedded else base,
+        revision=config.get("revision"),
+        quantize=recorded_quantization(path),
+    )
+
+
+def recorded_quantization(path: Path) -> Literal["nf4"] | None:
+    """What the adapter's base was held in as it trained."""
+    try:
+        return read_base(path).quantize
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
 
 
 def refuse_unsafe_adapter(path: Path, config: dict[str, Any]) -> None:
@@ -99,4 +140,5 @@ def read_adapter_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{file} is damaged ({error}).") from error
     if not isinstance(config, dict):
         raise UserError(f"{file} is damaged (it holds no object).")
+    refuse_odd_values(file, config)
     return config

@@ -2,12 +2,12 @@
 
 import torch
 from peft import PeftModel
-from rltk_reward_models import quantized
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from rltk.errors import UserError
 from rltk.export.source import Source
+from rltk.models.bases import as_numbers, attach
 from rltk.models.load import four_bits, load_tokenizer, load_weights, make_steady
 from rltk.recipe.schema import Model
 
@@ -23,12 +23,8 @@ def load_trained(source: Source) -> PeftModel | PreTrainedModel:
         return load_whole(model.model_copy(update={"path": str(source.saved), "revision": None}), source)
     base = load_whole(model.model_copy(update={"path": source.base}), source)
     if model.quantize is not None:  # merging into four bits would round most of the adapter away
-        quantized.whole(base)
-    try:
-        return PeftModel.from_pretrained(base, str(source.saved)).eval()
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise UserError(f"the adapter in {source.saved} could not be loaded ({first_line}).") from error
+        as_numbers(base)
+    return attach(base, source.saved)
 
 
 def load_whole(model: Model, source: Source) -> PreTrainedModel:

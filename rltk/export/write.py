@@ -46,6 +46,8 @@ def write(source: Source, folder: Path, *, is_merged: bool, dtype: str) -> Expor
             assert isinstance(model, PeftModel)
             model = merged(model, DTYPES[dtype])
         assert isinstance(model, PreTrainedModel)
+        if source.is_reward_model:  # in a batch it says where a conversation ends; many bases name none
+            model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
         write_whole(model, folder, DTYPES[dtype])
         form = "merged" if is_merged else "model"
     tokenizer.save_pretrained(str(folder))
@@ -91,5 +93,6 @@ def fingerprint(weight: nn.Parameter, dtype: torch.dtype) -> str:
 def write_whole(model: PreTrainedModel, folder: Path, dtype: torch.dtype) -> None:
     nn.Module.to(model, dtype)
     model.config.dtype = dtype
-    model.generation_config = savable(model.generation_config or GenerationConfig())
+    if model.can_generate():
+        model.generation_config = savable(model.generation_config or GenerationConfig())
     model.save_pretrained(str(folder))

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from rltk.errors import UserError
+from rltk.models.bases import known_base
 from rltk.recipe.schema import LoRA
 
 ATTENTION = ("attn", "attention")
@@ -69,6 +70,7 @@ def add_lora(model: PreTrainedModel, tune: LoRA) -> PeftModel:
     if targets.experts and (tune.use_dora or tune.init != "zero"):
         raise UserError("tune.use_dora and tune.init are for linear layers only, and this model has experts.")
     chosen = {id(weight): name for name, weight in targets.weights(model)}
+    known_base(model)  # now, since PiSSA takes a part out of its weights
     scorer = scoring_head(model)
     config = LoraConfig(
         r=tune.rank,

@@ -66,10 +66,12 @@ def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
 
 def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
     """The model in float32 on `device`, in evaluation mode. Only safetensors are read: pickles can run code."""
+    config = without_noise(load_config(model))
+    refuse_classifier(model, config)
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
             local_path(model.path),
-            config=without_noise(load_config(model)),
+            config=config,
             revision=model.revision,
             trust_remote_code=model.trust_remote_code,
             dtype=torch.float32,
@@ -89,6 +91,16 @@ def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
             "know, so every log-probability would be wrong; take another model."
         )
     return loaded.eval()
+
+
+def refuse_classifier(model: Model, config: PretrainedConfig) -> None:
+    """transformers would give it an output head of random numbers."""
+    for name in config.architectures or ():
+        if "ForSequenceClassification" in name or "ForTokenClassification" in name:
+            raise UserError(
+                f"model.path = {model.path!r} is a reward model or another classifier ({name}), which writes nothing; "
+                "name a language model."
+            )
 
 
 def four_bits(model: Model, device: torch.device) -> dict[str, Any]:

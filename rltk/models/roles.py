@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-from rltk_reward_models.fingerprint import base_fingerprint, recorded_base
+from rltk_reward_models.base_file import read_base
+from rltk_reward_models.fingerprint import base_fingerprint
 from rltk_reward_models.loading import read_adapter
 from torch import Tensor, nn
 
 from rltk.errors import UserError
+from rltk.models.bases import changes_base
 
 POLICY, VALUE = "default", "critic"
 """Names of adapters, as PEFT has them."""
@@ -69,14 +71,16 @@ def fits(model: nn.Module, folder: Path) -> bool:
     """Whether the folder holds an adapter that was trained on the weights of this model's base."""
     if not isinstance(model, PeftModel) or not (folder / "adapter_config.json").is_file():
         return False
-    recorded = recorded_base(folder)
+    recorded = read_base(folder).fingerprint
     return recorded is not None and recorded == base_fingerprint(model)
 
 
 def read_role(folder: Path, *, trust_remote_code: bool = False) -> SavedRole | None:
-    """None where it trained more than a LoRA and a head. ValueError where it is no reward model."""
+    """None where it is more than a LoRA and a head beside the base as it is. ValueError where it is no reward model."""
     found = read_adapter(folder, trust_remote_code=trust_remote_code)
-    if not isinstance(found.config, LoraConfig) or not all("lora_" in name for name in found.weights):
+    if not isinstance(found.config, LoraConfig) or changes_base(found.config.init_lora_weights):
+        return None
+    if not all("lora_" in name for name in found.weights):
         return None
     return SavedRole(folder, found.config, found.weights, found.head, found.pad)
 

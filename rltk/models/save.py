@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from peft import PeftModel
+from rltk_reward_models.base_file import write_base
 from torch import nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from rltk.models.bases import known_base
 from rltk.models.roles import POLICY
 from rltk.run.atomic import new_folder
 
@@ -30,9 +32,10 @@ def write_model(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Pa
 
 
 def write_adapter(model: PeftModel, folder: Path) -> None:
-    """The policy's, without the others on its base."""
+    """The policy's, without the others on its base; base.json beside it knows that base again."""
     # Or PEFT asks the hub whether the embeddings have grown; they are never adapted here.
     model.save_pretrained(str(folder), save_embedding_layers=False, selected_adapters=[POLICY])
+    write_base(folder, known_base(model))
 
 
 def savable(config: GenerationConfig) -> GenerationConfig:

@@ -18,6 +18,7 @@ from rltk.offline.rows import Reader
 from rltk.recipe.schema import DPO, Recipe
 from rltk.rollout.describe import interval
 from rltk.run.atomic import new_folder
+from rltk.run.folder import Metrics
 from rltk.run.session import Desk, Scores
 from rltk.run.whole import seal
 
@@ -42,9 +43,10 @@ class Ranking:
         desk.watch.say(f"{name} {when}: {describe_ranking(score)}")
         return {name: score}
 
-    def accuracy(self, step: int, desk: Desk) -> float:
+    def accuracy(self, step: int, desk: Desk) -> Metrics:
         ranked = self.rank(desk, f"{self.heldout.name} at step {step}", is_untrained=False)
-        return summarize(ranked, self.heldout.left_out)["accuracy"]
+        found = summarize(ranked, self.heldout.left_out)
+        return {"heldout_accuracy": found["accuracy"], "heldout_accuracy_ci95": found["ci95"]}
 
     def prepare(self, desk: Desk) -> None:
         """Keeps what the starting policy thinks of the pairs where its weights will be gone. Before the first step."""

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from rltk_reward_models.card import Card, measure, write_card
-from rltk_reward_models.fingerprint import record_base
 from rltk_reward_models.rescore import TOLERANCE, rescore, worst_difference
 from rltk_reward_models.scorer import Identity, Scorer
 from torch import nn
@@ -59,8 +58,6 @@ def save_reward_model(referee: Referee, pairs: Sequence[Preference], path: Path)
     tokenizer, model = referee.scorer.tokenizer, referee.model
     with new_folder(path) as beside:
         write_model(model, tokenizer, beside)
-        if isinstance(model, PeftModel):
-            record_base(model, beside)
         return check_saved(referee, pairs, beside)
 
 

@@ -28,7 +28,7 @@ from rltk.offline.stage import Stage
 from rltk.plan.learning_rate import peak_learning_rate
 from rltk.rollout.describe import interval
 from rltk.run.checkpoint import Progress, load_checkpoint
-from rltk.run.folder import RunFolder
+from rltk.run.folder import Metrics, RunFolder
 from rltk.run.manifest import Read
 from rltk.run.plan import Plan
 from rltk.run.session import Desk, Scores
@@ -108,18 +108,19 @@ class RewardWork:
                 f"{long} of {len(course.rows)} pairs are longer than {most} tokens, of which the last are read"
             )
         parts = (self.recipe, self.model, self.optimizer, course, progress, desk)
-        return Stage(*parts, lambda step: {"heldout_accuracy": self.accuracy(task, step, desk)})
+        return Stage(*parts, lambda step: self.accuracy(task, step, desk))
 
     def contest(self, pair: Preference) -> Contest:
         has_margins = self.recipe.data.margin is not None
         reader = self.inputs.reader
         return make_contest(pair, self.inputs.tokenizer, plain=reader.plain, has_margins=has_margins, most=reader.most)
 
-    def accuracy(self, task: PairTask, step: int, desk: Desk) -> float:
+    def accuracy(self, task: PairTask, step: int, desk: Desk) -> Metrics:
         """Of held-out pairs, for the curve: in the arithmetic of training, whose forward pass is still in place."""
         what = f"{task.name} at step {step}"
         rows = self.referee.rows(task, lambda done, total: desk.watch.evaluating(what, done, total))
-        return summarize_pairs(rows)["accuracy"]
+        found = summarize_pairs(rows)
+        return {"heldout_accuracy": found["accuracy"], "heldout_accuracy_ci95": found["ci95"]}
 
     def task(self, desk: Desk) -> PairTask:
         """The held-out pairs; those of problems are sampled here, once, with those that train."""

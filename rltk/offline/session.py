@@ -137,10 +137,11 @@ class OfflineWork:
 
     def curve(self, step: int, desk: Desk) -> Metrics:
         if self.ranking is not None:
-            return {"heldout_accuracy": self.ranking.accuracy(step, desk)}
+            return self.ranking.accuracy(step, desk)
         found = {} if self.loss is None else self.loss.curve(step, desk)
         for task in self.inputs.tasks[:1]:
-            found["heldout_accuracy"] = curve(self.parts.evaluator, task, self.recipe, step, desk)["accuracy"]
+            greedy = curve(self.parts.evaluator, task, self.recipe, step, desk)
+            found |= {f"heldout_{key}": value for key, value in greedy.items()}
         return found
 
     def save(self, path: Path) -> None:

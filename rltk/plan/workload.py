@@ -8,6 +8,8 @@ from rltk.recipe.schema import DPO, PPO, Full, LoRA, OnPolicy, Paired, Recipe, R
 
 Tune = LoRA | Full
 
+ASSUMED_PROMPT = 128
+"""Tokens of a prompt where nothing else is said."""
 MOST_PACKED_SCORES = 2**24
 """`rltk.onpolicy.forward.MOST_SCORES`, which stands in a module that imports torch; a test holds the two together."""
 

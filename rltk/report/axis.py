@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-UNITS = {"share", "points"}
-"""Besides plain numbers: shares are shown in per cent, differences of shares in points."""
+UNITS = {"share", "points", "bytes"}
+"""Besides plain numbers: shares are shown in per cent, differences of shares in points, bytes in GiB."""
+
+GIB = 2**30
 
 ALIKE = 1e-9
 """Values that differ by less, relatively, are one value: means of a constant are off by rounding."""
@@ -39,11 +41,14 @@ def make_axis(values: Iterable[float], start: float, end: float, *, is_log: bool
     return Axis(low, high, start, end)
 
 
-def ticks(axis: Axis, most: int = 5) -> list[float]:
-    """At most about `most` round values on the axis: 1, 2 or 5 times a power of ten apart; powers if logarithmic."""
+def ticks(axis: Axis, most: int = 5, *, per: float = 1.0) -> list[float]:
+    """At most about `most` values on the axis, round in units of `per`: 1, 2 or 5 times a power of ten apart.
+
+    Powers if it is logarithmic.
+    """
     if axis.is_log:
         return log_ticks(axis)
-    step = round_step((axis.high - axis.low) / most)
+    step = round_step((axis.high - axis.low) / per / most) * per
     first = math.ceil(axis.low / step - 1e-9)
     last = math.floor(axis.high / step + 1e-9)
     return [count * step for count in range(first, last + 1)]
@@ -68,13 +73,17 @@ def written(value: float | None, unit: str = "") -> str:
         return f"{100 * value:.1f}%"
     if unit == "points":
         return f"{100 * value:+.1f}"
+    if unit == "bytes":
+        return f"{value / GIB:.3g} GiB"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def tick_label(value: float, unit: str) -> str:
-    """A tick's round value, without the digits that it does not need."""
+    """A tick's round value, without the digits that it does not need; of bytes, which need the room, without GiB."""
     if unit == "share":
         return f"{100 * value:.4g}%"
     if unit == "points":
         return f"{100 * value:+.4g}" if value else "0"
+    if unit == "bytes":
+        return f"{value / GIB:.6g}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"

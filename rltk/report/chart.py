@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
-from rltk.report.axis import Axis, make_axis, tick_label, ticks, written
+from rltk.report.axis import GIB, Axis, make_axis, tick_label, ticks, written
 
 WIDTH, HEIGHT = 460, 210
 LEFT, RIGHT, TOP, BOTTOM = 60, 24, 10, 36  # charts.js has the same frame
@@ -66,6 +66,8 @@ class Chart(NamedTuple):
     x_labels: Sequence[tuple[float, str]] = ()
     """In place of numbers."""
     bands: Sequence[Band] = ()
+    has_legend: bool = False
+    """Whether its lines are named below it: they are not the runs or arms that the page has colours for."""
 
 
 def is_empty(chart: Chart) -> bool:
@@ -83,8 +85,8 @@ def draw(chart: Chart) -> str:
     ]
     label = escape(in_words(chart), quote=True)
     scale = f'data-x="{x.low} {x.high}" data-y="{y.low} {y.high}" data-unit="{chart.unit}"'
-    log = ' data-log="1"' if chart.is_log_x else ""
-    return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" {scale}{log}>' + (
+    kind = ' data-log="1"' if chart.is_log_x else ' data-whole="1"' if chart.x_title == "step" else ""
+    return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" {scale}{kind}>' + (
         "".join(parts) + "</svg>"
     )
 
@@ -109,7 +111,7 @@ def with_room(values: Sequence[float]) -> list[float]:
 
 def frame(chart: Chart, x: Axis, y: Axis) -> Iterator[str]:
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
-    for value in ticks(y):
+    for value in y_ticks(chart, y):
         at = y(value)
         yield f'<path class="grid" d="M{LEFT} {at}H{right}"/>'
         yield text(LEFT - 6, at + 3.5, tick_label(value, chart.unit), "end")
@@ -120,20 +122,33 @@ def frame(chart: Chart, x: Axis, y: Axis) -> Iterator[str]:
     yield from draw_rules(chart.rules, y)
 
 
+def y_ticks(chart: Chart, y: Axis) -> list[float]:
+    return ticks(y, per=GIB if chart.unit == "bytes" else 1.0)
+
+
 def x_ticks(chart: Chart, x: Axis) -> list[float]:
     """There is no step 1.5."""
     return [value for value in ticks(x) if chart.x_title != "step" or value == round(value)]
 
 
 def draw_rules(rules: Sequence[Rule], y: Axis) -> Iterator[str]:
-    """Each with its name over it, but for names that would lie on one another: those that come first are kept."""
-    named: list[float] = []
+    """Each with its name over it, where there is room for that."""
+    named = named_rules(rules, y)
     for rule in rules:
         at = y(rule.y)
         yield f'<path class="rule" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>'
-        if all(abs(at - other) >= LETTERS for other in named):
-            named.append(at)
+        if rule in named:
             yield text(WIDTH - RIGHT, at - 4, rule.label, "end")
+
+
+def named_rules(rules: Sequence[Rule], y: Axis) -> list[Rule]:
+    """Those whose names lie neither on another rule nor on one another: of such the first is kept."""
+    named: list[Rule] = []
+    for rule in rules:
+        is_free = not any(0 < y(rule.y) - y(other.y) < LETTERS for other in rules)
+        if is_free and all(abs(y(rule.y) - y(other.y)) >= LETTERS for other in named):
+            named.append(rule)
+    return named
 
 
 def draw_band(band: Band, x: Axis, y: Axis) -> str:
@@ -148,7 +163,8 @@ def draw_line(line: Line, x: Axis, y: Axis) -> Iterator[str]:
     for part in unbroken(line.points):
         if len(part) == 1:
             (at, value), *_ = part
-            yield f'<circle class="dot c{line.colour % COLOURS}" cx="{x(at)}" cy="{y(value)}" r="2.5"/>'
+            place = f'cx="{x(at)}" cy="{y(value)}" r="2.5"'
+            yield f'<circle class="dot c{line.colour % COLOURS}" data-label="{label}" {place}/>'
             continue
         path = " ".join(f"{x(at):g},{y(value):g}" for at, value in part)
         yield f'<polyline class="{names}" data-label="{label}" points="{path}"/>'

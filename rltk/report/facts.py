@@ -64,8 +64,10 @@ def facts(run: Run) -> dict[str, str]:
         "Seed": manifest.get("seed"),
         "Status": manifest.get("status"),
         "Why it failed": manifest.get("failure"),
+        "Why it ended early": why_stopped(manifest),
         "Started": manifest.get("started"),
         "Took": took(manifest),
+        "Peak memory": manifest.get("peak_memory_bytes") and written(manifest["peak_memory_bytes"], "bytes"),
         "Machine": hardware_words(manifest),
         "Commit": manifest.get("commit"),
         "Versions": version_words(manifest),
@@ -94,6 +96,11 @@ def left_out(manifest: Row) -> str:
     return f"{len(rows)} rows; the first, {first}, {reason}"
 
 
+def why_stopped(manifest: Row) -> str:
+    stopped = manifest.get("stopped")
+    return f"after step {stopped['step']}: {stopped['overoptimised']}" if stopped else ""
+
+
 def took(manifest: Row) -> str:
     """From the first start to the end, pauses included; empty for what has not ended."""
     started, finished = manifest.get("started"), manifest.get("finished")
@@ -112,7 +119,7 @@ def recipe_yaml(values: Row) -> str:
 
 
 def score_rows(run: Run) -> list[ScoreRow]:
-    """Of every task: greedy, sampled, pass@k and maj@k, and by level, subject or subset."""
+    """Of every task: greedy, sampled, pass@k and maj@k, and by level, subject or subset; gold rewards, where known."""
     before, after = (run.scores.get(when, {}) for when in ("before", "after"))
     tasks = dict.fromkeys([*before, *after])
     return [row for task in tasks for row in task_rows(task, before.get(task, {}), after.get(task, {}))]
@@ -120,13 +127,19 @@ def score_rows(run: Run) -> list[ScoreRow]:
 
 def task_rows(task: str, before: Row, after: Row) -> Iterator[ScoreRow]:
     yield score_row(task, before, after)
+    yield from parts("{}", gold(before), gold(after))
     for key, name in BREAKDOWNS.items():
         yield from parts(f"{name} {{}}", before.get(key, {}), after.get(key, {}))
     if "sampled" in before or "sampled" in after:
         samples = [side.get("sampled", {}) for side in (before, after)]
         yield score_row(f"{task}, sampled", *samples)
+        yield from parts("{}", *map(gold, samples))
         for key, name in DRAWS.items():
             yield from parts(f"{name}@{{}}", *(side.get(key, {}) for side in samples))
+
+
+def gold(score: Row) -> Row:
+    return {"gold reward": score["gold_reward"]} if "gold_reward" in score else {}
 
 
 def parts(label: str, before: Row, after: Row) -> Iterator[ScoreRow]:

@@ -74,8 +74,9 @@ COST = {
     "train_seconds": Metric("Seconds training"),
     "seconds": Metric("Seconds a step"),
     "tokens": Metric("Tokens a step"),
+    "peak_memory_bytes": Metric("Peak memory", "GiB; the most that the process has held until then.", "bytes"),
 }
-SECTIONS = {"Learning": LEARNING, "Health": HEALTH, "Critic": CRITIC, "Weights": WEIGHTS, "Time": COST}
+SECTIONS = {"Learning": LEARNING, "Health": HEALTH, "Critic": CRITIC, "Weights": WEIGHTS, "Time and memory": COST}
 REST = "Further metrics"
 """Those that are not known here, each under its own name."""
 KNOWN = {key: metric for section in SECTIONS.values() for key, metric in section.items()}

@@ -29,6 +29,12 @@ class RunRow(NamedTuple):
     started: str
     lr: float | None
     seed: int | None
+    ended_early: bool
+    """Because its reward was over-optimised."""
+
+    @property
+    def shown_status(self) -> str:
+        return f"{self.status} early" if self.ended_early and self.status == "finished" else self.status
 
     @property
     def shown_before(self) -> str:
@@ -69,6 +75,7 @@ def run_row(path: Path, manifest: Row, metrics: list[Row], scores: Row, *, statu
         started=str(manifest.get("started", "")),
         lr=manifest.get("lr"),
         seed=manifest.get("seed"),
+        ended_early=manifest.get("stopped") is not None,
     )
 
 

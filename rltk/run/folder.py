@@ -1,6 +1,7 @@
 """The run folder `runs/<name>/<id>/`: what was run, every step's metrics, scores, items and checkpoints."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
@@ -18,8 +19,9 @@ METRICS, LATEST = "metrics.jsonl", "latest.jsonl"
 class RunFolder:
     """Owns the files of one run. Metrics are in memory too; their file grows line by line, all others appear whole."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, gauge: Callable[[], Metrics] = dict) -> None:
+        """`gauge` says of the process, not of what it trains, what every step's metrics are to have beside."""
+        self.path, self.gauge = path, gauge
         self.metrics = read_metrics(path)
 
     @property
@@ -35,6 +37,7 @@ class RunFolder:
         write_json(path, before | changes)
 
     def log(self, row: Metrics) -> None:
+        row = row | self.gauge()
         append_jsonl(self.path / METRICS, [row])
         self.metrics.append(row)
 
@@ -123,8 +126,14 @@ def run_to_resume(recipe: Recipe, chosen: str | None) -> Path:
 
 
 def refuse_finished(path: Path, manifest: dict[str, Any]) -> None:
-    if manifest.get("status") == "finished":
-        raise UserError(f"{path} is finished; evaluate it with: rltk eval {quote(str(path))}")
+    if manifest.get("status") != "finished":
+        return
+    recipe, stopped = manifest["recipe"], manifest.get("stopped")
+    early = f", early after step {stopped['step']} because its reward was over-optimised" if stopped else ""
+    # Such data has no answers, which rltk eval grades.
+    has_none = recipe["data"]["kind"] == "preferences" and recipe["algo"]["type"] != "reward_model"
+    again = "look at it with: rltk report" if has_none else "evaluate it with: rltk eval"
+    raise UserError(f"{path} is finished{early}; {again} {quote(str(path))}")
 
 
 def resume_command(path: Path) -> str:

@@ -49,6 +49,17 @@ def locked(path: Path, *, is_new: bool) -> Iterator[None]:
 
 
 def open_lock(path: Path) -> TextIO:
+    file = take_lock(path)
+    while not is_at(file, path / LOCK):  # who had it has removed it since it was opened here, and it keeps nobody out
+        file.close()
+        file = take_lock(path)
+    with suppress(OSError):  # on a full disk: the lock holds without saying whose it is
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), str(os.getpid()).encode())
+    return file
+
+
+def take_lock(path: Path) -> TextIO:
     try:
         file = (path / LOCK).open("a")
     except OSError as error:
@@ -58,10 +69,15 @@ def open_lock(path: Path) -> TextIO:
     except OSError as error:
         file.close()
         raise UserError(f"another process is working in {path}; wait for it, or stop it first.") from error
-    with suppress(OSError):  # on a full disk: the lock holds without saying whose it is
-        os.ftruncate(file.fileno(), 0)
-        os.write(file.fileno(), str(os.getpid()).encode())
     return file
+
+
+def is_at(file: TextIO, path: Path) -> bool:
+    """Whether the open file is the one that others find there."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def make_folders(path: Path) -> list[Path]:
@@ -77,6 +93,7 @@ def make_folders(path: Path) -> list[Path]:
 def remove_empty(folders: list[Path]) -> None:
     """Removes these folders from the innermost on, as far as there is nothing in them."""
     for folder in folders:
-        if any(folder.iterdir()):
+        try:
+            folder.rmdir()
+        except OSError:  # another process may have put something there at this very moment
             return
-        folder.rmdir()

@@ -79,7 +79,7 @@ def note_resumption(folder: RunFolder, read: Read, device: torch.device) -> str 
     manifest, made = folder.manifest(), made_with(read, device)
     changed = [key for key, value in made.items() if manifest.get(key) != value]
     resumed = [*manifest.get("resumed", []), {"at": now(), **made}]
-    folder.update_manifest(status="running", failure=None, resumed=resumed)
+    folder.update_manifest(status="running", failure=None, stopped=None, resumed=resumed)
     return f"not the {' and '.join(changed)} that the run began with: its numbers may differ" if changed else None
 
 

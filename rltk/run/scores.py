@@ -3,12 +3,16 @@
 from typing import Any
 
 from rltk.data.tasks import Task
+from rltk.distributed import world
 from rltk.recipe.schema import Recipe
 from rltk.rollout.describe import describe
 from rltk.rollout.evaluate import Evaluator
 from rltk.run.folder import Metrics
 from rltk.run.overoptimisation import look_name, turn_at
 from rltk.run.session import Desk, Scores
+
+ACCURACY = {"accuracy": "accuracy", "accuracy_ci95": "ci95"}
+"""What a step's metrics have of a score."""
 
 
 def score_tasks(evaluator: Evaluator, tasks: list[Task], recipe: Recipe, when: str, desk: Desk) -> Scores:
@@ -39,11 +43,14 @@ def curve(evaluator: Evaluator, task: Task, recipe: Recipe, step: int, desk: Des
         report=lambda done, total: desk.watch.evaluating(f"{task.name} at step {step}", done, total),
     )
     if "accuracy" in evaluation.score:
-        return {"accuracy": evaluation.score["accuracy"]}
+        return {key: evaluation.score[score] for key, score in ACCURACY.items()}
     desk.folder.write_items(look_name(step, task.name), evaluation.rows)
     found = {"heldout_reward": evaluation.score["reward"]}
     if "gold_reward" not in evaluation.score:
         return found
     found["heldout_gold_reward"] = evaluation.score["gold_reward"]["reward"]
-    turn = turn_at(desk.folder, task.name, step) if recipe.eval.stop_on_overoptimisation else None
+    if not recipe.eval.stop_on_overoptimisation:
+        return found
+    # The first process alone has written the items, and all of them have to end at the same step.
+    turn = world.of_first(lambda: turn_at(desk.folder, task.name, step))
     return found if turn is None else found | {"overoptimised": str(turn)}

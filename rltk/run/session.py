@@ -112,7 +112,7 @@ class Session:
         self.started = time.monotonic()
         self.watch = Watch(steps=self.recipe.optim.steps, is_quiet=is_quiet or not world.is_first())
         refuse_absent(self.recipe.run.trackers)
-        self.folder = RunFolder(plan.path)
+        self.folder = RunFolder(plan.path, self.memory)
         self.work = begin(plan)
         if plan.is_resuming:
             refuse_other_data(self.work.read, self.folder)
@@ -125,6 +125,11 @@ class Session:
         names = self.recipe.run.trackers if world.is_first() else ()
         trackers = Trackers(names, plan.path, self.recipe.name, resolved(self.recipe))
         self.desk = Desk(self.folder, self.watch, trackers, Stop(self.watch.say, self.recipe.run.grace))
+
+    def memory(self) -> Metrics:
+        """Nothing where no one counts it."""
+        peak = peak_memory(self.device)
+        return {} if peak is None else {"peak_memory_bytes": peak}
 
     def run(self) -> int:
         status = "failed"
@@ -215,10 +220,13 @@ class Session:
 
     def conclude(self) -> int:
         """The result, on stdout."""
-        scores = self.folder.scores()
+        scores, stopped = self.folder.scores(), self.folder.manifest().get("stopped")
         if self.is_json:
-            print(json.dumps({"run": str(self.plan.path), "status": "finished", "scores": scores}))
+            early = {"stopped": stopped} if stopped else {}
+            print(json.dumps({"run": str(self.plan.path), "status": "finished", "scores": scores, **early}))
         else:
+            if stopped:
+                print(f"ended early, after step {stopped['step']} of {self.recipe.optim.steps}: over-optimised")
             for name, after in scores["after"].items():
                 before = scores.get("before", {}).get(name)
                 print(f"{name}: {self.work.describe(after)}{'' if before is None else f', {change(before, after)}'}")

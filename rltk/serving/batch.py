@@ -30,7 +30,6 @@ class Row:
     job: Job
     index: int
     """Which completion of the job."""
-    uniforms: list[float]
     length: int = 0
     """Tokens written."""
     is_over: bool = False
@@ -57,8 +56,7 @@ class Group:
 
 
 def groups_of(job: Job) -> list[Group]:
-    drawn = job.uniforms().tolist()
-    rows = [Row(job, index, drawn[index]) for index in range(job.count)]
+    rows = [Row(job, index) for index in range(job.count)]
     return [Group(prompt, rows[at * job.n : (at + 1) * job.n]) for at, prompt in enumerate(job.prompts)]
 
 
@@ -185,7 +183,7 @@ class Batch:
 
 def uniform(row: Row) -> float:
     """Its next random number; of a row that is over any."""
-    return row.uniforms[min(row.length, len(row.uniforms) - 1)]
+    return float(row.job.uniforms_BT[row.index, min(row.length, row.sampling.max_new_tokens - 1)])
 
 
 def likeliest(rows: Sequence[Row], alike: Sequence[int], told_AV: Tensor) -> dict[int, list[tuple[int, float]]]:

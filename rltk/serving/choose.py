@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rltk.errors import UserError
-from rltk.evaluation.target import Target, find_target, read_adapter_config
-from rltk.export.source import CLASSIFIER, base_location
+from rltk.evaluation.target import Target, find_target
+from rltk.export.source import base_location
 from rltk.recipe.locate import expanded
 from rltk.recipe.schema import Model, Rollout
 
@@ -33,7 +33,6 @@ def choose(runs: Sequence[str], dtype: str | None = None) -> Served:
     name_of_base = public_name(first.model.path)
     for name, run in named:
         target = targets[run]
-        refuse_reward_model(run, target)
         refuse_other_base(run, target, named[0][1], first)
         if target.adapter is None:
             name_of_base = name or public_name(run)
@@ -61,11 +60,6 @@ def split_name(text: str) -> tuple[str | None, str]:
 def public_name(path: str) -> str:
     """A hub id or an embedded model as it is; of a folder the last part, since where it lies is nobody's business."""
     return Path(path).resolve().name if os.path.isdir(expanded(path)) else path
-
-
-def refuse_reward_model(run: str, target: Target) -> None:
-    if target.adapter is not None and read_adapter_config(target.adapter).get("task_type") == CLASSIFIER:
-        raise UserError(f"{run} is a reward model, which writes nothing; serve it with: rltk serve-reward {run}")
 
 
 def refuse_other_base(run: str, target: Target, first_run: str, first: Target) -> None:

@@ -1,8 +1,9 @@
-"""What the scheduler is asked for, and what it answers with as tokens come."""
+"""What the scheduler is asked for, and what it answers with as tokens come. Shapes: B completions, T tokens of each."""
 
 import queue
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from torch import Tensor
@@ -54,9 +55,13 @@ class Job:
     def count(self) -> int:
         return len(self.prompts) * self.n
 
-    def uniforms(self) -> Tensor:
-        """[count, T], those of `NativeSampler.sample` with the same n and seed, and these prompts after `row` rows."""
-        return uniforms(self.row + self.count, self.sampling.max_new_tokens, self.seed)[self.row :]
+    @cached_property
+    def uniforms_BT(self) -> Tensor:
+        """Those of `NativeSampler.sample` with the same n and seed, and these prompts after `row` rows.
+
+        Drawn when the first of them is needed, so a job that waits holds none.
+        """
+        return uniforms(self.row + self.count, self.sampling.max_new_tokens, self.seed)[self.row :].clone()
 
     def cancel(self) -> None:
         self.cancelled.update(range(self.count))

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from peft import PeftModel, get_peft_model_state_dict
+from peft import PeftModel
 from peft.tuners.lora import Linear, LoraLayer
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from transformers import PreTrainedModel
 
 from rltk.errors import UserError
 from rltk.evaluation.target import ADAPTER_WEIGHTS, read_adapter_config, refuse_unsafe_adapter
+from rltk.models.bases import attach, changes_base
 from rltk.models.lean import Forward
 
 TRIED = (1, 2, 3, 4, 5)
@@ -44,8 +45,6 @@ OTHER_KINDS = (
     "alora_invocation_tokens",
 )
 """Keys of adapter_config.json that make an adapter more than two small matrices beside a layer."""
-HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
-"""How PEFT may begin an adapter without changing the weights beside it, as PiSSA does."""
 CLOSE = 2e-2
 """By which logits may differ then, relative to the largest: rounding of bfloat16 products."""
 
@@ -124,8 +123,8 @@ class Mixing:
     def load(self, folder: Path, dtype: torch.dtype) -> Adapter:
         """The adapter in `folder`, with its matrices in `dtype`; `overlaid` must be in force."""
         refuse_other_kinds(folder)
+        refuse_whole_weights(folder)
         with peft_model(self.model, folder) as adapted:
-            refuse_partial(adapted, folder)
             adapter = Adapter(dict(read_terms(adapted, dtype, folder)))
             ids_1T = torch.tensor([TRIED], device=next(self.model.parameters()).device)
             expected = adapted(input_ids=ids_1T, use_cache=False).logits.float()
@@ -147,13 +146,7 @@ def shares(adapters: Sequence[Adapter | None], device: torch.device) -> Iterator
 def peft_model(model: PreTrainedModel, folder: Path) -> Iterator[PeftModel]:
     """PEFT's own around the base within; afterwards the base is as it was."""
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder)).eval()
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        restore(model)
-        first_line = str(error).strip().split("\n")[0]
-        raise UserError(f"the adapter in {folder} could not be loaded ({first_line}).") from error
-    try:
-        yield adapted
+        yield attach(model, folder)
     finally:
         restore(model)
 
@@ -194,22 +187,21 @@ def refuse_other_kinds(folder: Path) -> None:
         if config.get(key):
             raise unsupported(folder, f"its adapter_config.json has {key}")
     start = config.get("init_lora_weights", True)
-    if isinstance(start, str) and start not in HARMLESS_STARTS:
+    if changes_base(start):
         raise unsupported(folder, f"its init_lora_weights = {start} changes the base too")
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
         raise unsupported(folder, "its adapter_config.json has another peft_type than LORA, or trained biases")
 
 
-def refuse_partial(adapted: PeftModel, folder: Path) -> None:
-    """PEFT only warns of weights that the file lacks, and leaves them random."""
-    with safe_open(str(folder / ADAPTER_WEIGHTS), framework="pt") as file:
-        saved = set(file.keys())
-    expected = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
-    if odd := sorted(expected ^ saved):
-        raise UserError(
-            f"the adapter in {folder} does not fit the base: {len(odd)} weights are in one and not in the other, "
-            f"such as {odd[0]}"
-        )
+def refuse_whole_weights(folder: Path) -> None:
+    """PEFT would write these over the base's own, under everyone else who is served."""
+    try:
+        with safe_open(str(folder / ADAPTER_WEIGHTS), framework="pt") as file:
+            whole = [name for name in sorted(file.keys()) if "lora_" not in name]
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"the adapter in {folder} could not be loaded ({error}).") from error
+    if whole:
+        raise unsupported(folder, f"its {ADAPTER_WEIGHTS} holds weights that are no LoRA's, such as {whole[0]}")
 
 
 def unsupported(folder: Path, why: str) -> UserError:

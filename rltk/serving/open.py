@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import torch
-from rltk_reward_models import quantized
 
 from rltk.errors import UserError
 from rltk.evaluation.target import find_target
 from rltk.models.adapters import shrink_frozen
+from rltk.models.bases import as_numbers
 from rltk.models.load import compute_dtype, context_length, load_tokenizer, load_weights, stop_tokens
 from rltk.rollout.engines import runs_natively
 from rltk.serving.batch import Batch
@@ -27,7 +27,7 @@ def open_service(served: Served, limits: Limits, logprobs: Mode = SAMPLING) -> S
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_weights(served.base, device)
     if served.base.quantize is not None:  # the numbers that its adapters were trained beside, for layers that mix them
-        quantized.whole(model)
+        as_numbers(model)
     if not runs_natively(model):
         raise UserError(f"{served.base_name} is no model that the native engine runs; serve it with vLLM instead.")
     dtype = compute_dtype(served.base)

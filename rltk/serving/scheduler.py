@@ -28,7 +28,7 @@ class Scheduler:
         self._waiting: deque[Group] = deque()
         # Nothing may enter behind the end mark, where nobody would answer it.
         self._entrance = threading.Lock()
-        self._is_open = True
+        self._is_open, self._why_closed = True, "the server is ending"
         self._thread = threading.Thread(target=self._run, name="decoding", daemon=True)
         self._thread.start()
 
@@ -39,13 +39,13 @@ class Scheduler:
     def submit(self, job: Job) -> None:
         """Its events follow; after `close` it has failed."""
         if not self._enter(job):
-            job.events.put(FailedError("the server is ending"))
+            job.events.put(FailedError(self._why_closed))
 
     def between_steps(self, what: Callable[[], Any]) -> "Future[Any]":
-        """The result of `what`, called by the decoding thread; a UserError of it is the future's exception."""
+        """The result of `what`, called by the decoding thread; it fails with a UserError or RuntimeError."""
         future: Future[Any] = Future()
         if not self._enter((what, future)):
-            future.set_exception(FailedError("the server is ending"))
+            future.set_exception(FailedError(self._why_closed))
         return future
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class Scheduler:
             if entering:
                 self.batch.enter(entering)
             self.batch.step()
-        except RuntimeError as error:  # torch's, such as running out of memory; the next batch may fit.
+        except (RuntimeError, MemoryError) as error:  # torch's are of the first kind; the next batch may fit
             log.error("decoding failed", exc_info=True)
             first_line = str(error).strip().partition("\n")[0]
             self._fail([group.rows[0].job for group in entering], f"decoding failed ({first_line})")
@@ -129,6 +129,7 @@ class Scheduler:
     def _abandon(self, why: str) -> None:
         """After the last job, or when the thread dies: nobody waits for ever."""
         with self._entrance:
+            self._why_closed = why if self._is_open else self._why_closed
             self._is_open = False
         self._fail([], why)
         for job in {id(group.rows[0].job): group.rows[0].job for group in self._waiting}.values():
@@ -142,9 +143,13 @@ class Scheduler:
 
 
 def _obey(what: Callable[[], Any], future: "Future[Any]") -> None:
+    """An order that fails has failed alone; the thread ends only by what is no ordinary error."""
     try:
         future.set_result(what())
-    except BaseException as error:
+    except (UserError, RuntimeError) as error:
         future.set_exception(error)
-        if not isinstance(error, (UserError, RuntimeError)):
+    except BaseException as error:
+        log.error("an order failed", exc_info=True)
+        future.set_exception(FailedError(f"{type(error).__name__}: {error}"))
+        if not isinstance(error, Exception):
             raise

@@ -21,7 +21,7 @@ from rltk.serving.wire import ApiError, Asked, ChatRequest, CompletionRequest, L
 
 SEEDS = 2**63
 STREAM = 2**25
-"""Random numbers that one request may have drawn, those it skips among them."""
+"""Random numbers that one request may have drawn, those it skips among them: 128 MiB of them."""
 WATCH_SECONDS = 0.5
 """How often who waits looks whether the client has gone."""
 Gone = Callable[[], bool]
@@ -132,12 +132,15 @@ class Service:
 
     def stream(self, asked: Asked, prompts: int, tokens: int) -> tuple[int, int]:
         """Seed and row of the first completion's random numbers."""
-        if asked.vllm_xargs is None:
+        count, streams = prompts * asked.n, asked.vllm_xargs
+        if count * tokens > STREAM:
+            raise ApiError(400, f"{count} completions of {tokens} tokens are over {STREAM} in all", param="max_tokens")
+        if streams is None:
             return (secrets.randbelow(SEEDS) if asked.seed is None else asked.seed % SEEDS), 0
-        seed, row = asked.vllm_xargs.stream_seed % SEEDS, asked.vllm_xargs.stream_row
-        if (row + prompts * asked.n) * tokens > STREAM:
-            raise ApiError(400, f"stream_row = {row} is too far; at most {STREAM} tokens", param="vllm_xargs")
-        return seed, row
+        if (streams.stream_row + count) * tokens > STREAM:
+            message = f"stream_row = {streams.stream_row} is too far; at most {STREAM} tokens"
+            raise ApiError(400, message, param="vllm_xargs")
+        return streams.stream_seed % SEEDS, streams.stream_row
 
     def refuse(self, asked: Asked, prompts: list[list[int]], tokens: int) -> None:
         count, most = len(prompts) * asked.n, self.limits.completions
@@ -168,6 +171,8 @@ class Answer:
     def __init__(self, service: Service, asked: Asked, job: Job, choices: list[Choice], form: Form) -> None:
         self.service, self.asked, self.job, self.choices, self.form = service, asked, job, choices, form
         self.deadline = time.monotonic() + service.limits.seconds
+        self.looked = time.monotonic()
+        """When it was last asked whether the client has gone."""
         self.about = {
             "id": f"{'chatcmpl' if isinstance(form, Chats) else 'cmpl'}-{secrets.token_hex(12)}",
             "created": int(time.time()),
@@ -225,17 +230,24 @@ class Answer:
 
     def next_event(self, is_gone: Gone) -> Any:
         while True:
+            self.refuse_late()
+            self.refuse_gone(is_gone)
             try:
                 event = self.job.events.get(timeout=WATCH_SECONDS)
             except Empty:
-                if is_gone():
-                    raise ConnectionAbortedError("the client has left") from None
-                self.refuse_late()
                 continue
-            self.refuse_late()
             if isinstance(event, FailedError):
                 raise ApiError(503, str(event))
             return event
+
+    def refuse_gone(self, is_gone: Gone) -> None:
+        """By the clock, since tokens may come faster than they are waited for."""
+        now = time.monotonic()
+        if now - self.looked < WATCH_SECONDS:
+            return
+        self.looked = now
+        if is_gone():
+            raise ConnectionAbortedError("the client has left")
 
     def refuse_late(self) -> None:
         if time.monotonic() > self.deadline:

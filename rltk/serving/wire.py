@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from rltk_reward_models.incoming import RefusedError
 
+COLDEST = 1e-6
+"""Logits divided by less are no numbers any more."""
 Zero = Annotated[float, Field(ge=0, le=0)]
 Nothing = Annotated[Any, AfterValidator(lambda given: refuse_all(given))]
 Tokens = Annotated[list[Annotated[int, Field(strict=True, ge=0)]], Field(min_length=1)]
@@ -95,6 +97,13 @@ class Asked(Body):
     @classmethod
     def _one_or_many(cls, stop: Any) -> Any:
         return () if stop is None else (stop,) if isinstance(stop, str) else stop
+
+    @field_validator("temperature")
+    @classmethod
+    def _zero_or_warm(cls, temperature: float) -> float:
+        if 0 < temperature < COLDEST:
+            raise ValueError(f"must be at least {COLDEST:g}, or 0 for the likeliest token")
+        return temperature
 
     @model_validator(mode="before")
     @classmethod

@@ -50,7 +50,8 @@ def test_the_verdict_is_that_of_the_runs(
     one = found["verdicts"]["lora-2"]
     assert (one["verdict"], len(one["seeds"])) == (verdict, seeds)
     assert says in one["sentence"]
-    assert found["family"]["verdict"] == verdict.replace("superior", "non_inferior")
+    assert found["family"]["verdict"] == verdict
+    assert says in found["sentence"] and found["sentence"].endswith("accuracy on the test split).")
 
 
 def test_a_loss_is_never_hidden_by_a_control_that_is_not_flagged(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from rltk.cli import main
-from rltk.distributed.launch import refuse_unfit
+from rltk.distributed.launch import environments, refuse_unfit
 from rltk.errors import UserError
 from rltk.recipe.schema import DeepSpeed, Hardware
 from tests import runs
@@ -151,6 +151,70 @@ def test_an_interrupt_ends_all_after_the_step_with_a_checkpoint(recipe: Path, tm
     assert (process.returncode, out) == (130, "")
     assert err == f"interrupted; go on after step {done} with: rltk train {run} --resume\n"
     assert runs.names(run / "checkpoints")[-1] == f"step-{done:06d}"
+
+
+SLOW = """import os, time
+
+def worth(problem, completion):
+    if os.environ["RANK"] == "1" and os.path.exists({sign!r}):
+        time.sleep(1000)
+    return float(len(completion) % 2)
+"""
+
+
+@pytest.mark.slow
+def test_a_grace_time_ends_a_step_that_another_process_cannot_end(recipe: Path, tmp_path: Path) -> None:
+    """One is in its step, the other waits for it."""
+    run, sign, rewards = tmp_path / "run", tmp_path / "sign", tmp_path / "rewards.py"
+    rewards.write_text(SLOW.format(sign=str(sign)))
+    grace = ["run.grace=1", "run.checkpoint_every=1000", "optim.steps=100000"]
+    process = started(recipe, run, f"rewards.mine={{path: {rewards}}}", *grace, "--quiet")
+    wait_for(lambda: steps_of(run))
+    sign.touch()
+    done = wait_for(lambda: steps_of(run) if has_stood(run) else 0)
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, out) == (130, "") and time.monotonic() - asked < 60
+    assert err == f"interrupted; go on after step {done} with: rltk train {run} --resume\n"
+    assert runs.names(run / "checkpoints") == [f"step-{done:06d}"]
+    assert runs.read(run / "manifest.json")["status"] == "interrupted"
+
+
+def has_stood(run: Path) -> bool:
+    before = steps_of(run)
+    time.sleep(5)
+    return steps_of(run) == before
+
+
+ALONE = """
+from rltk.distributed import world
+from rltk.distributed.join import joined
+from rltk.distributed.place import found
+from rltk.errors import UserError
+
+def work():
+    if world.rank():
+        raise UserError("only this one knows")
+    world.meet()
+
+joined(found(), work)
+"""
+
+
+def test_what_one_process_alone_knows_is_said_by_it_at_once() -> None:
+    """The first is waiting for it, and cannot say it."""
+    common = {**os.environ, "PYTHONPATH": SOURCES, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    first, second = (
+        subprocess.Popen([sys.executable, "-c", ALONE], env=common | there, stderr=subprocess.PIPE, text=True)
+        for there in environments(2)
+    )
+    try:
+        _, said = second.communicate(timeout=300)
+        assert second.returncode == 1 and said.startswith("rltk: only this one knows\n")
+    finally:
+        first.kill()
+        first.communicate()
 
 
 def steps_of(run: Path) -> int:

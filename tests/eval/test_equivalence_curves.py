@@ -16,14 +16,17 @@ def test_area_by_hand():
 
 
 def test_a_band_at_one_evaluation_is_the_t_interval():
-    """At the other two all seeds agree, so nothing is added for looking there."""
+    """At the other two all seeds agree, so nothing is added for looking there; at the last by chance, so that the
+    spread of the middle stands in; at the first because nothing has been trained."""
     wobble = np.array([0.1, -0.1, 0.2, -0.2, 0.05, -0.05])
     arm = np.column_stack([np.zeros(6), 0.3 + wobble, np.full(6, 0.2)])
     band = difference_band(STEPS, arm, np.zeros((6, 3)), draws=40_000)
     assert band.critical == pytest.approx(t.ppf(0.95, 5), rel=0.02)
     half = band.critical * wobble.std(ddof=1) / np.sqrt(6)
-    assert band.low_T == pytest.approx([0, 0.3 - half, 0.2])
-    assert band.high_T == pytest.approx([0, 0.3 + half, 0.2])
+    assert band.low_T == pytest.approx([0, 0.3 - half, 0.2 - half])
+    assert band.high_T == pytest.approx([0, 0.3 + half, 0.2 + half])
+    by_chance = difference_band(STEPS, arm[:, ::-1], np.zeros((6, 3)), draws=500)
+    assert (by_chance.high_T > by_chance.low_T).all()  # equal in the end is not untrained
 
 
 def test_the_band_lies_between_one_look_and_bonferroni():

@@ -42,7 +42,9 @@ def test_all_claims_are_as_sure_as_the_least_sure():
     [
         ([0.0, 0.001, -0.001], Verdict.EQUIVALENT),
         ([0.0, -0.01], Verdict.EQUIVALENT),  # the second differs, within the margin
+        ([-0.01, 0.01], Verdict.DIFFERENT_WITHIN_MARGIN),  # both do
         ([0.0, 0.03], Verdict.NON_INFERIOR),
+        ([0.03, 0.04], Verdict.SUPERIOR),
         ([0.0, -0.015], Verdict.INCONCLUSIVE),
         ([0.0, -0.04], Verdict.INFERIOR),
         ([-0.015, -0.04], Verdict.INFERIOR),

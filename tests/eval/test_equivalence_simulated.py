@@ -146,6 +146,9 @@ def crossed_table(rng: np.random.Generator, shape: tuple[int, int], sd: tuple[fl
 
 
 CROSSED = [
+    ((2, 60), (1.0, 1.0, 1.0)),
+    ((3, 60), (1.0, 0.2, 1.0)),
+    ((4, 60), (0.3, 1.0, 3.0)),
     ((5, 40), (1.0, 1.0, 1.0)),
     ((5, 40), (1.0, 0.2, 1.0)),
     ((5, 40), (0.1, 1.0, 1.0)),
@@ -166,11 +169,13 @@ def test_crossed_intervals_cover_new_seeds_and_new_items(shape: tuple[int, int],
             low, high = crossed_interval(crossed, confidence)
             hits[confidence] += low < 0 < high
     for confidence in (0.9, 0.95):
-        assert hits[confidence] / runs == pytest.approx(confidence, abs=0.02 + allowance(confidence, runs) / 2)
+        room = 0.02 + allowance(confidence, runs) / 2
+        # At least the t interval over seeds: with few of them, where items differ more, that is more than is said.
+        assert confidence - room <= hits[confidence] / runs <= confidence + (0.05 if shape[0] < 5 else room)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [5, 8])
+@pytest.mark.parametrize("seeds", [2, 5, 8])
 def test_verdicts_on_new_items_keep_alpha(seeds: int):
     """Binary answers: each item has its own two chances, each run its own skill, and new runs answer new items."""
     rng, runs, margin = np.random.default_rng(5), 600, 0.1
@@ -216,32 +221,68 @@ def test_robust_summaries_cover(seeds: int, tasks: int):
     assert 0.93 - 0.01 < better / runs < 0.98 + 0.01
 
 
+def step(u: np.ndarray, at: float, width: float) -> np.ndarray:
+    return 1 / (1 + np.exp(-(u - at) / width))
+
+
+SHAPES = {
+    "parabola": lambda u: -(u**2),
+    "loss of one direction": lambda u: -0.25 * (np.exp(2.3 * u) - 2.3 * u - 1),  # lr - log(lr) - 1
+    "two slopes": lambda u: np.where(u < 0, -(u**2), -4 * u**2),
+    "flat top": lambda u: -((u / 0.7) ** 4),
+    "plateau between cliffs": lambda u: step(u, -0.6, 0.12) * step(-u, -0.6, 0.12) - 1,
+    "slow rise to a cliff": lambda u: step(u, -0.9, 0.3) * step(-u, -0.45, 0.08) - 1,
+    "late cliff": lambda u: -0.3 * u**2 - np.where(u > 0.2, 20 * (u - 0.2) ** 2, 0.0),
+}
+"""Mean scores over decades of learning rate."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("rates", "seeds", "noise"), [(5, 2, 0.03), (7, 3, 0.03), (5, 5, 0.05), (7, 5, 0.05)])
-def test_optimum_intervals_cover(rates: int, seeds: int, noise: float):
-    """A sweep without an end to its interval counts as covered: it claims nothing.
+@pytest.mark.parametrize(("seeds", "noise"), [(2, 0.05), (3, 0.005), (3, 0.05), (5, 0.1)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_optimum_intervals_cover_whatever_the_shape(shape: str, seeds: int, noise: float):
+    """Tops anywhere between rates half a decade apart, the reference's curve a mirror image in half of the sweeps.
 
-    The ratio of two sweeps of 2 seeds errs on the safe side: 98 % for 95 %.
+    Only sweeps that have an interval count. It errs on the safe side (96 to 100 %): what is not known of a shape is no
+    chance. Rates at which the score has fallen far are 5 times as noisy.
     """
-    rng, runs = np.random.default_rng(8), 1000
-    log_lr = np.linspace(-5, -3, rates)
+    rng, runs, curve = np.random.default_rng(8), 150, SHAPES[shape]
+    x = np.linspace(-1.5, 1.5, 7)
+    fine = np.linspace(-1, 1, 20_001)
 
-    def sweep(top: float) -> list[SweepPoint]:
+    def sweep(mirror: float) -> tuple[float, list[SweepPoint]]:
+        top = rng.uniform(-0.25, 0.25)
+        mean = curve(mirror * (x - top))
+        spread = noise * np.where(mean < -0.5, 5, 1)
         heights = rng.normal(size=seeds)
-        return [
-            SweepPoint(10**x, s, height - 0.15 * (x - top) ** 2 + noise * rng.normal())
-            for s, height in enumerate(heights)
-            for x in log_lr
-        ]
+        scores = heights[:, None] + mean + spread * rng.normal(size=(seeds, len(x)))
+        points = [SweepPoint(10.0**at, s, float(scores[s, k])) for s in range(seeds) for k, at in enumerate(x)]
+        return top + mirror * float(fine[curve(fine).argmax()]), points
 
-    covered = ratio = 0
-    for seed in range(runs):
-        lora, full = best_lr(sweep(-3.8), draws=1500, seed=seed), best_lr(sweep(-4.2), draws=1500, seed=seed)
-        covered += not (lora.interval.low > 10**-3.8 or lora.interval.high < 10**-3.8)
-        interval = lr_ratio(lora, full).interval
-        ratio += not (interval.low > 10**0.4 or interval.high < 10**0.4)
-    assert 0.93 - 0.01 < covered / runs < 0.97 + 0.01
-    assert 0.93 - 0.01 < ratio / runs < (0.98 if seeds == 2 else 0.97) + 0.01
+    found: Counter[str] = Counter()
+    for run in range(runs):
+        (top, points), (other_top, other_points) = sweep(1.0), sweep((-1.0) ** run)
+        lora, full = best_lr(points, draws=800), best_lr(other_points, draws=800)
+        found["optima"] += lora.problem is None
+        found["covered"] += lora.interval.low <= 10**top <= lora.interval.high
+        ratio = lr_ratio(lora, full).interval
+        found["ratios"] += ratio.low > 0
+        found["ratios covered"] += ratio.low <= 10 ** (top - other_top) <= ratio.high
+    assert found["optima"] > runs / 3 and found["ratios"] > runs / 6
+    assert found["covered"] / found["optima"] > 0.95 - allowance(0.95, found["optima"])
+    assert found["ratios covered"] / found["ratios"] > 0.95 - allowance(0.95, found["ratios"])
+
+
+@pytest.mark.slow
+def test_finer_rates_make_narrower_intervals():
+    """With rates a tenth of a decade apart, a tenfold ratio is shown to lie between 5 and 20."""
+    rng, x = np.random.default_rng(9), np.arange(-1, 1.01, 0.1)
+    fits = [
+        best_lr([SweepPoint(10 ** (a + t), s, -(a**2) + 0.001 * rng.normal()) for a in x for s in range(3)])
+        for t in (-2, -3)
+    ]
+    low, high = lr_ratio(fits[0], fits[1]).interval
+    assert 5 < low < 10 < high < 20
 
 
 @pytest.mark.slow

@@ -130,7 +130,9 @@ def test_seeds_still_needed():
     decision = decided(-0.003, margin=SD)
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert decision.seeds_if_equal == 11
-    assert "5 more seeds would show equivalence with 80 % power if the arms are equal" in sentence(decision)
+    assert sentence(decision).endswith(
+        "15 more seeds that lora is not inferior, 5 more seeds equivalence if the arms are equal."
+    )
     sufficed = decided(-0.01, margin=2 * SD)
     assert sufficed.seeds_if_equal == 4
     observed = sufficed.seeds_as_observed
@@ -140,16 +142,46 @@ def test_seeds_still_needed():
         for seeds in (observed - 1, observed)
     ]
     assert reached[0] < 0.8 <= reached[1]
-    more = f"{observed - 6} more seeds would show equivalence with 80 % power if the arms differ as observed"
-    assert more in sentence(sufficed)
+    assert f"{observed - 6} more seeds would show equivalence with 80 % power as observed, " in sentence(sufficed)
+    assert sufficed.seeds_needed[Claim.EQUIVALENT] == observed
+    assert to_json(sufficed)["seeds_needed"] == {claim.value: n for claim, n in sufficed.seeds_needed.items()}
+    assert decided(0.0, margin=0.02).seeds_needed == {}  # nothing is left to ask
 
 
 def test_no_number_of_seeds_shows_what_is_not_so():
     beyond = decided(-1.01 * 2 * SD, margin=2 * SD)
     assert beyond.verdict is Verdict.INCONCLUSIVE
     assert beyond.seeds_as_observed is None
-    assert "as far apart as observed none suffice" in sentence(beyond)
+    assert "no number of seeds shows equivalence if the arms differ as observed" in sentence(beyond)
+    assert beyond.seeds_needed[Claim.INFERIOR] is None  # a hundredth of the margin is too little to tell in 10,000
     assert "no attainable number of seeds" in sentence(decided(-0.0001, margin=0.0001))
+
+
+def test_beyond_the_margin_it_is_told_what_shows_the_loss_or_the_gain():
+    """Observed 1.4 margins apart, 2 seeds: equivalence is out of reach, and the question is how large the gap is."""
+    for sign, claim, says in ((1, Claim.SUPERIOR, "lora is better"), (-1, Claim.INFERIOR, "lora is inferior")):
+        pairs = pairs_of(sign * np.array([0.025, 0.031]))
+        decision = decide(pairs, Margin(0.02), sensitive_assay())
+        needed = decision.seeds_needed[claim]
+        assert needed is not None and needed > 2 and decision.seeds_needed[Claim.EQUIVALENT] is None
+        sd = decision.paired.sd
+        chances = [
+            power(claim, seeds=seeds, sd=sd, margin=0.02, difference=sign * 0.028) for seeds in (needed - 1, needed)
+        ]
+        assert chances[0] < 0.8 <= chances[1]
+        said = sentence(decision)
+        assert "no number of seeds shows equivalence" in said and said.endswith(f"would show that {says}.")
+        assert "if the arms are equal" not in said
+
+
+def test_new_items_are_never_surer_than_the_items_at_hand():
+    """2 seeds of 40 items, with little between items: the crossed bootstrap alone has 3 seed means to draw."""
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        table = 0.003 + rng.normal(size=(2, 1)) * 0.001 + rng.normal(size=(2, 40)) * 0.001
+        decision = decide(pairs_of(table), Margin(0.002), sensitive_assay())
+        low, high = decision.new_items_interval
+        assert low <= decision.interval.low + 1e-12 and high >= decision.interval.high - 1e-12
 
 
 def test_one_seed_and_no_spread_are_inconclusive_and_say_why():

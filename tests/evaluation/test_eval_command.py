@@ -32,6 +32,14 @@ def test_a_run_has_the_scores_that_it_ended_with(run: Path, answer: Callable[...
     assert runs.names(tmp_path / "out") == [".lock", "items", "scores.json", "settings.json"]
 
 
+def test_quiet_leaves_the_result_alone(guesser: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    task = runs.problems(tmp_path / "test.jsonl", 4)
+    for quiet, said in (["--quiet"], ""), ([], "test 4/4\n"):
+        assert main(["eval", str(guesser), "--task", str(task), "--samples", "0", "--max-new-tokens", "6", *quiet]) == 0
+        printed = capfd.readouterr()
+        assert "accuracy" in printed.out and printed.err == said
+
+
 def test_a_saved_model_has_the_scores_of_its_run_wherever_it_lies(
     run: Path, answer: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 Shapes: B rows, L tokens of prompt and completion, T of the completion, V vocabulary.
 """
 
+import math
 from typing import Any
 
 import pytest
@@ -93,14 +94,18 @@ def gradients(model: nn.Module, logprobs_BT: Tensor) -> list[Tensor]:
     return [torch.zeros(()) if gradient is None else gradient for gradient in found]
 
 
-def assert_same(model: nn.Module, found: Scores, expected: Scores) -> None:
-    """Log-probabilities and entropies to 1e-5, gradients to 2e-6."""
+def assert_same(model: nn.Module, found: Scores, expected: Scores, *, relative: float = 1e-6) -> None:
+    """Log-probabilities and entropies to 1e-5; the gradient of all weights to `relative` of its norm, each weight's to
+    2e-6 of its largest."""
     torch.testing.assert_close(found.logprobs_BT, expected.logprobs_BT, rtol=0, atol=1e-5)
     torch.testing.assert_close(found.entropy_BT, expected.entropy_BT, rtol=0, atol=1e-5)
     assert not found.entropy_BT.requires_grad
     pairs = zip(gradients(model, found.logprobs_BT), gradients(model, expected.logprobs_BT), strict=True)
+    apart, norm = 0.0, 0.0
     for ours, theirs in pairs:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-6 * (1 + theirs.abs().max().item()))
+        apart, norm = apart + (ours - theirs).square().sum().item(), norm + theirs.square().sum().item()
+    assert math.sqrt(apart) < relative * math.sqrt(norm)
 
 
 @pytest.mark.parametrize("tokens_in_chunk", [1, 4, 1000])
@@ -119,7 +124,8 @@ def test_packed_groups_give_the_same(architecture: str) -> None:
     model, layout = tiny_model(architecture), pack(groups(), torch.device("cpu"))
     with packed(model, layout):
         found = score_packed(model, layout, 0.7)
-    assert_same(model, found, by_hand(model, 0.7))
+    # Of a sequence alone an expert has other rows, and so other sums: up to 1.4e-6 in float32.
+    assert_same(model, found, by_hand(model, 0.7), relative=3e-6 if "moe" in architecture else 1e-6)
     assert packs_faithfully(model)
 
 

@@ -87,14 +87,15 @@ def test_trl_computes_the_formula(loss: str, guesser: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("tune", [{"type": "lora", "rank": 4}, {"type": "full"}], ids=["lora", "full"])
-def test_the_gradient_is_the_slope(tune: dict[str, Any], guesser: Path, tmp_path: Path) -> None:
-    started, trainer = trainer_of("sigmoid", tune, guesser, tmp_path)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_gradient_is_the_slope(loss: str, tune: dict[str, Any], guesser: Path, tmp_path: Path) -> None:
+    started, trainer = trainer_of(loss, tune, guesser, tmp_path)
     batch = trainer.data_collator(list(trainer.train_dataset))  # pyright: ignore[reportArgumentType]
 
-    def loss() -> torch.Tensor:
+    def measured() -> torch.Tensor:
         return trainer.compute_loss(started.stage.model, dict(batch))
 
-    loss().backward()
+    measured().backward()
     trained = [weight for weight in started.stage.trained if weight.grad is not None]
     gradients = [weight.grad.clone() for weight in trained if weight.grad is not None]
     length = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
@@ -103,7 +104,7 @@ def test_the_gradient_is_the_slope(tune: dict[str, Any], guesser: Path, tmp_path
         for step in (1e-3, -2e-3):  # to one side of where it stands, then as far to the other
             for weight, gradient in zip(trained, gradients, strict=True):
                 weight += step / length * gradient
-            sides.append(loss().item())
+            sides.append(measured().item())
     assert (sides[0] - sides[1]) / 2e-3 == pytest.approx(length, rel=0.02)
 
 

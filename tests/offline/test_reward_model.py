@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from rltk_reward_models.fingerprint import BASE_FILE
+from rltk_reward_models.base_file import BASE_FILE
 from rltk_reward_models.loss import bradley_terry_loss
 from rltk_reward_models.scorer import Scorer
 from torch import nn
@@ -117,6 +117,8 @@ def test_a_run_learns_and_says_how_well(run: Path) -> None:
     assert after["length_baseline"]["accuracy"] < 1.0 and after["calibration"]["before"]["log_loss"] >= 0
     metrics = runs.rows(run / "metrics.jsonl")
     assert metrics[-1]["loss"] < metrics[0]["loss"] and metrics[14]["heldout_accuracy"] > 0.5
+    low, high = metrics[14]["heldout_accuracy_ci95"]
+    assert low <= metrics[14]["heldout_accuracy"] <= high
     assert runs.read(run / "manifest.json")["reload_difference"] <= 1e-5
     described = runs.read(run / "adapter.json")
     assert described["bits_offered"] == metrics[-1]["bits_offered"] > 0 and described["update_norm"] > 0

@@ -1,6 +1,6 @@
 """Logits that are no numbers, memory that runs out, prompts that do not fit: each costs what it must, and says so."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rltk.data.prompt import misfit
 from rltk.errors import UserError
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
 from rltk.onpolicy.learner import Tally
@@ -17,7 +18,7 @@ from rltk.recipe.schema import Recipe
 from rltk.rollout.engines import make_sampler
 from rltk.rollout.native import bytes_a_row
 from rltk.rollout.sampler import Rollout, Sampling
-from tests import tiny
+from tests import files, tiny
 from tests.onpolicy import made
 from tests.recipes import LORA, recipe
 
@@ -143,26 +144,39 @@ def test_training_goes_on_with_half_the_tokens_when_memory_runs_out(
         learner.accumulate(made.episodes(), Tally())
 
 
-def test_prompts_that_do_not_fit_are_left_out_and_named(tmp_path: Path) -> None:
-    file = tmp_path / "problems.jsonl"
-    rows = ['{"question": "%s", "answer": "1"}' % ("What is 1? " * times) for times in (1, 2, 200, 3, 300)]
-    file.write_text("\n".join(rows), encoding="utf-8")
-    model = {"path": str(tiny.folder(tmp_path / "model")), "dtype": "float32"}
-    chosen = Recipe.model_validate(
+def asking(questions: Sequence[str], model: Path, folder: Path, **data: str) -> Recipe:
+    """A recipe whose problems are these questions."""
+    file = files.jsonl(folder / "problems.jsonl", [{"question": text, "answer": "1"} for text in questions])
+    return Recipe.model_validate(
         {
             "name": "test",
-            "model": model,
-            "data": {"path": str(file)},
+            "model": {"path": str(model), "dtype": "float32"},
+            "data": {"path": str(file), **data},
             "algo": {"type": "grpo", "prompts": 4, "group": 2},
             "tune": LORA,
             "eval": {"tasks": ["word-problems"], "limit": 2},
             "rollout": {"max_new_tokens": 16},
         }
     )
-    inputs = load_inputs(chosen)
+
+
+def test_prompts_that_do_not_fit_are_left_out_and_named(tmp_path: Path) -> None:
+    questions = ["What is 1? " * times for times in (1, 2, 200, 3, 300)]
+    inputs = load_inputs(asking(questions, tiny.folder(tmp_path / "model"), tmp_path))
     assert [problem.id for problem in inputs.problems] == ["train/0", "train/1", "train/3"]
     assert sorted(inputs.left_out) == ["train/2", "train/4"]
     assert "exceeds the model's context of 512" in inputs.left_out["train/2"]
+
+
+def test_a_prompt_that_says_nothing_is_left_out_and_the_sentence_names_the_key(tmp_path: Path) -> None:
+    """A question has words, or its row is refused; a chat template may still leave nothing of it."""
+    model = tiny.folder(tmp_path / "model")
+    template = "{% for message in messages %}{{ message.content | replace('void', '') }}{% endfor %}"
+    (model / "chat_template.jinja").write_text(template, encoding="utf-8")
+    chosen = asking(("What is 1?", "void", "What is 2?"), model, tmp_path, prompt="{question}")
+    assert load_inputs(chosen).left_out == {"train/1": "renders to an empty prompt; see data.prompt."}
+    assert misfit([], max_new_tokens=1, context=None) == "renders to an empty prompt; see data.prompt."
+    assert misfit([7], max_new_tokens=1, context=2) is None
 
 
 def test_what_a_completion_takes_is_reckoned_from_the_config() -> None:

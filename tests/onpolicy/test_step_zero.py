@@ -19,10 +19,27 @@ from tests import runs
 from tests.onpolicy import made
 from tests.onpolicy.made import ARMS
 
+
+def ppo(critic: str) -> dict[str, Any]:
+    """Of one update, because arms differ after the first."""
+    return {"type": "ppo", "kl": 0.05, "epochs": 1, "updates": 1, "critic": {"type": critic}}
+
+
 DTYPES = ("float32", "bfloat16")
 ARCHITECTURES = ("qwen3", "qwen3_moe", "gemma3")
 STILL: dict[str, Any] = {"optim": {"lr": 1e-30}, "algo": {"prompts": 8, "group": 8}}
-NOT_COMPARED = {"rollout_seconds", "train_seconds", "sampled_tokens_per_second", "lr", "grad_norm"}
+MANY = {"prompts": 8, "group": 8}
+"""So that some are right."""
+RLOO = {"type": "rloo"}
+LOOPS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "rloo": (RLOO, RLOO),
+    "rloo with kl": (RLOO | {"kl": 0.05}, RLOO | {"kl": 0.05}),
+    "ppo, critic auto": (ppo("auto"), ppo("auto")),
+    "ppo, a critic of its own": (ppo("adapter"), ppo("model")),
+    "ppo, critic head": (ppo("head"), ppo("head")),
+}
+"""What LoRA and full fine-tuning are asked for: a critic of its own is an adapter with LoRA, otherwise a model."""
+NOT_COMPARED = {"rollout_seconds", "train_seconds", "sampled_tokens_per_second", "lr", "critic_lr", "grad_norm"}
 """Times, and what the arms are meant to differ in."""
 
 
@@ -68,14 +85,26 @@ def test_first_metrics_and_log_probabilities_are_the_same(
     architecture: str, dtype: str, checkpoints: dict[str, Path], problems: Path
 ) -> None:
     """Through the loop itself, and on given episodes, which are not the policy's own samples."""
-    many = {"prompts": 8, "group": 8}  # so that some are right
-    arms = [made.assembled(checkpoints[architecture], arm, dtype, problems, algo=many) for arm in ARMS]
+    arms = [made.assembled(checkpoints[architecture], arm, dtype, problems, algo=MANY) for arm in ARMS]
     losses, scores = zip(*(loss_and_logprobs(arm.trainer.learner) for arm in arms), strict=True)
     assert losses[0] == losses[1] and abs(losses[0]) > 1e-4
     assert torch.equal(*scores)
     metrics = [train_step(arm.trainer, 0) for arm in arms]
     assert metrics[0]["reward"] > 0 and metrics[0]["grad_norm"] > 0  # there was something to learn
     assert shared(metrics[0]) == shared(metrics[1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("algo", LOOPS)
+def test_every_algorithm_takes_the_same_first_step_in_both_arms(
+    algo: str, dtype: str, checkpoints: dict[str, Path], problems: Path
+) -> None:
+    lora, full = (
+        train_step(made.assembled(checkpoints["qwen3"], arm, dtype, problems, algo=MANY | chosen).trainer, 0)
+        for arm, chosen in zip(ARMS, LOOPS[algo], strict=True)
+    )
+    assert lora["reward"] > 0 and lora["grad_norm"] > 0
+    assert shared(lora) == shared(full)
 
 
 def loss_and_logprobs(learner: Learner) -> tuple[float, Tensor]:

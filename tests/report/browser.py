@@ -1,11 +1,13 @@
 """Chromium without a window, and what is asked of it."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+from threading import Timer
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -13,7 +15,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
-    *("--enable-logging=stderr", "--virtual-time-budget=20000"),
+    "--enable-logging=stderr",
 ]
 MARKS = [
     pytest.mark.slow,
@@ -24,6 +26,12 @@ PROBE = (
     "page.dataset.probe = [page.scrollWidth, innerWidth, performance.getEntriesByType('resource').length].join(' ');"
     "}, 500));</script>"
 )
+
+ASKED = (
+    "<script>(async () => {{ {script} }})().catch((error) => ({{error: String(error)}}))"
+    ".then((answer) => console.log('ANSWER ' + JSON.stringify(answer)));</script>"
+)
+"""Runs a script that may await, and says what it returned where `ask` can hear it."""
 
 
 class Seen(NamedTuple):
@@ -41,17 +49,40 @@ class Room(NamedTuple):
 
 def browse(page: Path, profile: Path, *flags: str) -> Seen:
     assert CHROMIUM is not None
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *flags, page.as_uri()]
+    command = [CHROMIUM, *FLAGS, "--virtual-time-budget=20000", f"--user-data-dir={profile}", *flags, page.as_uri()]
     environment = {**os.environ, "HOME": str(profile)}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=True)
     return Seen(ended.stdout, ended.stderr)
 
 
+def ask(page: Path, profile: Path, script: str) -> Any:
+    """What a script at the end of a copy of the page returns. Time is real here; under `browse` it stands still."""
+    assert CHROMIUM is not None
+    copy = with_script(page, profile, ASKED.format(script=script))
+    command = [CHROMIUM, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={profile}", copy.as_uri()]
+    environment = {**os.environ, "HOME": str(profile)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    limit = Timer(120, process.kill)
+    limit.start()
+    try:
+        assert process.stderr is not None
+        said = (re.search(r'"ANSWER (.*)", source: ', line) for line in process.stderr)
+        return json.loads(next(found[1] for found in said if found is not None))
+    finally:
+        limit.cancel()
+        process.terminate()
+        process.communicate()
+
+
+def with_script(page: Path, profile: Path, script: str) -> Path:
+    copy = profile.with_suffix(".html")
+    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{script}</body>"), encoding="utf-8")
+    return copy
+
+
 def room(page: Path, profile: Path, width: int) -> Room:
     """What a copy of the page says of itself in a window of this width."""
-    copy = profile.with_suffix(".html")
-    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
-    seen = browse(copy, profile, f"--window-size={width},900", "--dump-dom")
+    seen = browse(with_script(page, profile, PROBE), profile, f"--window-size={width},900", "--dump-dom")
     found = re.search(r'data-probe="(\d+) (\d+) (\d+)"', seen.dom)
     assert found is not None, "the page never came to its end"
     return Room(*map(int, found.groups()))

@@ -97,9 +97,9 @@ def test_names_in_a_chart_are_escaped():
 
 
 def test_a_long_line_is_drawn_as_means_of_stretches():
-    points = thinned([(float(x), float(x)) for x in range(1, 801)])
+    points = thinned([(float(x), float(x)) for x in range(1, 801)], 400)
     assert points[:2] == [(2.0, 1.5), (4.0, 3.5)] and len(points) == 400
-    assert thinned([(1.0, None), (2.0, 3.0)] * 400)[0] == (2.0, 3.0)
+    assert thinned([(1.0, None), (2.0, 3.0)] * 400, 400)[0] == (2.0, 3.0)
 
 
 def test_a_moving_mean_takes_fewer_at_the_ends():

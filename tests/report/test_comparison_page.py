@@ -141,6 +141,26 @@ def test_the_same_folder_gives_the_same_page(tmp_path: Path):
     assert report_comparison(folder).read_bytes() == first
 
 
+def test_a_program_is_told_the_verdict_and_where_page_and_figures_are(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    found, folder = compared.concluded(tmp_path), tmp_path / "comparison"
+    assert main(["report", str(folder), "--figures", str(tmp_path / "figures"), "--json"]) == 0
+    printed = capfd.readouterr()
+    told = json.loads(printed.out)
+    assert printed.err == "" and told["verdicts"] == json.loads(json.dumps(found["verdicts"]))
+    assert told["report"] == str(folder / "report.html") and Path(told["report"]).is_file()
+    assert len(told["figures"]) >= 4 and all(Path(path).is_file() for path in told["figures"])
+
+
+def test_a_quiet_comparison_says_what_it_came_to_and_nothing_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    compared.concluded(tmp_path)
+    for quiet, said in ([], f"rltk: look at it: {tmp_path / 'comparison' / 'report.html'}\n"), (["--quiet"], ""):
+        assert main(["compare", str(tmp_path / "comparison"), *quiet]) == 0
+        printed = capfd.readouterr()
+        assert "lora-2" in printed.out and printed.err == said
+
+
 def test_the_recipe_on_the_page_makes_the_same_comparison(tmp_path: Path):
     compared.concluded(tmp_path)
     page = report_comparison(tmp_path / "comparison").read_text(encoding="utf-8")

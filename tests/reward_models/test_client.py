@@ -2,6 +2,7 @@
 clear error with one that does not."""
 
 import json
+import signal
 import socket
 import threading
 import time
@@ -192,6 +193,35 @@ def test_a_server_that_comes_back_with_another_model_is_an_error(scorer: Scorer,
         with pytest.raises(ValueError, match=rf"changed its model from {scorer.identity.model[:12]} to "):
             list(remote.scores(["c"]))
         assert len(list(RemoteScorer(server.url).scores(["c"]))) == 1
+
+
+class EnoughError(Exception):
+    """What an alarm raises."""
+
+
+@contextmanager
+def alarm(seconds: float) -> Iterator[None]:
+    """EnoughError after so many seconds, wherever the main thread is."""
+
+    def be_late(number: int, frame: object) -> None:
+        raise EnoughError
+
+    before = signal.signal(signal.SIGALRM, be_late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_who_is_interrupted_does_not_wait_for_answers():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        remote = RemoteScorer(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=300)
+        begun = time.monotonic()
+        with alarm(0.5), pytest.raises(EnoughError):
+            list(remote.scores(["a"] * 1000))
+        assert time.monotonic() - begun < 60
 
 
 def test_a_consumer_that_stops_does_not_wait_for_patience():

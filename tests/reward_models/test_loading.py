@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from rltk_reward_models.fingerprint import BASE_FILE, base_fingerprint, record_base
+from rltk_reward_models.base_file import BASE_FILE
+from rltk_reward_models.fingerprint import base_fingerprint, record_base
 from rltk_reward_models.scorer import Scorer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification

@@ -300,6 +300,43 @@ def test_a_token_is_needed_where_there_is_one(scorer: Scorer):
         assert ask(port_of(server), "POST", "/score", {"items": [ONE]}, {"Authorization": f"Bearer {TOKEN}"})[0] == 200
 
 
+ELSEWHERE = [
+    {"Origin": "http://example.org"},
+    {"Origin": "https://127.0.0.1.example.org"},
+    {"Origin": "null"},
+    {"Host": "example.org"},
+    {"Host": "example.org:8100"},
+    {"Host": "[::1"},
+    {"Host": "192.168.0.1"},
+]
+HERE = [{"Host": "localhost:1"}, {"Host": "[::1]:8100"}, {"Origin": "http://localhost:3000"}, {"Host": "127.0.0.2"}]
+
+
+def test_pages_of_other_hosts_are_refused_where_there_is_no_token(server: ScoringServer, scorer: Scorer):
+    for headers in ELSEWHERE:
+        for method, path in (("POST", "/score"), ("GET", "/info"), ("GET", "/health")):
+            status, answer, _ = ask(port_of(server), method, path, {"items": [ONE]}, headers)
+            assert status == 403 and "start the server with a token" in answer["error"], headers
+    for headers in HERE:
+        assert ask(port_of(server), "POST", "/score", {"items": [ONE]}, headers)[0] == 200, headers
+    assert b" 200 OK" in raw(port_of(server), b"GET /health HTTP/1.0\r\n\r\n")
+    with serving(scorer, token=TOKEN) as known:  # as behind a reverse proxy
+        for headers in ELSEWHERE:
+            bearer = {"Authorization": f"Bearer {TOKEN}"}
+            assert ask(port_of(known), "POST", "/score", {"items": [ONE]}, headers | bearer)[0] == 200, headers
+            assert ask(port_of(known), "POST", "/score", {"items": [ONE]}, headers)[0] == 401, headers
+
+
+def test_a_client_that_waits_to_be_asked_for_the_body_is_asked(server: ScoringServer):
+    body = json.dumps({"items": [ONE]}).encode()
+    head = b"POST /score HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=30) as connection:
+        connection.sendall(head)
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_other_machines_need_a_token(reward_model: Path, scorer: Scorer, capsys: pytest.CaptureFixture[str]):
     for host in ("0.0.0.0", "", "::", "192.168.0.1", "example.org"):
         assert not is_loopback(host)

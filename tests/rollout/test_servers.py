@@ -1,6 +1,7 @@
 """The `vllm` engine against `rltk serve` in other processes: what is sampled, what a fault costs, what is refused."""
 
 import json
+import socket
 import threading
 import time
 import urllib.request
@@ -22,13 +23,14 @@ from rltk.recipe.schema import LoRA, Model, Rollout
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Sampling
 from rltk.rollout.servers.adapters import AdapterOnServers, Shelf
-from rltk.rollout.servers.fleet import connect
+from rltk.rollout.servers.fleet import Fleet, connect
 from rltk.rollout.servers.meaning import meaning
 from rltk.rollout.servers.sampler import ServerSampler
 from rltk.rollout.servers.server import ModelServer
 from tests import runs, tiny
 from tests.onpolicy.made import off_base
 from tests.reward_models.processes import Server, Servers
+from tests.reward_models.test_client import EnoughError, alarm
 from tests.rollout.stale import stale
 
 TOKEN = "a-token-that-nobody-may-find-in-a-file"
@@ -200,6 +202,51 @@ def test_who_dies_is_passed_over_and_who_comes_back_gets_the_adapter_again(
     sampler.fleet.patience = 60.0
     assert tokens(sampler, sampling) == expected
     restart.join()
+
+
+class AsTheyAre:
+    """Weights that the servers have already."""
+
+    def bring(self) -> None: ...
+
+    def name_on(self, server: ModelServer) -> str:
+        return "base"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that takes requests and does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_who_is_interrupted_does_not_wait_for_answers(silent: str) -> None:
+    fleet = Fleet([ModelServer(silent, None, timeout=300)], patience=300)
+    sampler, begun = ServerSampler(fleet, AsTheyAre(), stops=(), in_flight=2), time.monotonic()
+    with alarm(0.5), pytest.raises(EnoughError):
+        tokens(sampler, Sampling(4))
+    assert time.monotonic() - begun < 60
+
+
+def test_the_first_failure_does_not_wait_for_other_answers(silent: str) -> None:
+    """One server refuses and the other does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as refusing:
+        thread = threading.Thread(target=refuse, args=(refusing,))
+        thread.start()
+        url = f"http://127.0.0.1:{refusing.getsockname()[1]}"
+        fleet = Fleet([ModelServer(one, None, timeout=300) for one in (silent, url)], patience=300)
+        sampler, begun = ServerSampler(fleet, AsTheyAre(), stops=(), in_flight=1), time.monotonic()
+        with pytest.raises(UserError, match=f"{url} refused .400: no"):
+            tokens(sampler, Sampling(4))
+        assert time.monotonic() - begun < 60
+        thread.join()
+
+
+def refuse(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
 
 
 def test_every_state_of_the_weights_has_a_name_and_a_folder_of_its_own(

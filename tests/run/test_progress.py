@@ -1,22 +1,14 @@
 """What the person watching sees: one live line on a terminal that is whole again afterwards, plain lines elsewhere."""
 
-import fcntl
-import os
-import pty
 import re
-import select
-import subprocess
 import sys
-import termios
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from rltk.run.progress import Watch, duration
 from tests import runs
-from tests.forks import SOURCES
+from tests.terminal import Terminal
 
 STEP = {"step": 3, "reward": 0.25, "sampled_tokens_per_second": 1234.5}
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
@@ -58,44 +50,6 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-class Terminal:
-    """A program under a terminal of its own."""
-
-    def __init__(self, *command: str, **environment: str) -> None:
-        self.master, slave = pty.openpty()
-        self.text = ""
-        # fmt: off
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": SOURCES, "TERM": "xterm", "COLUMNS": "100", **environment},
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        # fmt: on
-        os.close(slave)
-
-    def read_until(self, text: str) -> None:
-        deadline = time.monotonic() + 120
-        while text not in self.text:
-            assert time.monotonic() < deadline, self.text
-            if select.select([self.master], [], [], 1)[0]:
-                self.text += os.read(self.master, 65536).decode(errors="replace")
-
-    def press(self, key: bytes) -> None:
-        os.write(self.master, key)
-
-    def plain(self) -> str:
-        """What was written, without escape codes."""
-        return re.sub("\x1b.*?[A-Za-z]", "", self.text)
-
-    def close(self) -> int:
-        """The exit status; what was still written is in `text`."""
-        with suppress(OSError):  # which Linux raises at the end, where others give nothing
-            while some := os.read(self.master, 65536):
-                self.text += some.decode(errors="replace")
-        os.close(self.master)
-        return self.process.wait(60)
-
-
 PROGRAM = """
 import time
 from rltk.run.interrupt import Stop
@@ -119,6 +73,37 @@ def test_control_c_ends_the_live_line_and_shows_the_cursor_again() -> None:
     assert terminal.close() == 0
     assert_whole_again(terminal)
     assert terminal.plain().endswith("\n\rover\r\n")
+
+
+BOTH = """
+import sys
+from pathlib import Path
+from rltk.compare.survey import survey
+from rltk.compare.watch import Board
+from rltk.run.progress import Watch
+from tests.compare import made
+with Watch(steps=9) as watch:
+    watch.step({"step": 3, "reward": 0.25, "sampled_tokens_per_second": 100.0})
+    watch.live.refresh()
+comparison = made.begun(Path(sys.argv[1]))
+found = survey(comparison)
+with Board(comparison, is_quiet=False) as board:
+    board.begin(found)
+    board.show(found.pending[:1])
+print("over", flush=True)
+"""
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
+"""An escape code that sets a colour, of text or behind it."""
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_no_color_leaves_progress_and_board_without_colours(is_plain: bool, tmp_path: Path) -> None:
+    no_color = {"NO_COLOR": "1"} if is_plain else {"NO_COLOR": "", "COLORTERM": ""}
+    terminal = Terminal(sys.executable, "-c", BOTH, str(tmp_path), **no_color)
+    terminal.read_until("over")
+    assert terminal.close() == 0
+    assert "3/9 reward 0.250" in terminal.plain() and "runs to make now" in terminal.plain()
+    assert (COLOUR.search(terminal.text) is None) == is_plain
 
 
 def assert_whole_again(terminal: Terminal) -> None:

@@ -7,7 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from rltk.cli import main
 from rltk.errors import UserError
+from rltk.models.load import load_weights
 from rltk.recipe.resolved import recipe_hash, resolved
 from rltk.recipe.schema import Model, Rollout
 from rltk.run.folder import RunFolder
@@ -16,6 +18,7 @@ from rltk.serving.choose import Served, base_words, choose
 from rltk.serving.open import load_adapter
 from tests import tiny
 from tests.recipes import recipe
+from tests.reward_models import models
 
 BASE = "some/base"
 
@@ -48,6 +51,37 @@ def test_an_adapter_that_comes_later_is_held_to_the_same(tmp_path: Path) -> None
     said = r"stands on some/base \(model.quantize = nf4\), and some/base \(model.quantize = null\) is served"
     with pytest.raises(UserError, match=said):
         load_adapter(batch, served, other)
+
+
+def test_a_reward_model_is_refused_in_every_form_by_all_that_ask_a_policy(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, adapter = (
+        models.whole(tmp_path / "whole"),
+        models.adapter(tmp_path / "adapter", tiny.folder(tmp_path / "base")),
+    )
+    out = ("--out", str(tmp_path / "out.jsonl"))
+    for folder in (whole, adapter):
+        for argv in (
+            ["serve", folder],
+            ["chat", folder],
+            ["sample", folder, "--task", "word-problems", *out],
+            ["eval", "embedded/policy", "--against", folder, "--task", "word-problems"],
+        ):
+            capfd.readouterr()  # what libraries said as the models were made
+            assert main([str(word) for word in argv]) == 2
+            printed = capfd.readouterr()
+            assert printed.out == "" and printed.err == (
+                f"rltk: {folder} is a reward model, which writes nothing; name a policy, or serve its scores with: "
+                f"rltk serve-reward {folder}\n"
+            )
+
+
+def test_weights_of_a_reward_model_are_never_read_as_those_of_a_policy(tmp_path: Path) -> None:
+    """Of a hub's model only its config says so; transformers would draw an output head at random."""
+    folder = models.whole(tmp_path / "whole")
+    with pytest.raises(UserError, match=r"is a reward model or another classifier \(Qwen2ForSequenceClassification\)"):
+        load_weights(Model(path=str(folder)), torch.device("cpu"))
 
 
 def test_paths_are_enough_where_they_are_all_that_differs() -> None:

@@ -3,22 +3,22 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
-import torch
 from openai import BadRequestError, NotFoundError, OpenAI
 from torch import Tensor
 
 from rltk.cli import main
 from rltk.rollout.sampler import Sampling
 from tests import tiny
+from tests.forked import forked
 from tests.serving import made
 
 NAMES = ["base", *made.KINDS]
@@ -37,25 +37,6 @@ def url(folders: dict[str, Path]) -> Iterator[str]:
     os.kill(pid, signal.SIGTERM)
     assert said.read() == "ended\n"
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
-def forked(argv: list[str]) -> tuple[int, TextIO]:
-    """`rltk` in a process of its own that need not import torch again, and what it says."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        torch.set_num_threads(1)  # a forked process cannot use the thread pools of its parent
-        os.dup2(writing, 1)
-        os.dup2(writing, 2)
-        status = 1
-        try:
-            with open(1, "w", closefd=False, buffering=1) as out, open(2, "w", closefd=False, buffering=1) as err:
-                sys.stdout, sys.stderr = out, err
-                status = main(argv)
-        finally:  # whatever happens, the tests go on in one process only
-            os._exit(status)
-    os.close(writing)
-    return pid, open(reading, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +189,34 @@ def test_an_adapter_comes_and_goes_while_it_is_in_use(client: OpenAI, url: str, 
     for path, said in ((folders["base"], "no adapter"), (folders["base"] / "absent", "not a folder")):
         status, answer = post(url, "/load_lora_adapter", {"lora_name": "odd", "lora_path": str(path)})
         assert status == 400 and said in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"r": "x"}, "r = 'x' is not a whole number"),
+        ({"r": None}, "r = None is not"),
+        ({"r": 2.5}, "r = 2.5 is not"),
+        ({"r": [1]}, r"r = [1] is not"),
+        ({"lora_alpha": None}, "lora_alpha = None is not a number"),
+        ({"target_modules": 5}, "target_modules = 5 is not"),
+        ({"target_modules": "("}, "target_modules = '(' is not"),
+        ({"target_modules": "nobody"}, "could not be loaded"),
+        ({"base_model_name_or_path": 5}, "base_model_name_or_path = 5 is not a text"),
+        ({"revision": 5}, "revision = 5 is not a text"),
+        ({"alpha_pattern": {"(": 1}}, "alpha_pattern = {'(': 1} is not"),
+        ({"layers_to_transform": "x"}, "could not be loaded"),
+    ],
+)
+def test_a_damaged_adapter_is_refused_and_the_server_lives_on(
+    url: str, folders: dict[str, Path], tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    path = shutil.copytree(folders["all"], tmp_path / "odd")
+    config = json.loads((path / "adapter_config.json").read_text()) | changes
+    (path / "adapter_config.json").write_text(json.dumps(config))
+    status, answer = post(url, "/load_lora_adapter", {"lora_name": "odd", "lora_path": str(path)})
+    assert status == 400 and said in answer["error"]["message"], answer
+    assert get(url, "/health") == (200, {"status": "ok"})
 
 
 def test_what_vllm_has_beside_openai(client: OpenAI, url: str, folders: dict[str, Path]) -> None:

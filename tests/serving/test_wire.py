@@ -53,6 +53,7 @@ def test_a_message_is_text_or_parts_of_text() -> None:
         ({"ignore_eos": True}, "ignore_eos", "not something this server does"),
         ({"temperature": -1}, "temperature", "greater than or equal to 0"),
         ({"temperature": "hot"}, "temperature", "number"),
+        ({"temperature": 1e-38}, "temperature", "must be at least 1e-06, or 0"),
         ({"n": 0}, "n", "greater than or equal to 1"),
         ({"max_tokens": 1.5}, "max_tokens", "integer"),
         ({"top_p": 0}, "top_p", "greater than 0"),

@@ -18,8 +18,8 @@ _NUMBERS_AT_ONCE = 2_000_000
 class Band(NamedTuple):
     """A simultaneous confidence band of the mean difference; `critical` is its half-width in standard errors.
 
-    Where all seeds differ by the same, as at step 0 where nothing has been trained yet, it has no width. All bounds are
-    nan with fewer than 2 seeds, or where no evaluation has spread.
+    It has no width up to where every seed scores the same in both arms, as at step 0 where nothing has been trained
+    yet. All bounds are nan with fewer than 2 seeds, or where no evaluation has spread.
     """
 
     mean_T: Array
@@ -52,7 +52,8 @@ def difference_band(
 
     c is the quantile of the largest |t statistic| along the curve (sup-t: Montiel Olea and Plagborg-Moller 2019,
     https://doi.org/10.1002/jae.2656), from a parametric bootstrap: as many normal curves as there are seeds, correlated
-    like those observed, each draw with its own standard errors. For a single evaluation c is Student's t.
+    like those observed, each draw with its own standard errors. For a single evaluation c is Student's t. Where a few
+    seeds happen to differ by the same the spread of the other evaluations, their root mean square, stands in.
     """
     _check(step_T, arm_ST)
     _check(step_T, reference_ST)
@@ -62,9 +63,17 @@ def difference_band(
     se_T = np.array([paired_mean(gap_S).se for gap_S in gap_ST.T])
     spread_ST = gap_ST[:, np.isfinite(se_T)]
     critical = _critical_value(spread_ST, confidence, draws, seed) if spread_ST.size else np.nan
-    half_T = critical * np.where(np.isfinite(se_T), se_T, 0.0)
+    half_T = critical * _filled(se_T, (gap_ST == 0).all(axis=0))
     mean_T = gap_ST.mean(axis=0)
     return Band(mean_T, mean_T - half_T, mean_T + half_T, critical)
+
+
+def _filled(se_T: Array, is_same_T: np.ndarray) -> Array:
+    """Standard errors, those that few seeds leave undefined replaced; zero up to where the arms are still the same."""
+    known_T = se_T[np.isfinite(se_T)]
+    typical = sqrt(float(np.mean(known_T**2))) if len(known_T) else np.nan
+    is_untrained_T = np.logical_and.accumulate(is_same_T)
+    return np.where(np.isfinite(se_T), se_T, np.where(is_untrained_T, 0.0, typical))
 
 
 def _critical_value(gap_ST: Array, confidence: float, draws: int, seed: int) -> float:

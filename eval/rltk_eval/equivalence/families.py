@@ -12,14 +12,17 @@ from typing import NamedTuple
 from rltk_eval.equivalence.verdict import Decision, Verdict
 
 WITHIN_MARGIN = (Verdict.EQUIVALENT, Verdict.DIFFERENT_WITHIN_MARGIN)
+SAID_OF_ALL = (Verdict.SUPERIOR, Verdict.DIFFERENT_WITHIN_MARGIN)
+"""What holds of all arms when it holds of each; also an intersection, with no correction."""
 NOT_INFERIOR = (*WITHIN_MARGIN, Verdict.NON_INFERIOR, Verdict.SUPERIOR)
 
 
 class Family(NamedTuple):
     """The verdict on all arms together.
 
-    EQUIVALENT: every arm lies within its margin. NON_INFERIOR: none is worse than its margin allows. INFERIOR: some
-    are, those in `inferior`. `p_equivalence` and `p_non_inferiority` are of "every arm", nan if one of them is.
+    EQUIVALENT: every arm lies within its margin; DIFFERENT_WITHIN_MARGIN: and none is equal. SUPERIOR: every arm is
+    better. NON_INFERIOR: none is worse than its margin allows. INFERIOR: some are, those in `inferior`. `p_equivalence`
+    and `p_non_inferiority` are of "every arm", nan if one of them is.
     """
 
     verdict: Verdict
@@ -68,6 +71,8 @@ def _verdict(decisions: Sequence[Decision], inferior: tuple[str, ...]) -> Verdic
         return Verdict.INFERIOR
     if Verdict.ASSAY_INSENSITIVE in verdicts:
         return Verdict.ASSAY_INSENSITIVE
+    if len(verdicts) == 1 and verdicts.issubset(SAID_OF_ALL):
+        return verdicts.pop()
     if verdicts.issubset(WITHIN_MARGIN):
         return Verdict.EQUIVALENT
     return Verdict.NON_INFERIOR if verdicts.issubset(NOT_INFERIOR) else Verdict.INCONCLUSIVE

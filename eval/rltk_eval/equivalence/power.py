@@ -25,6 +25,7 @@ class Claim(str, Enum):
 
     EQUIVALENT = "equivalent"
     NON_INFERIOR = "non_inferior"
+    SUPERIOR = "superior"
     INFERIOR = "inferior"
     DIFFERENT = "different"
 
@@ -40,6 +41,8 @@ def power(
     if claim is Claim.DIFFERENT:
         above = chance_between(0.0, inf, se=se, df=df, difference=difference, alpha=alpha / 2)
         return above + chance_between(-inf, 0.0, se=se, df=df, difference=difference, alpha=alpha / 2)
+    if claim is Claim.SUPERIOR:
+        return chance_between(0.0, inf, se=se, df=df, difference=difference, alpha=alpha / 2)
     low, high = {
         Claim.EQUIVALENT: (-margin, margin),
         Claim.NON_INFERIOR: (-margin, inf),

@@ -3,6 +3,7 @@
 from math import isfinite, isnan
 
 from rltk_eval.equivalence.assay import AssayResult
+from rltk_eval.equivalence.power import Claim
 from rltk_eval.equivalence.scores import Pairs
 from rltk_eval.equivalence.verdict import Decision, Verdict
 from rltk_eval.metrics import Interval
@@ -50,6 +51,7 @@ def to_json(decision: Decision) -> dict[str, object]:
         "clusters": None if pairs.clusters is None else len(set(pairs.clusters)),
         "seeds_if_equal": decision.seeds_if_equal,
         "seeds_as_observed": decision.seeds_as_observed,
+        "seeds_needed": {claim.value: seeds for claim, seeds in decision.seeds_needed.items()},
         "new_items": {
             "verdict": None if decision.new_items is None else decision.new_items.value,
             "interval": _bounds(decision.new_items_interval),
@@ -91,16 +93,27 @@ def _missing(decision: Decision) -> list[str]:
 
 
 def _seeds(decision: Decision) -> str:
-    if_equal, as_observed, have = decision.seeds_if_equal, decision.seeds_as_observed, decision.paired.seeds
-    if if_equal is None:
-        return "runs that spread like these show equivalence at this margin with no attainable number of seeds"
-    if if_equal > have:
-        more = _plural(if_equal - have, "more seed")
-        return f"{more} would show equivalence with 80 % power if the arms are equal"
-    if as_observed is None:
-        return "these seeds would have sufficed if the arms were equal, and as far apart as observed none suffice"
-    more = _plural(max(as_observed - have, 1), "more seed")
-    return f"{more} would show equivalence with 80 % power if the arms differ as observed"
+    """What more seeds would show: first what the observed difference speaks for, and then if the arms are equal."""
+    arm, difference, margin = decision.pairs.arm, decision.paired.mean, decision.margin.value
+    if abs(difference) >= margin:
+        is_better = difference > 0
+        claim, says = (Claim.SUPERIOR, "better") if is_better else (Claim.INFERIOR, "inferior")
+        return (
+            "no number of seeds shows equivalence if the arms differ as observed, which is by the margin or more; "
+            f"{_more(decision, decision.seeds_needed[claim])} would show that {arm} is {says}"
+        )
+    parts = [f"{_more(decision, decision.seeds_as_observed)} would show equivalence with 80 % power as observed"]
+    if decision.verdict is Verdict.INCONCLUSIVE:
+        parts.append(f"{_more(decision, decision.seeds_needed[Claim.NON_INFERIOR])} that {arm} is not inferior")
+    parts.append(f"{_more(decision, decision.seeds_if_equal)} equivalence if the arms are equal")
+    return ", ".join(parts)
+
+
+def _more(decision: Decision, seeds: int | None) -> str:
+    """At least one, since those at hand have not shown it."""
+    if seeds is None:
+        return "no attainable number of seeds"
+    return _plural(max(seeds - decision.paired.seeds, 1), "more seed")
 
 
 def _assay(assay: AssayResult) -> dict[str, object]:

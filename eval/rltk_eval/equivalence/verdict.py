@@ -35,6 +35,9 @@ from rltk_eval.equivalence.power import Claim, required_seeds
 from rltk_eval.equivalence.scores import Pairs
 from rltk_eval.metrics import Interval
 
+OPEN = (Claim.EQUIVALENT, Claim.NON_INFERIOR, Claim.SUPERIOR, Claim.INFERIOR)
+"""Claims that more seeds may show."""
+
 
 class Verdict(str, Enum):
     """What the runs show about an arm against its reference."""
@@ -61,10 +64,11 @@ class PValues(NamedTuple):
 class Decision:
     """A verdict and all that it rests on; intervals of the difference have confidence 1 - 2 alpha and 1 - alpha.
 
-    `margin_achieved` is the smallest margin inside which these runs would show the difference to lie. `seeds_if_equal`
-    and `seeds_as_observed` are the seeds, in all, with which runs that spread like these would show equivalence 4 times
-    in 5, were the arms equal or as far apart as observed; None where no number would do, or where that is not the
-    question. `new_items` is the verdict for new items of the same kind; None where there are none to generalise from.
+    `margin_achieved` is the smallest margin inside which these runs would show the difference to lie. `seeds_needed`
+    are the seeds, in all, with which runs that spread like these would show a claim 4 times in 5, were the arms as far
+    apart as observed; None where no number would do. `seeds_as_observed` is that of equivalence, `seeds_if_equal` that
+    of equivalence for arms that are equal. All of that only where the verdict leaves a question. `new_items` is the
+    verdict for new items of the same kind; None where there are none to generalise from.
     """
 
     verdict: Verdict
@@ -79,6 +83,7 @@ class Decision:
     assay: AssayResult
     seeds_if_equal: int | None
     seeds_as_observed: int | None
+    seeds_needed: dict[Claim, int | None]
     new_items: Verdict | None
     new_items_interval: Interval
 
@@ -103,6 +108,7 @@ def decide(
     new_interval, new_two_sided = crossed_interval(crossed, 1 - 2 * alpha), crossed_interval(crossed, 1 - alpha)
     new_items = temper(judge(new_interval, new_two_sided, margin.value), is_sensitive=is_sensitive)
     undecided = verdict in (Verdict.INCONCLUSIVE, Verdict.NON_INFERIOR) and paired.se > 0
+    needed = {claim: _seeds_needed(claim, paired, margin.value, paired.mean, alpha) for claim in OPEN if undecided}
     return Decision(
         verdict=verdict,
         pairs=pairs,
@@ -114,8 +120,9 @@ def decide(
         margin_achieved=max(abs(interval.low), abs(interval.high)),
         p=_p_values(paired, margin.value),
         assay=assay_result,
-        seeds_if_equal=_seeds_needed(paired, margin.value, 0.0, alpha) if undecided else None,
-        seeds_as_observed=_seeds_needed(paired, margin.value, paired.mean, alpha) if undecided else None,
+        seeds_if_equal=_seeds_needed(Claim.EQUIVALENT, paired, margin.value, 0.0, alpha) if undecided else None,
+        seeds_as_observed=needed.get(Claim.EQUIVALENT),
+        seeds_needed=needed,
         new_items=new_items if crossed.se > 0 else None,
         new_items_interval=new_interval,
     )
@@ -151,10 +158,21 @@ def _p_values(paired: PairedMean, margin: float) -> PValues:
     )
 
 
-def _seeds_needed(paired: PairedMean, margin: float, difference: float, alpha: float) -> int | None:
-    if abs(difference) >= margin:
-        return None  # the power of TOST never exceeds alpha there
-    return required_seeds(Claim.EQUIVALENT, sd=paired.sd, margin=margin, difference=difference, alpha=alpha)
+def _seeds_needed(claim: Claim, paired: PairedMean, margin: float, difference: float, alpha: float) -> int | None:
+    if not _is_true(claim, difference, margin):
+        return None  # no test's power exceeds alpha there
+    return required_seeds(claim, sd=paired.sd, margin=margin, difference=difference, alpha=alpha)
+
+
+def _is_true(claim: Claim, difference: float, margin: float) -> bool:
+    """Whether a claim holds of a difference."""
+    return {
+        Claim.EQUIVALENT: abs(difference) < margin,
+        Claim.NON_INFERIOR: difference > -margin,
+        Claim.SUPERIOR: difference > 0,
+        Claim.INFERIOR: difference < -margin,
+        Claim.DIFFERENT: difference != 0,
+    }[claim]
 
 
 def _check(alpha: float, looks: int) -> None:

@@ -4,12 +4,12 @@ Shapes: B bootstrap draws.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
-from math import isfinite, log10
+from math import inf, isfinite, log10
 
 import numpy as np
-from rltk_eval.equivalence.optimum import Optimum
-from rltk_eval.metrics import Interval
+from rltk_eval.equivalence.optimum import Optimum, lr_ratio
 
 from rltk.compare.evidence import Evidence, mean_interval
 from rltk.compare.optima import number
@@ -20,7 +20,7 @@ from rltk.errors import UserError
 FOLD = 2.0
 """What "the same rate" is."""
 BASE_RANK = 4
-CONFIDENCE = 0.95
+CONFIDENCE, TAIL = 0.95, 0.025
 
 
 def ranks_share_a_rate(evidence: Sequence[Evidence]) -> Outcome:
@@ -35,31 +35,22 @@ def ranks_share_a_rate(evidence: Sequence[Evidence]) -> Outcome:
     if base is None or lower is None or not higher or len(known) < len(fits):
         return Outcome("inconclusive", f"best rates {summary}", None, None, {"rates": rates})
     fold, bounds = largest_fold(higher, base)
-    below, (low, high) = lower.lr / base.lr, np.power(10.0, log_ratio(lower, base, CONFIDENCE))
+    below, (low, high) = lr_ratio(lower, base)
     summary = f"up to {fold:.2f} times apart from rank 4 on (best rates {summary}); rank 1's over rank 4's {below:.2f} "
-    summary += f"[{low:.2f}, {high:.2f}]"
+    summary += f"[{low:.2f}, {high:.2f}]" if isfinite(low) else "(no interval)"
     verdict = shared_verdict(bounds[1], lower, base, higher)
-    details = {"rates": rates, "rank_1_over_rank_4": [below, float(low), float(high)]}
+    details = {"rates": rates, "rank_1_over_rank_4": [below, low, high]}
     return Outcome(verdict, summary, fold, bounds if isfinite(bounds[1]) else None, details)
 
 
 def shared_verdict(upper: float, lower: Optimum, base: Optimum, higher: Sequence[Optimum]) -> Verdict:
     """Refuted by a rank whose interval lies wholly on the wrong side: at a level that any of them may try at."""
-    strict, far = 1 - (1 - CONFIDENCE) / (1 + len(higher)), log10(FOLD)
-    away = [log_ratio(found, base, strict) for found in higher]
-    if log_ratio(lower, base, strict).low > 0 or any(one.low > far or one.high < -far for one in away):
+    strict = partial(lr_ratio, reference=base, confidence=1 - (1 - CONFIDENCE) / (1 + len(higher)))
+    away = [strict(found).interval for found in higher]
+    if strict(lower).interval.low > 1 or any(one.low > FOLD or one.high < 1 / FOLD for one in away):
         return "not reproduced"
-    return "reproduced" if upper < FOLD and log_ratio(lower, base, CONFIDENCE).high <= 0 else "inconclusive"
-
-
-def log_ratio(found: Optimum, base: Optimum, confidence: float) -> Interval:
-    """The bootstrap interval of log10 of a best rate over another's; no end on a side where draws had no optimum."""
-    # Draws of one generator go up and down together; shifted against each other they are independent.
-    drawn_B = np.roll(found.log10_lr_B, len(base.log10_lr_B) // 2) - base.log10_lr_B
-    is_lost_B, tail = np.isnan(drawn_B), (1 - confidence) / 2
-    low = np.quantile(np.where(is_lost_B, -np.inf, drawn_B), tail, method="inverted_cdf")
-    high = np.quantile(np.where(is_lost_B, np.inf, drawn_B), 1 - tail, method="inverted_cdf")
-    return Interval(float(low), float(high))
+    is_lower = lr_ratio(lower, base, confidence=CONFIDENCE).interval.high <= 1
+    return "reproduced" if upper < FOLD and is_lower else "inconclusive"
 
 
 def largest_fold(higher: Sequence[Optimum], base: Optimum) -> tuple[float, tuple[float, float]]:
@@ -69,12 +60,14 @@ def largest_fold(higher: Sequence[Optimum], base: Optimum) -> tuple[float, tuple
     """
     value = max(abs(log10(found.lr / base.lr)) for found in higher)
     count = len(base.log10_lr_B)
+    # Draws of one generator go up and down together; shifted against each other they are independent.
     apart = [
         np.abs(np.roll(found.log10_lr_B, (shift + 1) * count // (len(higher) + 1)) - base.log10_lr_B)
         for shift, found in enumerate(higher)
     ]
-    drawn = np.max(np.where(np.isnan(apart), np.inf, apart), axis=0)
-    low, high = np.quantile(drawn, [0.025, 0.975], method="inverted_cdf")
+    # Without a best rate in a draw, nothing is known of how far apart they are.
+    high = np.quantile(np.max(np.where(np.isnan(apart), inf, apart), axis=0), 1 - TAIL, method="inverted_cdf")
+    low = np.quantile(np.max(np.where(np.isnan(apart), 0.0, apart), axis=0), TAIL, method="inverted_cdf")
     return 10**value, (float(10**low), float(10**high))
 
 

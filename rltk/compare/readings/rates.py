@@ -4,7 +4,7 @@ Shapes: L learning rates, B bootstrap draws.
 """
 
 from collections.abc import Sequence
-from math import nan, sqrt
+from math import inf, nan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +12,15 @@ from rltk_eval.equivalence.optimum import Optimum
 from rltk_eval.equivalence.scores import Array
 
 from rltk.compare.evidence import Evidence
-from rltk.compare.optima import fit
+from rltk.compare.optima import fit, number
 from rltk.compare.outcome import Outcome, Verdict
 from rltk.recipe.schema import LoRA
 
 RATIO = (5.0, 20.0)
 """What "about ten times" is: the interval must lie within."""
 DRAWS = 4_000
+TAIL = 0.025
+"""Beyond either end of an interval."""
 GRID = 200
 """Points a decade at which curves are looked at."""
 
@@ -73,24 +75,65 @@ class Curve(NamedTuple):
 
 
 def width(evidence: Sequence[Evidence]) -> Outcome:
-    """Decades of learning rate that score within the margin of an arm's best, less those of the reference."""
+    """Decades of learning rate that score within the margin of an arm's best, less those of the reference.
+
+    Where an arm does as well at its lowest or highest rate, how far that goes on is not known, and its width is a lower
+    bound: nothing then bounds the difference from the arm's side.
+    """
     (one,) = evidence
     margin = one.conclusion["margin"]["value"]
     curves = {arm: curve_of(one, arm) for arm in [*one.others, one.reference]}
-    rng = np.random.default_rng(0)
-    drawn = {arm: np.array([decades(noisy(curve, rng), margin) for _ in range(DRAWS)]) for arm, curve in curves.items()}
     wide = {arm: decades(curve, margin) for arm, curve in curves.items()}
-    gaps = {arm: tuple(np.quantile(drawn[arm] - drawn[one.reference], [0.025, 0.975])) for arm in one.others}
+    summary = "decades within the margin of the best: " + ", ".join(f"{arm} {found:.2f}" for arm, found in wide.items())
+    last = one.others[-1]
+    value = wide[last] - wide[one.reference]
+    if not all(curve.df for curve in curves.values()):
+        summary = f"{summary}; one run a rate says nothing of noise (compare.tuning_seeds = 1)"
+        return Outcome("inconclusive", summary, value, None, {"decades": wide})
+    rng = np.random.default_rng(0)
+    drawn = {arm: widths(curve, margin, rng) for arm, curve in curves.items()}
+    gaps = {arm: gap(wide[arm] - wide[one.reference], drawn[arm], drawn[one.reference]) for arm in one.others}
     verdict: Verdict = "inconclusive"
     if all(low > 0 for low, _ in gaps.values()):
         verdict = "reproduced"
     elif any(high < 0 for _, high in gaps.values()):
         verdict = "not reproduced"
-    summary = "decades within the margin of the best: " + ", ".join(f"{arm} {found:.2f}" for arm, found in wide.items())
-    last = one.others[-1]
-    low, high = map(float, gaps[last])
-    details = {"decades": wide, "less_reference": {arm: list(map(float, gap)) for arm, gap in gaps.items()}}
-    return Outcome(verdict, summary, wide[last] - wide[one.reference], (low, high), details)
+    cut = [arm for arm, draws in drawn.items() if draws.is_cut_B.mean() > TAIL]
+    if cut:
+        summary += f"; the rates tried may end before the basin of {', '.join(cut)} does"
+    details = {
+        "decades": wide,
+        "less_reference": {arm: [number(bound) for bound in bounds] for arm, bounds in gaps.items()},
+        "may_go_on": cut,
+    }
+    return Outcome(verdict, summary, value, gaps[last], details)
+
+
+class Widths(NamedTuple):
+    decades_B: Array
+    is_cut_B: np.ndarray
+    """Whether the lowest or the highest rate is within the margin of the best."""
+
+
+def widths(curve: Curve, margin: float, rng: np.random.Generator) -> Widths:
+    """As other seeds might have given them."""
+    draws = [noisy(curve, rng) for _ in range(DRAWS)]
+    ends = [min(draw.mean_L.max() - draw.mean_L[0], draw.mean_L.max() - draw.mean_L[-1]) for draw in draws]
+    return Widths(np.array([decades(draw, margin) for draw in draws]), np.array(ends) <= margin)
+
+
+def gap(value: float, arm: Widths, reference: Widths) -> tuple[float, float]:
+    """The 95 % interval of a difference of widths; infinite where the end of a basin is not seen.
+
+    Noise lifts the best of several means, and drawn noise lifts it again, so draws are of narrower basins than the
+    data are, and those than the truth. Percentiles and their mirror images err to either side (in simulation each may
+    cover 88 to 91 %), so the interval holds both.
+    """
+    apart_B = arm.decades_B - reference.decades_B
+    low, high = np.quantile(apart_B, [TAIL, 1 - TAIL])
+    low, high = min(low, 2 * value - high), max(high, 2 * value - low)
+    is_open = reference.is_cut_B.mean() > TAIL, arm.is_cut_B.mean() > TAIL
+    return -inf if is_open[0] else float(low), inf if is_open[1] else float(high)
 
 
 def curve_of(one: Evidence, arm: str) -> Curve:

@@ -7,7 +7,8 @@ from rltk.compare.evidence import Evidence
 from rltk.compare.outcome import Outcome, Verdict
 from rltk.compare.readings.rates import RATIO, ratio
 
-NOT_INFERIOR = ("equivalent", "non_inferior")
+WITHIN = ("equivalent", "different_within_margin")
+NOT_INFERIOR = (*WITHIN, "non_inferior", "superior")
 
 
 def non_inferior(evidence: Sequence[Evidence]) -> Outcome:
@@ -22,7 +23,7 @@ def equivalent(evidence: Sequence[Evidence]) -> Outcome:
     (one,) = evidence
     margin, family = one.conclusion["margin"]["value"], one.conclusion["family"]["verdict"]
     beyond = [v for v in one.conclusion["verdicts"].values() if v["interval"][0] is not None and is_beyond(v, margin)]
-    return outcome(one, verdict_of(is_shown=family == "equivalent", is_refuted=bool(beyond)))
+    return outcome(one, verdict_of(is_shown=family in WITHIN, is_refuted=bool(beyond)))
 
 
 def non_inferior_at_ratio(evidence: Sequence[Evidence]) -> Outcome:

@@ -1,17 +1,14 @@
 """A reward model by name: a run that trained one, a folder of one, or a folder of an adapter of one."""
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rltk.data.transcripts import Plain
 from rltk.errors import UserError
-from rltk.evaluation.target import EMBEDDED_POLICY
+from rltk.evaluation.target import EMBEDDED_POLICY, is_classifier, read_object
 from rltk.recipe.locate import PACKAGE, expanded
 from rltk.recipe.schema import Recipe
 from rltk.run.folder import read_manifest, resume_command, run_recipe
-
-CLASSIFIER = "ForSequenceClassification"
 
 
 class RewardTarget(NamedTuple):
@@ -51,13 +48,6 @@ def is_reward_run(path: Path) -> bool:
     return read_manifest(path)["recipe"].get("algo", {}).get("type") == "reward_model"
 
 
-def is_classifier(path: Path) -> bool:
-    adapter, config = (read_object(path / name) for name in ("adapter_config.json", "config.json"))
-    if adapter:
-        return adapter.get("task_type") == "SEQ_CLS"
-    return any(str(name).endswith(CLASSIFIER) for name in config.get("architectures") or ())
-
-
 def find_reward_model(name: str) -> RewardTarget:
     """UserError where there is none; whether its weights are whole is seen as they load."""
     path, recipe = expanded(name), None
@@ -80,14 +70,3 @@ def embedded_base(path: Path) -> str | None:
     base = read_object(path / "adapter_config.json").get("base_model_name_or_path")
     is_embedded = base is not None and Path(base).parts[-3:] == EMBEDDED_POLICY
     return str(PACKAGE / "embedded" / "policy") if is_embedded else None
-
-
-def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty where there is none."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except ValueError as error:
-        raise UserError(f"{file} is damaged ({error}).") from error
-    return found if isinstance(found, dict) else {}

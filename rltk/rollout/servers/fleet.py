@@ -39,6 +39,11 @@ class Fleet:
                 if (is_round or stop.is_set()) and not patience.waits(stop, at_least=error.seconds):
                     raise SamplerGoneError(self.gone(server, error)) from error
 
+    def abort(self) -> None:
+        """Ends the requests under way."""
+        for server in self.servers:
+            server.connections.abort()
+
     def hang_up(self) -> None:
         for server in self.servers:
             server.hang_up()

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
+from rltk_reward_models.http_client import break_off
+
 from rltk.errors import UserError
 from rltk.rollout.sampler import Rollout, Sampling
 from rltk.rollout.servers.answer import broken, read_answer
@@ -40,19 +42,17 @@ class ServerSampler:
     ) -> list[list[Rollout]]:
         self.weights.bring()
         stop = threading.Event()
+        futures: list[Future[list[Rollout]]] = []
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="rollouts") as pool:
-            futures: list[Future[list[Rollout]]] = [
-                pool.submit(self.complete, index, prompt, group, sampling, seed, stop)
-                for index, prompt in enumerate(prompts)
-            ]
             try:
+                for index, prompt in enumerate(prompts):
+                    futures.append(pool.submit(self.complete, index, prompt, group, sampling, seed, stop))
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
                 for future in done:
                     future.result()  # the first failure, while others still wait for their turn
                 return [future.result() for future in futures]
             finally:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
+                break_off(pool, futures, stop, self.fleet.abort)
                 self.fleet.hang_up()
 
     def complete(
