@@ -28,7 +28,7 @@ def test_the_quick_tier_is_reproduced(id: str) -> None:
     finding = load_catalogue()[id]
     assert isinstance(finding.experiment, Function)
     result = measure(finding, "laptop")
-    if id in SLOW:  # eight draws of A leave the interval wider than the bound: what came out stands in the log
+    if id in SLOW:  # 64 draws leave the interval's end (0.47 %) so near its bound (0.5 %) that machines may differ
         assert result["value"] < 0.005 < 0.01 < result["details"]["alpha_proportional_to_rank"][1][10], result[
             "summary"
         ]
