@@ -133,6 +133,8 @@ def test_recipes_name_the_schema_beside_them():
     assert recipes
     for path in recipes:
         assert "# yaml-language-server: $schema=recipe.schema.json\n" in path.read_text(encoding="utf-8"), path
+
+
 class Yaml12(yaml.SafeLoader):
     """Numbers as an editor reads them: 5e-4 is one, and not a text."""
 

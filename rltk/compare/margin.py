@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from rltk_eval.equivalence.assay import Margin, margin_of_gain
 
+from rltk.compare.looks import read_looks, write_looks
 from rltk.compare.measures import item_scores
 from rltk.compare.plan import CONTROL, Comparison
 from rltk.compare.tuning import Tuning
@@ -19,25 +20,34 @@ from rltk.errors import UserError
 from rltk.recipe.resolved import digest
 from rltk.run.atomic import write_json
 
-MARGIN, LOOKS = "margin.json", "looks.json"
+MARGIN, MARGINS = "margin.json", "margins"
+"""The second is a folder with a copy by its hash, so that copying one machine's folder over another's keeps both."""
+NO_IDENTITY = ("fixed", "confirmation_seeds")
+"""Keys in which two machines' margins may differ and be one: when each was written, and for how many seeds at first."""
 
 
 class Fixed(NamedTuple):
     """What margin.json says."""
 
     fixed: str
-    """When, in UTC."""
+    """When, in UTC; where machines were merged that each fixed the same margin, the first time."""
     margin: Margin
     rates: dict[str, float]
     """The learning rate of every arm, the negative control included."""
+    chain: str | None
+    """What looks.json is hashed with; None in a comparison of an earlier version."""
 
 
 def fix(comparison: Comparison, tuning: Tuning) -> Fixed:
     """Writes margin.json from the sweep; refused once there are confirmation runs, which one could have looked at."""
     refuse_late(comparison)
-    values = sweep_says(comparison, tuning) | {"fixed": datetime.now(timezone.utc).isoformat(timespec="seconds")}
-    write_json(comparison.path / LOOKS, [comparison.recipe.compare.confirmation_seeds])
+    says, seeds = sweep_says(comparison, tuning), comparison.recipe.compare.confirmation_seeds
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    values = says | {"confirmation_seeds": seeds, "fixed": now}
+    write_looks(comparison.path, [seeds], digest(says))
     write_once(comparison.path / MARGIN, values | {"hash": digest(values)})
+    first = read_margin(comparison.path / MARGIN)  # another process may have been first
+    write_once(comparison.path / MARGINS / f"{digest(first)}.json", first | {"hash": digest(first)})
     fixed = read_fixed(comparison, tuning)
     assert fixed is not None
     return fixed
@@ -57,6 +67,19 @@ def read_fixed(comparison: Comparison, tuning: Tuning) -> Fixed | None:
     file = comparison.path / MARGIN
     if not file.exists():
         return None
+    values = read_margin(file)
+    if tuning.is_complete and sweep_says(comparison, tuning) != identity(values):
+        raise UserError(
+            f"the tuning runs in {comparison.path} are not those from which {file} was fixed on {values['fixed']}; "
+            "put them back, or start the comparison anew."
+        )
+    chain = digest(identity(values)) if "confirmation_seeds" in values else None
+    margin = Margin(values["margin"], values["margin_rule"])
+    return Fixed(first_time(comparison, values), margin, values["rates"], chain)
+
+
+def read_margin(file: Path) -> dict[str, Any]:
+    """Without its hash; refused where the file has changed since it was written."""
     try:
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         when, hash = values["fixed"], values.pop("hash")
@@ -64,12 +87,25 @@ def read_fixed(comparison: Comparison, tuning: Tuning) -> Fixed | None:
         raise UserError(f"{file} is damaged ({error}); put it back as it was fixed.") from error
     if hash != digest(values):
         raise UserError(f"{file} has been edited after it was fixed on {when}; put it back as it was.")
-    if tuning.is_complete and sweep_says(comparison, tuning) != {k: v for k, v in values.items() if k != "fixed"}:
-        raise UserError(
-            f"the tuning runs in {comparison.path} are not those from which {file} was fixed on {when}; "
-            "put them back, or start the comparison anew."
-        )
-    return Fixed(when, Margin(values["margin"], values["margin_rule"]), values["rates"])
+    return values
+
+
+def identity(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in NO_IDENTITY}
+
+
+def first_time(comparison: Comparison, values: dict[str, Any]) -> str:
+    """When any of the machines whose folders were copied together first fixed this margin."""
+    times = [values["fixed"]]
+    for file in sorted((comparison.path / MARGINS).glob("*.json")):
+        other = read_margin(file)
+        if identity(other) != identity(values):
+            raise UserError(
+                f"{file} fixes another margin, or other rates, than {comparison.path / MARGIN}: machines that share a "
+                "comparison have the same tuning runs; remove that file and the runs of the machine that had others."
+            )
+        times.append(other["fixed"])
+    return min(times, key=datetime.fromisoformat)
 
 
 def sweep_says(comparison: Comparison, tuning: Tuning) -> dict[str, Any]:
@@ -151,20 +187,9 @@ def refuse_early(fixed: Fixed, manifests: dict[str, dict[str, Any]]) -> None:
             )
 
 
-def seed_count(comparison: Comparison) -> int:
-    """How many confirmation seeds the verdict rests on at the latest look."""
-    file = comparison.path / LOOKS
-    try:
-        looks = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read ({error}); it says how many seeds the verdict rests on.") from error
-    return looks[-1]
-
-
 def look_again(comparison: Comparison, fixed: Fixed, wanted: int) -> None:
     """Takes another look with more seeds, where looks are left; fewer are refused."""
-    file = comparison.path / LOOKS
-    looks: list[int] = json.loads(file.read_text(encoding="utf-8"))
+    looks = read_looks(comparison.path, fixed.chain)
     if wanted == looks[-1]:
         return
     if wanted < looks[-1]:
@@ -175,4 +200,4 @@ def look_again(comparison: Comparison, fixed: Fixed, wanted: int) -> None:
             f"{comparison.recipe.compare.looks} and the verdict with {looks[-1]} seeds was fixed on {fixed.fixed}; "
             "a new comparison (--out) may be given more looks."
         )
-    write_json(file, [*looks, wanted])
+    write_looks(comparison.path, [*looks, wanted], fixed.chain)

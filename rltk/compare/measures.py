@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from math import isclose
+from math import isclose, isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,7 +26,10 @@ def item_scores(comparison: Comparison, run: Planned, when: str) -> dict[str, fl
     if not isinstance(said, float):
         name = "loss" if metric == "loss" else f"{metric} accuracy"
         raise UserError(f"{file}: the {name} {when} training is {json.dumps(said)}, no number ({run}).")
-    scores = by_item(read_jsonl(path / "items" / f"{when}-{task}.jsonl"), metric)
+    items = path / "items" / f"{when}-{task}.jsonl"
+    rows = rows_of(read_jsonl(items), metric)
+    refuse_no_number(rows, metric, items, run)
+    scores = by_item(rows, metric)
     if not scores or not isclose(fmean(scores.values()), said, abs_tol=AGREE):
         raise UserError(f"{file} and the items beside it disagree on the score {when} training ({run}).")
     return scores
@@ -38,6 +41,36 @@ def score_said(score: dict[str, Any], metric: str) -> Any:
     return (score.get("sampled", {}) if metric == "sampled" else score).get("accuracy")
 
 
+def rows_of(rows: Rows, metric: str) -> Rows:
+    """Those of the decoding that is judged; items that are not sampled have none."""
+    return rows if metric in ("loss", "pairs") else [row for row in rows if row.get("decoding") == metric]
+
+
+def refuse_no_number(rows: Rows, metric: str, file: Path, run: Planned) -> None:
+    """JSON has null for nan, and a file of another hand may hold NaN itself, which no comparison calls wrong."""
+    for row in rows:
+        for key in measured(row, metric):
+            value = row.get(key)
+            if not isinstance(value, (int, float)) or not isfinite(value):
+                what = "pair" if metric == "pairs" else "item"
+                raise UserError(
+                    f"{file}: {key} of {what} {row.get('id')} is {json.dumps(value)}, no number ({run}); move that run "
+                    "away and make it anew."
+                )
+
+
+def measured(row: dict[str, Any], metric: str) -> tuple[str, ...]:
+    """The keys whose numbers make a row's score."""
+    match metric:
+        case "loss":
+            return "nats", "tokens"
+        case "pairs":
+            kind = "score" if "chosen_score" in row else "reward"
+            return f"chosen_{kind}", f"rejected_{kind}"
+        case _:
+            return ("correct",)
+
+
 def by_item(rows: Rows, metric: str) -> dict[str, float]:
     """Their mean is what scores.json says of the whole task."""
     match metric:
@@ -46,14 +79,13 @@ def by_item(rows: Rows, metric: str) -> dict[str, float]:
         case "pairs":
             return {row["id"]: ranked_right(row) for row in rows}
         case _:
-            return answered(rows, metric)
+            return answered(rows)
 
 
-def answered(rows: Rows, decoding: str) -> dict[str, float]:
+def answered(rows: Rows) -> dict[str, float]:
     found: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        if row.get("decoding") == decoding:
-            found[row["id"]].append(float(row["correct"]))
+        found[row["id"]].append(float(row["correct"]))
     return {item: fmean(values) for item, values in found.items()}
 
 
@@ -65,8 +97,7 @@ def losses(rows: Rows) -> dict[str, float]:
 
 def ranked_right(row: dict[str, Any]) -> float:
     """1 where the preferred reply is worth more, a half where both are worth the same."""
-    kind = "score" if "chosen_score" in row else "reward"
-    chosen, rejected = float(row[f"chosen_{kind}"]), float(row[f"rejected_{kind}"])
+    chosen, rejected = (float(row[key]) for key in measured(row, "pairs"))
     return float(chosen > rejected) + 0.5 * (chosen == rejected)
 
 
@@ -95,4 +126,6 @@ def read_scores(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is finished and has no scores.json; make the run anew.") from error
     except ValueError as error:
         raise UserError(f"{file} is damaged ({error}); make the run anew.") from error
+    if not isinstance(scores, dict):
+        raise UserError(f"{file} is damaged (it holds no scores); make the run anew.")
     return scores

@@ -9,12 +9,19 @@ from typing import Any
 
 from rltk.compare.catalogue import ComparisonOf, Finding, Profile, Reanalysis
 from rltk.compare.evidence import Evidence
-from rltk.compare.outcome import Outcome
+from rltk.compare.outcome import Outcome, Verdict
 from rltk.compare.readings import READINGS
 from rltk.errors import UserError
 from rltk.run.manifest import now
 
 MADE_WITH = ("commit", "versions", "hardware")
+LOSS_SEEN: dict[str, Verdict] = {
+    "attention_inferior": "reproduced",
+    "equivalent": "not reproduced",
+    "non_inferior": "not reproduced",
+    "non_inferior_at_ratio": "not reproduced",
+}
+"""What each of these readings comes to because of a loss beyond the margin."""
 
 
 def reread(
@@ -28,7 +35,8 @@ def reread(
     assert isinstance(experiment, (ComparisonOf, Reanalysis))
     for one in evidence:
         refuse_incomplete(finding, one)
-    outcome = with_ends(where_something_was_learned(READINGS[experiment.reading](evidence), evidence))
+    read = READINGS[experiment.reading](evidence)
+    outcome = with_ends(where_a_loss_would_show(read, evidence, LOSS_SEEN.get(experiment.reading)))
     comparisons = [summary(one) for one in evidence]
     if isinstance(experiment, Reanalysis):
         comparisons = [{key: one[key] for key in ("folder", "hash", "runs")} for one in comparisons]
@@ -41,13 +49,23 @@ def reread(
     }
 
 
-def where_something_was_learned(outcome: Outcome, evidence: Sequence[Evidence]) -> Outcome:
-    """Undecided, whatever it reads as, if full fine-tuning gained too little for a loss to be seen."""
-    idle = [one.comparison for one in evidence if one.conclusion["family"]["verdict"] == "assay_insensitive"]
-    if not idle or outcome.verdict == "reported":
+def where_a_loss_would_show(outcome: Outcome, evidence: Sequence[Evidence], loss: Verdict | None) -> Outcome:
+    """Undecided, whatever it reads as, where full fine-tuning gained too little or the control was not found inferior.
+
+    The family's verdict does not tell: it is "inferior" as soon as one arm is, and other arms may still be found alike.
+    A loss that was seen, which `loss` is the verdict of, needs no proof that one would be.
+    """
+    blind = [one for one in evidence if not is_sensitive(one)]
+    is_seen = outcome.verdict == loss and all(one.conclusion["family"]["verdict"] == "inferior" for one in blind)
+    if not blind or outcome.verdict == "reported" or is_seen:
         return outcome
-    summary = f"{outcome.summary}; the runs could not have shown a loss ({', '.join(one.recipe.name for one in idle)})"
+    names = ", ".join(one.comparison.recipe.name for one in blind)
+    summary = f"{outcome.summary}; the runs could not have shown a loss ({names})"
     return outcome._replace(verdict="inconclusive", summary=summary)
+
+
+def is_sensitive(one: Evidence) -> bool:
+    return all(verdict["assay"]["sensitive"] for verdict in one.conclusion["verdicts"].values())
 
 
 def with_ends(outcome: Outcome) -> Outcome:

@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from rltk.compare.margin import Fixed, read_fixed, refuse_early, refuse_late, seed_count
+from rltk.compare.looks import read_looks
+from rltk.compare.margin import Fixed, read_fixed, refuse_early, refuse_late
 from rltk.compare.measures import item_scores
 from rltk.compare.outcomes import Outcome, read_outcome, refuse_strangers, refuse_unlike
 from rltk.compare.plan import CONTROL, Comparison, Planned
@@ -70,7 +71,7 @@ def survey(comparison: Comparison) -> Survey:
 def confirmation_runs(comparison: Comparison, fixed: Fixed) -> list[Planned]:
     """Seed by seed, so that when time runs out whole seeds are there."""
     arms = [*comparison.arms, CONTROL]
-    seeds = comparison.confirmation_seeds(seed_count(comparison))
+    seeds = comparison.confirmation_seeds(read_looks(comparison.path, fixed.chain)[-1])
     return [comparison.confirmation_run(arm, fixed.rates[arm], seed) for seed in seeds for arm in arms]
 
 

@@ -52,6 +52,8 @@ class Change(NamedTuple):
     stable_rank: str
     effective_rank: str
     intruders: str
+    kept: str
+    """Of the update in bfloat16: the cosine of what such weights change by with what they should."""
     capacity_used: str
 
 
@@ -152,14 +154,15 @@ def described(runs: Sequence[Run]) -> list[Row]:
 
 
 def change(name: str, rows: list[Row]) -> Change:
-    relative = [m["relative_norm"] for row in rows for m in row["matrices"].values() if m["relative_norm"] is not None]
+    matrices = [matrix for row in rows for matrix in row["matrices"].values()]
     return Change(
         name=name,
         parameters=f"{rows[0]['parameters']:,}",
-        norm=written(mean(relative), "share"),
+        norm=written(mean([matrix["relative_norm"] for matrix in matrices]), "share"),
         stable_rank=written(mean([row["stable_rank"] for row in rows])),
         effective_rank=written(mean([row["effective_rank"] for row in rows])),
         intruders=written(mean([row["intruders"] / max(1, len(row["matrices"])) for row in rows])),
+        kept=written(mean([matrix["bf16"]["cosine"] for matrix in matrices])),
         capacity_used=written(mean([row["capacity_used"] for row in rows]), "share"),
     )
 

@@ -3,13 +3,16 @@
 import json
 import shutil
 from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rltk.compare.conclusion import COMPARISON, COSTS, conclude
-from rltk.compare.margin import LOOKS, MARGIN
+from rltk.compare.looks import LOOKS, read_looks
+from rltk.compare.margin import MARGIN, MARGINS, fix
+from rltk.compare.measures import refuse_no_number
 from rltk.compare.plan import CONTROL, Comparison, Planned, read_plan
 from rltk.compare.survey import survey
 from rltk.errors import UserError
@@ -101,6 +104,35 @@ def test_runs_of_two_machines_are_merged_by_copying_their_folders(complete: Comp
     assert (here.path / COMPARISON).read_bytes() == (complete.path / COMPARISON).read_bytes()
 
 
+def test_machines_that_each_fixed_the_margin_are_merged(
+    complete: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever margin.json is left, it was fixed when the first machine fixed it; the later one accuses nobody."""
+
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=1)
+
+    here = copied(complete, tmp_path)
+    shutil.rmtree(here.path / "confirmation")
+    for left in (MARGIN, LOOKS):
+        (here.path / left).unlink()
+    shutil.rmtree(here.path / MARGINS)
+    there = Comparison(tmp_path / "there", here.recipe)
+    shutil.copytree(here.path, there.path)
+    first = fix(here, survey(here).tuning)
+    for run in survey(here).confirmation:
+        made.write(here, run, made.learns(run))
+    monkeypatch.setattr("rltk.compare.margin.datetime", Tomorrow)
+    second = fix(there, survey(there).tuning)
+    assert first.fixed < second.fixed and first.margin == second.margin
+    shutil.copytree(there.path, here.path, dirs_exist_ok=True)
+    assert json.loads((here.path / MARGIN).read_text())["fixed"] == second.fixed
+    assert survey(here).fixed == first
+    assert conclude(here)["verdicts"] == json.loads((complete.path / COMPARISON).read_text())["verdicts"]
+
+
 def test_more_seeds_cost_only_the_new_ones_where_looks_are_left(tmp_path: Path) -> None:
     comparison = made.begun(tmp_path, looks=2)
     made.fill(comparison)
@@ -178,6 +210,28 @@ def margin_edited(comparison: Comparison, runs: list[Planned]) -> None:
     edit(comparison.path / MARGIN, lambda values: values.update(margin=0.5))
 
 
+def other_margin(comparison: Comparison, runs: list[Planned]) -> None:
+    (one,) = (comparison.path / MARGINS).iterdir()
+    edit(one, lambda values: values.update(margin=0.5))
+
+
+def looks_of(values: Any) -> Break:
+    def broken(comparison: Comparison, runs: list[Planned]) -> None:
+        (comparison.path / LOOKS).write_text(json.dumps(values))
+
+    return broken
+
+
+def looks_given_back(comparison: Comparison, runs: list[Planned]) -> None:
+    """As if 6 and then 7 seeds had been looked at, and only the last were kept."""
+    edit(comparison.path / LOOKS, lambda looks: looks.update(seeds=[7]))
+
+
+def no_answer(comparison: Comparison, runs: list[Planned]) -> None:
+    (items,) = (comparison.folder(runs[0]) / "items").glob("after-*")
+    items.write_text(items.read_text().replace('"correct": true', '"correct": NaN', 1))
+
+
 def tuning_changed(comparison: Comparison, runs: list[Planned]) -> None:
     made.write(comparison, survey(comparison).tuning.runs[0], 0.5)
 
@@ -209,6 +263,16 @@ def edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (diverged, r"arm lora-2, learning rate 0.01, seed 100 failed \(the gradient was not finite\); a verdict that"),
         (margin_gone, "was made before a margin was fixed, and a margin set after looking shows nothing"),
         (margin_edited, "margin.json has been edited after it was fixed on "),
+        (other_margin, r"margins/\w+\.json has been edited after it was fixed on "),
+        (
+            looks_of([]),
+            r"looks.json is damaged \(it holds no growing numbers of seeds, such as \[6, 8\]\); put it back",
+        ),
+        (looks_of({"a": 1}), "looks.json is damaged"),
+        (looks_of({"seeds": [6, 6], "hash": "x"}), "looks.json is damaged"),
+        (looks_of([6]), "looks.json has been edited, or is that of another margin"),
+        (looks_given_back, "looks.json has been edited, .* looks that were taken are not given back"),
+        (no_answer, r"after-.*jsonl: correct of item i\d+ is NaN, no number \(confirmation run of arm lora-2, .*anew"),
         (tuning_changed, "are not those from which .*margin.json was fixed on"),
         (plan_edited, "plan.json is not as the comparison began"),
     ],
@@ -223,6 +287,23 @@ def test_what_is_wrong_with_the_folders_is_one_sentence_and_nothing_is_overwritt
         conclude(read_plan(comparison.path))
     assert "\n" not in str(refused.value)
     assert {path: path.read_bytes() for path in sorted(comparison.path.rglob("*.json"))} == before
+
+
+def test_the_looks_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    (tmp_path / LOOKS).write_text("[6, 8]")
+    assert read_looks(tmp_path, None) == [6, 8]
+
+
+@pytest.mark.parametrize("value", ["null", "NaN"])
+def test_a_reward_that_is_no_number_names_run_and_pair(value: str) -> None:
+    """Where it was null there was a traceback, and NaN is below everything and scored 0."""
+    rows = [{"id": "p1", "chosen_reward": 1.0, "rejected_reward": 0.0}]
+    rows += [json.loads(f'{{"id": "p2", "chosen_reward": {value}, "rejected_reward": 0.0}}')]
+    comparison = Comparison(Path("c"), made.recipe(Path("c")))
+    run = comparison.tuning_run("full", 0, 0, 8)
+    with pytest.raises(UserError, match=f"items.jsonl: chosen_reward of pair p2 is {value}, no number .tuning run of"):
+        refuse_no_number(rows, "pairs", Path("items.jsonl"), run)
+    refuse_no_number(rows[:1], "pairs", Path("items.jsonl"), run)
 
 
 def test_a_margin_is_not_fixed_once_there_are_confirmation_runs(complete: Comparison, tmp_path: Path) -> None:

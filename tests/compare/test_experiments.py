@@ -1,13 +1,14 @@
 """Experiments that measure a finding by themselves: the quick tier passes, and each can fail."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from scipy.special import stdtrit
 
 from rltk.compare.catalogue import Function, load_catalogue
 from rltk.compare.experiments import finished_runs, flops, step_time, step_zero, tangent_kernels
@@ -27,7 +28,7 @@ def test_the_quick_tier_is_reproduced(id: str) -> None:
     finding = load_catalogue()[id]
     assert isinstance(finding.experiment, Function)
     result = measure(finding, "laptop")
-    if id in SLOW:  # eight draws of A leave the interval wider than the bound: what came out stands in the log
+    if id in SLOW:  # 64 draws leave the interval's end (0.47 %) so near its bound (0.5 %) that machines may differ
         assert result["value"] < 0.005 < 0.01 < result["details"]["alpha_proportional_to_rank"][1][10], result[
             "summary"
         ]
@@ -120,34 +121,78 @@ def test_what_was_there_before_is_not_counted_as_made() -> None:
 
 
 def run_folder(
-    path: Path, tune: str, *, intruders: int, norms: tuple[float, float], used: float, algo: str = "grpo"
+    path: Path,
+    tune: str,
+    *,
+    intruders: int,
+    norms: tuple[float, float],
+    used: float,
+    algo: str = "grpo",
+    unchanged: float = 0.8,
+    matrices: int = 2,
 ) -> None:
     matrix = {
         "shape": [2, 3],
         **{"intruders": intruders, "norm_b": norms[0], "norm_a": norms[1]},
-        **{"unchanged": 0.01, "bf16": {"cosine": 0.9, "unchanged": 0.8}},
+        **{"unchanged": 0.01, "bf16": {"cosine": 0.9, "unchanged": unchanged}},
     }
     path.mkdir(parents=True)
-    described = {"tune": tune, "bits_offered": 100.0, "capacity_used": used, "matrices": {"a": matrix, "b": matrix}}
+    named = {f"layer {number}": matrix for number in range(matrices)}
+    described = {"tune": tune, "bits_offered": 100.0, "capacity_used": used, "matrices": named}
     (path / "adapter.json").write_text(json.dumps(described))
     (path / "manifest.json").write_text(json.dumps({"status": "finished", "recipe": {"algo": {"type": algo}}}))
 
 
 def test_finished_runs_are_read_where_they_lie(tmp_path: Path) -> None:
     for seed in range(4):
-        run_folder(tmp_path / f"lora-{seed}", "lora", intruders=3, norms=(2.0, 1.0), used=0.25)
-    run_folder(tmp_path / "full", "full", intruders=1, norms=(0.0, 0.0), used=0.001)
+        run_folder(tmp_path / f"lora-{seed}", "lora", intruders=3 + seed % 2, norms=(2.0, 1.0), used=0.25)
+    for seed, unchanged in ((0, 0.78), (1, 0.82)):
+        run_folder(tmp_path / f"full-{seed}", "full", intruders=1, norms=(0.0, 0.0), used=0.001, unchanged=unchanged)
     run_folder(tmp_path / "half", "lora", intruders=9, norms=(1.0, 2.0), used=50.0)
     (tmp_path / "half" / "manifest.json").write_text('{"status": "interrupted", "recipe": {"algo": {"type": "grpo"}}}')
     run_folder(tmp_path / "taught", "lora", intruders=3, norms=(2.0, 1.0), used=0.5, algo="sft")
     settings = finished_runs.Settings(runs=str(tmp_path))
     norms = finished_runs.factor_norms(settings)
-    assert (norms.value, norms.verdict) == (1.0, "reproduced"), "ten of ten matrices"
-    assert norms.interval == pytest.approx((0.025 ** (1 / 10), 1.0))  # Clopper and Pearson
-    assert finished_runs.intruder_dimensions(settings).verdict == "reproduced"
+    assert norms.value == 1.0 and norms.interval == pytest.approx((0.025 ** (1 / 5), 1.0)), (
+        "Clopper and Pearson, 5 runs"
+    )
+    assert norms.verdict == "inconclusive", "five runs alike, which a coin gives once in 16 times"
+    intruders = finished_runs.intruder_dimensions(settings)
+    assert intruders.verdict == "reproduced" and intruders.value == pytest.approx(3.4 - 2)
     assert finished_runs.outcome_bits(settings).value == pytest.approx(4), "supervised runs offer other bits"
     unchanged = finished_runs.unchanged_weights(settings)
-    assert unchanged.verdict == "reproduced" and unchanged.value is not None and math.isclose(unchanged.value, 0.8)
+    assert unchanged.verdict == "reproduced" and unchanged.value == pytest.approx(0.8)
+
+
+def test_one_run_of_many_matrices_shows_nothing(tmp_path: Path) -> None:
+    """Its matrices were trained together: they are no sample of their own."""
+    for tune in ("lora", "full"):
+        run_folder(
+            tmp_path / tune, tune, intruders=5 if tune == "lora" else 1, norms=(2.0, 1.0), used=0.5, matrices=200
+        )
+    settings = finished_runs.Settings(runs=str(tmp_path))
+    read = (finished_runs.factor_norms, finished_runs.intruder_dimensions, finished_runs.unchanged_weights)
+    found = [measure(settings) for measure in read]
+    assert [(one.verdict, one.interval) for one in found] == [("inconclusive", None)] * 3
+    assert found[0].value == 1.0 and found[1].value == 3.0 and found[2].value == pytest.approx(0.8)
+
+
+def test_shares_of_runs_have_an_interval_over_runs() -> None:
+    """Shares of 0.6 and 0.8: mean 0.7, standard error 0.1, and Student's t of one degree of freedom, 12.7."""
+    assert finished_runs.share_interval(np.array([0.6, 0.8])) == (0.0, 1.0)
+    low, high = finished_runs.share_interval(np.array([0.6, 0.7, 0.8]))
+    assert (low, high) == pytest.approx((0.7 - 4.3027 * 0.1 / 3**0.5, 0.7 + 4.3027 * 0.1 / 3**0.5), abs=1e-4)
+    low, _ = finished_runs.share_interval(np.ones(6))
+    assert low == pytest.approx(0.025 ** (1 / 6)) and low > 0.5
+
+
+def test_means_of_unequal_spread_have_welchs_interval() -> None:
+    """Variances 1 and 4 of 4 runs each: standard error sqrt(5 / 4), 75 / 17 degrees of freedom."""
+    ours, theirs = np.array([-1.0, 1.0, -1.0, 1.0]) * 0.75**0.5, np.array([-1.0, 1.0, -1.0, 1.0]) * 3**0.5
+    low, high = finished_runs.welch(5 + ours, theirs)
+    half = float(stdtrit(75 / 17, 0.975)) * (5 / 4) ** 0.5
+    assert (low, high) == pytest.approx((5 - half, 5 + half))
+    assert np.isnan(finished_runs.welch(np.ones(3), np.ones(3))).all()
 
 
 def test_no_runs_are_a_sentence(tmp_path: Path) -> None:

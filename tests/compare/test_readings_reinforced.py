@@ -20,10 +20,10 @@ from tests.compare import made
 FEW: dict[str, Any] = {"confirmation_seeds": 4, "tuning_seeds": 2, "rates": {"centre": 1e-3, "points": 3, "most": 3}}
 
 
-def places_of(folder: Path, attention: float, **compare: Any) -> Evidence:
+def places_of(folder: Path, attention: float, control: float = made.START + 0.02, **compare: Any) -> Evidence:
     def scored(run: Planned) -> float:
         if run.arm == CONTROL:
-            return made.START + 0.02
+            return control
         return (attention if run.arm == "attention-14" else 0.8) + random.Random(run.id).choice((-0.02, 0.0, 0.02))
 
     comparison = made.begun(folder, arms=("lora-8", "mlp-8", "attention-14", "full"), **FEW, **compare)
@@ -32,10 +32,12 @@ def places_of(folder: Path, attention: float, **compare: Any) -> Evidence:
 
 
 def test_attention_that_falls_short_is_inferior(tmp_path: Path) -> None:
-    found = places.attention_inferior([places_of(tmp_path / "worse", 0.5)])
+    worse = places_of(tmp_path / "worse", 0.5)
+    found = places.attention_inferior([worse])
     assert found.verdict == "reproduced" and found.value == pytest.approx(0.3, abs=0.03), found.summary
     assert found.details["parameters"] == {"lora-8": 155_648, "mlp-8": 98_304, "attention-14": 100_352}
     assert places.attention_inferior([places_of(tmp_path / "same", 0.8)]).verdict == "not reproduced"
+    assert reread(load_catalogue()["LAY-1"], [worse], "laptop")["verdict"] == "reproduced"
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [(0.1, "not reproduced"), (0.9, "inconclusive")])
@@ -44,6 +46,16 @@ def test_where_full_fine_tuning_gains_too_little_nothing_is_decided(tmp_path: Pa
     found = reread(load_catalogue()["LAY-2"], [places_of(tmp_path, 0.8, minimum_gain=gain)], "laptop")
     assert found["verdict"] == verdict
     assert ("could not have shown a loss" in found["summary"]) == (verdict == "inconclusive")
+
+
+def test_arms_are_not_found_alike_where_the_control_is_too(tmp_path: Path) -> None:
+    """Attention is inferior, which needs no control; that all layers and the MLPs are alike (LAY-1) does."""
+    one = places_of(tmp_path, 0.5, control=0.8)
+    assert one.conclusion["family"]["verdict"] == "inferior"
+    found = {id: reread(load_catalogue()[id], [one], "laptop") for id in ("LAY-1", "LAY-2", "RL-1")}
+    verdicts = {id: result["verdict"] for id, result in found.items()}
+    assert verdicts == {"LAY-1": "inconclusive", "LAY-2": "reproduced", "RL-1": "not reproduced"}
+    assert "could not have shown a loss" in found["LAY-1"]["summary"]
 
 
 def test_a_shortfall_is_judged_by_the_margin() -> None:

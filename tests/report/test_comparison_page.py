@@ -14,6 +14,7 @@ from rltk.report.evidence import charts, rate_means, spectrum_chart
 from rltk.report.figures import write_figures
 from rltk.report.page import report_comparison, runs_under
 from rltk.report.read import read_comparison
+from rltk.report.verdict import changes
 from rltk.run.atomic import write_jsonl
 from tests.compare import made as compared
 from tests.report import made
@@ -108,6 +109,19 @@ def test_spectra_are_relative_and_averaged(tmp_path: Path):
     spectrum = spectrum_chart(["full", "lora"], runs_under(folder / "confirmation"))
     assert spectrum is not None and [line.label for line in spectrum.lines] == ["lora"]
     assert spectrum.lines[0].points == [(1, 1.0), (2, pytest.approx(0.3))]
+
+
+def test_what_bfloat16_keeps_of_an_update_is_shown(tmp_path: Path):
+    folder = comparison(tmp_path / "c")
+    for seed, cosines in ((1, (0.9, None)), (2, (0.7, 0.8))):
+        matrices = {f"m{k}": {"relative_norm": 0.01, "bf16": {"cosine": each}} for k, each in enumerate(cosines)}
+        row = {"parameters": 8, "stable_rank": 2.0, "effective_rank": 3.0, "intruders": 4, "capacity_used": 0.5}
+        path = folder / "confirmation" / f"lora-lr0.0001-seed{seed}-ab" / "adapter.json"
+        path.write_text(json.dumps(row | {"matrices": matrices}))
+    (lora,) = changes(read_comparison(folder), runs_under(folder / "confirmation"))
+    assert (lora.name, lora.kept) == ("lora", "0.8"), "the mean of three cosines; one was of an update of zero"
+    page = report_comparison(folder).read_text(encoding="utf-8")
+    assert "Kept by bfloat16" in page and "cosine between what training added" in page
 
 
 def test_figures_say_what_they_are(tmp_path: Path):

@@ -1,17 +1,30 @@
-"""What finished runs can tell without another one: factor norms, intruder dimensions and bits, from their folders."""
+"""What finished runs can tell without another one: factor norms, intruder dimensions and bits, from their folders.
+
+A run is one draw, however many matrices it has: those of one run are trained together and are no sample of their own.
+
+Shapes: R runs.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import isfinite, nan, sqrt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from rltk_eval.equivalence.paired import t_quantile
+from rltk_eval.equivalence.scores import Array
+from rltk_eval.metrics import Interval
 from scipy.stats import binomtest
 
-from rltk.compare.outcome import Outcome, Verdict, judged
+from rltk.compare.evidence import mean_interval
+from rltk.compare.outcome import Outcome, Verdict
 from rltk.errors import UserError
 from rltk.recipe.fields import Section, Text
 
 ON_POLICY = ("grpo", "rloo", "ppo")
+TIMES = 10
+"""As many weights bfloat16 must leave unchanged as float32 does, for rounding to be what did it."""
 
 
 class Settings(Section):
@@ -42,48 +55,93 @@ def read_all(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def factor_norms(settings: Settings) -> Outcome:
-    """INV-2: in how many matrices B has the larger spectral norm."""
+    """INV-2: in what share of a run's matrices B has the larger spectral norm."""
     runs = described(settings, "lora")
-    matrices = [matrix for run in runs for matrix in run["matrices"].values()]
-    larger = sum(matrix["norm_b"] > matrix["norm_a"] for matrix in matrices)
-    test = binomtest(larger, len(matrices)).proportion_ci(0.95)
-    interval = (float(test.low), float(test.high))
-    summary = f"B is larger in {larger} of {len(matrices)} matrices of {len(runs)} runs"
-    share = larger / len(matrices)
-    return Outcome(above(interval, 0.5), summary, share, interval, {"runs": [run["run"] for run in runs]})
+    share_R = np.array([float(np.mean([m["norm_b"] > m["norm_a"] for m in run["matrices"].values()])) for run in runs])
+    interval = share_interval(share_R)
+    share = float(share_R.mean())
+    summary = f"B is larger in {share:.1%} of a run's matrices, mean of {len(runs)} runs"
+    details = {"shares": {run["run"]: each for run, each in zip(runs, share_R.tolist(), strict=True)}}
+    return Outcome(above(interval, 0.5), summary, share, ends(interval), details)
 
 
-def above(interval: tuple[float, float], bound: float) -> Verdict:
-    if interval[0] > bound:
+def share_interval(share_R: Array) -> Interval:
+    """Student's t over runs, within 0 and 1. Where all runs give one share that has no width, and what is known is in
+    how many of them most matrices agree: then Clopper and Pearson's, over runs."""
+    if len(share_R) < 2:
+        return Interval(nan, nan)
+    if np.ptp(share_R) > 0:
+        _, low, high = mean_interval(share_R, 0.95)
+        return Interval(max(0.0, low), min(1.0, high))
+    most = len(share_R) * int(share_R[0] > 0.5)
+    exact = binomtest(most, len(share_R)).proportion_ci(0.95)
+    return Interval(nan, nan) if share_R[0] == 0.5 else Interval(float(exact.low), float(exact.high))
+
+
+def above(interval: Interval, bound: float) -> Verdict:
+    if interval.low > bound:
         return "reproduced"
-    return "not reproduced" if interval[1] < bound else "inconclusive"
+    return "not reproduced" if interval.high < bound else "inconclusive"
+
+
+def ends(interval: Interval) -> Interval | None:
+    """None for fewer than 2 runs, or runs that came to the same."""
+    return interval if all(map(isfinite, interval)) else None
 
 
 def intruder_dimensions(settings: Settings) -> Outcome:
-    """SP-1: intruders a matrix of each arm."""
-    means = {tune: intruders_a_matrix(described(settings, tune)) for tune in ("lora", "full")}
-    passed = means["lora"] > 0 and means["lora"] > 2 * means["full"]
-    summary = f"{means['lora']:.2f} a matrix with LoRA, {means['full']:.2f} with full fine-tuning"
-    return Outcome(judged(passed), summary, means["lora"] - means["full"], None, {"a_matrix": means})
+    """SP-1: intruders a matrix with LoRA, less twice those in full fine-tuning."""
+    lora_R, full_R = (intruders_a_matrix(described(settings, tune)) for tune in ("lora", "full"))
+    interval = welch(lora_R, 2 * full_R)
+    means = {"lora": float(lora_R.mean()), "full": float(full_R.mean())}
+    summary = (
+        f"{means['lora']:.2f} a matrix with LoRA, {means['full']:.2f} with full fine-tuning, means of {len(lora_R)} "
+        f"and {len(full_R)} runs"
+    )
+    value = means["lora"] - 2 * means["full"]
+    return Outcome(above(interval, 0.0), summary, value, ends(interval), {"a_matrix": means})
 
 
-def intruders_a_matrix(runs: list[dict[str, Any]]) -> float:
-    """Over matrices small enough to have been decomposed."""
-    counts = [m["intruders"] for run in runs for m in run["matrices"].values() if m["intruders"] is not None]
-    if not counts:
+def intruders_a_matrix(runs: Sequence[dict[str, Any]]) -> Array:
+    """Of each run, over matrices small enough to have been decomposed; runs without such a one are passed over."""
+    counts = [[m["intruders"] for m in run["matrices"].values() if m["intruders"] is not None] for run in runs]
+    found = [float(np.mean(of_run)) for of_run in counts if of_run]
+    if not found:
         raise UserError("no matrix of these runs was small enough to look for intruder dimensions.")
-    return sum(counts) / len(counts)
+    return np.array(found)
+
+
+def welch(one_R: Array, other_R: Array) -> Interval:
+    """95 % interval of the difference of two means whose spreads may differ (Welch 1947,
+    https://doi.org/10.1093/biomet/34.1-2.28); nan with a single run of either, or without any spread."""
+    if min(len(one_R), len(other_R)) < 2:
+        return Interval(nan, nan)
+    parts = [(float(values_R.var(ddof=1)) / len(values_R), len(values_R) - 1) for values_R in (one_R, other_R)]
+    total = sum(part for part, _ in parts)
+    if not total > 0:
+        return Interval(nan, nan)
+    freedom = total**2 / sum(part**2 / df for part, df in parts)
+    mean, half = float(one_R.mean() - other_R.mean()), t_quantile(0.975, freedom) * sqrt(total)
+    return Interval(mean - half, mean + half)
 
 
 def unchanged_weights(settings: Settings) -> Outcome:
     """SP-2: shares of weights that full fine-tuning left as they were, as they are and as bfloat16 holds them."""
-    matrices = [matrix for run in described(settings, "full") for matrix in run["matrices"].values()]
-    count = sum(weights(matrix) for matrix in matrices)
-    in_float32 = sum(matrix["unchanged"] * weights(matrix) for matrix in matrices) / count
-    rounded = sum(matrix["bf16"]["unchanged"] * weights(matrix) for matrix in matrices) / count
-    summary = f"{rounded:.1%} unchanged in bfloat16, {in_float32:.1%} in float32"
-    details = {"bfloat16": rounded, "float32": in_float32, "weights": count}
-    return Outcome(judged(rounded > 0 and rounded >= 10 * in_float32), summary, rounded, None, details)
+    runs = described(settings, "full")
+    in_float32_R = np.array([share_of(run, lambda matrix: matrix["unchanged"]) for run in runs])
+    rounded_R = np.array([share_of(run, lambda matrix: matrix["bf16"]["unchanged"]) for run in runs])
+    _, low, high = mean_interval(rounded_R - TIMES * in_float32_R, 0.95)
+    rounded, *bounds = mean_interval(rounded_R, 0.95)
+    in_float32 = float(in_float32_R.mean())
+    summary = f"{rounded:.1%} unchanged in bfloat16, {in_float32:.1%} in float32, means of {len(runs)} runs"
+    details = {"bfloat16": rounded, "float32": in_float32, "bfloat16_less_10_times_float32": ends(Interval(low, high))}
+    return Outcome(above(Interval(low, high), 0.0), summary, rounded, ends(Interval(*bounds)), details)
+
+
+def share_of(run: dict[str, Any], of_matrix: Callable[[dict[str, Any]], float]) -> float:
+    """Over all weights of a run, of a share that is known of each matrix."""
+    matrices = run["matrices"].values()
+    return sum(of_matrix(matrix) * weights(matrix) for matrix in matrices) / sum(map(weights, matrices))
 
 
 def weights(matrix: dict[str, Any]) -> int:

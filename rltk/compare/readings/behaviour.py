@@ -23,7 +23,10 @@ REACHED = 0.95
 
 
 def alike(evidence: Sequence[Evidence]) -> Outcome:
-    """Log ratios to the reference at equal reward, paired by seed, with 90 % intervals."""
+    """Log ratios to the reference at equal reward, paired by seed, with 90 % intervals.
+
+    The finding is of length, entropy and KL alike: where one was not logged it can be refuted, and not be reproduced.
+    """
     (one,) = evidence
     found: dict[str, Any] = {}
     for metric, name in METRICS.items():
@@ -32,20 +35,22 @@ def alike(evidence: Sequence[Evidence]) -> Outcome:
         except UserError:
             continue
     absent = [name for name in METRICS.values() if f"{name} of {one.others[0]}" not in found]
+    if not found:
+        raise UserError(f"the runs of {one.comparison.path} logged no length, entropy or KL beside their reward.")
     rows = {what: mean_interval(ratio_S, 0.9) for what, ratio_S in found.items()}
     outside = [what for what, (_, low, high) in rows.items() if low > TOLERANCE or high < -TOLERANCE]
     within = [what for what, (_, low, high) in rows.items() if low > -TOLERANCE and high < TOLERANCE]
     verdict: Verdict = "inconclusive"
     if outside:
         verdict = "not reproduced"
-    elif rows and len(within) == len(rows):
+    elif not absent and len(within) == len(rows):
         verdict = "reproduced"
     worst = max(rows, key=lambda what: abs(rows[what][0]))
     mean, low, high = rows[worst]
     summary = (
         f"{len(within)} of {len(rows)} ratios within a tenth at equal reward; farthest: {worst} {np.exp(mean):.2f}"
     )
-    summary += f"; not logged: {', '.join(absent)}" if absent else ""
+    summary += f"; {' and '.join(absent)} not logged, so that nothing is known of a part of the claim" if absent else ""
     return Outcome(verdict, summary, mean, (low, high), {"log_ratios": rows, "outside": outside})
 
 

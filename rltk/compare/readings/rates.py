@@ -4,23 +4,20 @@ Shapes: L learning rates, B bootstrap draws.
 """
 
 from collections.abc import Sequence
-from math import inf, isfinite, log10, nan, sqrt
+from math import inf, nan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
-from rltk_eval.equivalence.optimum import Optimum, lr_ratio
+from rltk_eval.equivalence.optimum import Optimum
 from rltk_eval.equivalence.scores import Array
 
 from rltk.compare.evidence import Evidence
 from rltk.compare.optima import fit, number
-from rltk.compare.outcome import Outcome, Verdict, judged
+from rltk.compare.outcome import Outcome, Verdict
 from rltk.recipe.schema import LoRA
 
 RATIO = (5.0, 20.0)
 """What "about ten times" is: the interval must lie within."""
-FOLD = 2.0
-"""What "the same rate" is."""
-BASE_RANK = 4
 DRAWS = 4_000
 TAIL = 0.025
 """Beyond either end of an interval."""
@@ -57,34 +54,6 @@ def within(intervals: Sequence[Sequence[float | None]]) -> Verdict:
     return "reproduced" if is_shown else "inconclusive"
 
 
-def ranks_share_a_rate(evidence: Sequence[Evidence]) -> Outcome:
-    """How far the best rates of higher ranks are from rank 4's, as a factor; and where rank 1's lies."""
-    (one,) = evidence
-    fits = {rank_of(one, arm): fit_of(one, arm) for arm in one.others}
-    base, lower = fits[BASE_RANK], fits.get(1)
-    higher = [fits[rank] for rank in sorted(fits) if rank > BASE_RANK]
-    rates = {rank: None if found is None else number(found.lr) for rank, found in sorted(fits.items())}
-    summary = ", ".join(f"rank {rank} {'undefined' if lr is None else f'{lr:.3g}'}" for rank, lr in rates.items())
-    if (
-        base is None
-        or lower is None
-        or not higher
-        or any(found is None or not isfinite(found.lr) for found in fits.values())
-    ):
-        return Outcome("inconclusive", f"best rates {summary}", None, None, {"rates": rates})
-    fold, bounds = largest_fold([found for found in higher if found is not None], base)
-    passed = bounds[1] < FOLD and lower.lr <= base.lr
-    refuted = bounds[0] >= FOLD or is_shown_above(lower, base)
-    verdict: Verdict = judged(passed) if passed or refuted else "inconclusive"
-    summary = f"up to {fold:.2f} times apart from rank 4 on (best rates {summary})"
-    return Outcome(verdict, summary, fold, bounds if isfinite(bounds[1]) else None, {"rates": rates})
-
-
-def is_shown_above(one: Optimum, other: Optimum) -> bool:
-    low, _ = lr_ratio(one, other).interval
-    return low > 1
-
-
 def rank_of(one: Evidence, arm: str) -> int:
     tune = one.comparison.arms[arm].tune
     assert isinstance(tune, LoRA)
@@ -93,21 +62,6 @@ def rank_of(one: Evidence, arm: str) -> int:
 
 def fit_of(one: Evidence, arm: str) -> Optimum | None:
     return fit(one.found.tuning.sweeps[arm], higher_is_better=one.comparison.sign > 0)
-
-
-def largest_fold(higher: Sequence[Optimum], base: Optimum) -> tuple[float, tuple[float, float]]:
-    """The largest factor between a best rate and the base's, with its 95 % bootstrap interval."""
-    value = max(abs(log10(found.lr / base.lr)) for found in higher)
-    count = len(base.log10_lr_B)
-    # Draws of one generator go up and down together; shifted against each other they are independent.
-    apart = [
-        np.abs(np.roll(found.log10_lr_B, (shift + 1) * count // (len(higher) + 1)) - base.log10_lr_B)
-        for shift, found in enumerate(higher)
-    ]
-    # Without a best rate in a draw, nothing is known of how far apart they are.
-    high = np.quantile(np.max(np.where(np.isnan(apart), inf, apart), axis=0), 1 - TAIL, method="inverted_cdf")
-    low = np.quantile(np.max(np.where(np.isnan(apart), 0.0, apart), axis=0), TAIL, method="inverted_cdf")
-    return 10**value, (float(10**low), float(10**high))
 
 
 class Curve(NamedTuple):
