@@ -28,8 +28,8 @@ GRACE = 20
 """Seconds that such a process waits for its launcher to end it, so that the first failure is the one that is shown."""
 LAST_WORDS = 60
 """Seconds that the first process has to save and to speak, where a run ends before its end."""
-LEFT = "left"
-"""Key that the first process sets when it has."""
+LEFT, PARTING = "left", 1.0
+"""Key that the first process sets when it has, and seconds that one process waits for others to see or say the last."""
 
 
 def joined(place: Place, work: Callable[[], int]) -> int:
@@ -45,9 +45,9 @@ def joined(place: Place, work: Callable[[], int]) -> int:
             dist.destroy_process_group()
         return status
     except UserError as error:
-        if error.is_shared:
-            wait_for_first(store, place)
-        elif place.rank:  # the first has not heard of it, and says nothing
+        if place.rank and error.is_shared:
+            time.sleep(PARTING)  # the first says it
+        elif place.rank:  # the first has not heard of it
             print(f"rltk: {error}", file=sys.__stderr__, flush=True)
         raise
     except RuntimeError as error:
@@ -76,6 +76,7 @@ def wait_for_first(store: dist.Store, place: Place) -> None:
     """The first process has the last word: a launcher ends all others when one of them leaves."""
     if place.rank == 0:
         store.set(LEFT, "")
+        time.sleep(PARTING)  # the store goes with it, which the others would complain of
         return
     deadline = time.monotonic() + LAST_WORDS
     while time.monotonic() < deadline:

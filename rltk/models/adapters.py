@@ -70,7 +70,8 @@ def add_lora(model: PreTrainedModel, tune: LoRA) -> PeftModel:
     if targets.experts and (tune.use_dora or tune.init != "zero"):
         raise UserError("tune.use_dora and tune.init are for linear layers only, and this model has experts.")
     chosen = {id(weight): name for name, weight in targets.weights(model)}
-    known_base(model)  # now, since PiSSA takes a part out of its weights
+    if not next(model.parameters()).is_meta:  # a shape without weights is no base
+        known_base(model)  # now, since PiSSA takes a part out of its weights
     scorer = scoring_head(model)
     config = LoraConfig(
         r=tune.rank,

@@ -53,6 +53,7 @@ RULES = (
     Rule("rltk train .*hardware.(processes|nodes)", not_run=f"{MANY}; the tests of distributed/ start two"),
     Rule("rltk launch .*--print"),
     Rule(r"rltk train \S+ --resume"),
+    Rule("rltk train recipes/hh_ppo.*--stop-on", f"{SAMPLED} data.size=32 eval.every=1", swaps=REWARD),
     Rule("rltk train recipes/hh_ppo", f"{SAMPLED} data.size=32", swaps=REWARD),
     Rule("rltk train recipes/(hh_dpo|hh_reward_model)", PAIRS),
     Rule("rltk train recipes/gsm8k_dpo", OWN_PAIRS),

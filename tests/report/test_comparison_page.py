@@ -90,7 +90,7 @@ def test_curves_are_means_in_bands_and_differences_are_paired(tmp_path: Path):
     assert apart.label == "lora" and [y for _, y in apart.points] == pytest.approx([0.1, 0.15])
     (band,) = drawn["apart"].bands
     (_, low, high), (_, lower, higher) = band.points
-    assert (low, high) == pytest.approx((0.1, 0.1)), "both seeds differ by the same there"
+    assert (low + high) / 2 == pytest.approx(0.1) and low < 0.1, "both seeds differ by the same there, by chance"
     assert lower < 0.15 < higher and higher - 0.15 == pytest.approx(0.15 - lower)
 
 
