@@ -2,17 +2,16 @@
 
 import json
 from argparse import Namespace
-from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rltk.commands.sides import kept
+from rltk.commands.watched import watched
 from rltk.errors import UserError
 from rltk.evaluation.duel.plan import NAMES, DuelPlan, make_duel_plan
 from rltk.evaluation.duel.prompts import PromptTask
 from rltk.evaluation.earlier import ITEMS, SCORES, SETTINGS
 from rltk.evaluation.items import Row
 from rltk.run.atomic import without_nan, write_json
-from rltk.run.lock import locked
 
 if TYPE_CHECKING:
     from rltk.run.progress import Watch
@@ -24,7 +23,7 @@ COMPLETIONS = "completions"
 def duel(args: Namespace) -> int:
     """KeyboardInterrupt passes: what is done is kept where `--out` says."""
     plan = make_duel_plan(args)
-    with locked(Path(args.out), is_new=False) if args.out else nullcontext():
+    with kept(args):
         scores = run(plan, is_quiet=args.json or args.quiet)
         if plan.folder is not None:
             write_json(plan.folder / SCORES, scores)
@@ -39,16 +38,11 @@ def duel(args: Namespace) -> int:
 
 
 def run(plan: DuelPlan, *, is_quiet: bool) -> dict[str, Any]:
-    """Only now is torch imported. One model is in memory at a time: A, B, then the judge."""
-    from rltk.evaluation.duel.judge import judge, summarize_duel
-    from rltk.evaluation.pairs.measure import load_scorer
-    from rltk.models.quiet import quiet_libraries
-    from rltk.run.interrupt import Stop
-    from rltk.run.progress import Watch
+    """One model is in memory at a time: A, B, then the judge."""
+    with watched(is_quiet=is_quiet) as watch:
+        from rltk.evaluation.duel.judge import judge, summarize_duel
+        from rltk.evaluation.pairs.measure import load_scorer
 
-    quiet_libraries()
-    watch = Watch(steps=0, is_quiet=is_quiet)
-    with watch, Stop(watch.say).listening():
         tasks = fitting(plan, watch)
         a, b = (complete_all(plan, side, tasks, watch) for side in range(2))
         scorer, scores = load_scorer(plan.judge), dict[str, Any]()

@@ -1,44 +1,31 @@
 """`rltk eval` of a reward model: how often it agrees with preferences, alone or against another one."""
 
 from argparse import Namespace
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
+from rltk.commands.sides import LABELS, conclude
+from rltk.commands.watched import watched
 from rltk.evaluation.earlier import SETTINGS, Earlier
 from rltk.evaluation.items import Row
 from rltk.evaluation.pairs.plan import PairPlan, Scoring, make_pair_plan
-from rltk.evaluation.results import Measured, print_json, write_results
+from rltk.evaluation.results import Comparison, Measured
 from rltk.run.atomic import write_json
-from rltk.run.lock import locked
 
 
 def evaluate_pairs(args: Namespace) -> int:
-    """KeyboardInterrupt passes: the rows so far are kept where `--out` says."""
-    plan = make_pair_plan(args)
-    with locked(Path(args.out), is_new=False) if args.out else nullcontext():
-        measured = measure_all(plan, is_quiet=args.json or args.quiet)
-        comparison = compare_all(plan, measured)
-        if args.out:
-            write_results(Path(args.out), plan.sides, measured, comparison)
-    report(plan, measured, comparison, args)
-    return 0
+    return conclude(args, make_pair_plan(args), measure_all, compare, show)
 
 
-def measure_all(plan: PairPlan, *, is_quiet: bool) -> list[Measured]:
-    """Only now is torch imported, and one model is in memory at a time."""
-    from rltk.evaluation.pairs.rows import summarize_pairs
-    from rltk.models.quiet import quiet_libraries
-    from rltk.run.interrupt import Stop
-    from rltk.run.progress import Watch
+def measure_all(plan: PairPlan, is_quiet: bool) -> list[Measured]:
+    """One model is in memory at a time."""
+    with watched(is_quiet=is_quiet) as watch:
+        from rltk.evaluation.pairs.rows import summarize_pairs
 
-    quiet_libraries()
-    watch, measured = Watch(steps=0, is_quiet=is_quiet), list[Measured]()
-    with watch, Stop(watch.say).listening():
-        for side, label in zip(plan.sides, ("",) if len(plan.sides) == 1 else ("A: ", "B: "), strict=True):
+        measured = list[Measured]()
+        for side, label in zip(plan.sides, LABELS[len(plan.sides)], strict=True):
             rows = side.rows if isinstance(side, Earlier) else score_side(side, watch, label)
             measured.append(Measured({task: summarize_pairs(rows[task]) for task in plan.tasks}, rows))
-    return measured
+        return measured
 
 
 def score_side(side: Scoring, watch: Any, label: str) -> dict[str, list[Row]]:
@@ -62,19 +49,13 @@ def score_side(side: Scoring, watch: Any, label: str) -> dict[str, list[Row]]:
     }
 
 
-def compare_all(plan: PairPlan, measured: list[Measured]) -> dict[str, Any] | None:
+def compare(rows_a: list[Row], rows_b: list[Row]) -> dict[str, Any]:
     from rltk.evaluation.pairs.rows import compare_pairs
 
-    if len(measured) == 1:
-        return None
-    a, b = measured
-    return {task: compare_pairs(a.rows[task], b.rows[task]) for task in plan.tasks}
+    return compare_pairs(rows_a, rows_b)
 
 
-def report(plan: PairPlan, measured: list[Measured], comparison: dict[str, Any] | None, args: Namespace) -> None:
-    if args.json:
-        print_json(args, measured, comparison)
-        return
+def show(plan: PairPlan, measured: list[Measured], comparison: Comparison | None) -> None:
     from rltk.evaluation.pairs.tables import show_pair_comparison, show_pair_scores
 
     for side, found in zip(plan.sides, measured, strict=True):

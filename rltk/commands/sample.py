@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from shlex import join
 
+from rltk.commands.watched import watched
 from rltk.evaluation.items import Items
 from rltk.evaluation.sampling import Drawn, Plan, asked, has_begun, make_plan, missing, pair_up
 from rltk.run.atomic import write_json, write_jsonl
@@ -28,18 +29,12 @@ def sample(args: Namespace) -> int:
 
 
 def draw(plan: Plan, *, is_quiet: bool) -> Drawn:
-    # Only now: what is mistyped is answered in a fraction of the time that torch takes to import.
-    from rltk.evaluation.measure import make_evaluator, refuse_long
-    from rltk.models.load import load_tokenizer
-    from rltk.models.quiet import quiet_libraries
-    from rltk.run.interrupt import Stop
-    from rltk.run.progress import Watch
+    with watched(is_quiet=is_quiet) as watch:
+        from rltk.evaluation.measure import make_evaluator, refuse_long
+        from rltk.models.load import load_tokenizer
 
-    quiet_libraries()
-    tokenizer = load_tokenizer(plan.target.model)
-    refuse_long(plan.target, tokenizer, [plan.task])
-    watch = Watch(steps=0, is_quiet=is_quiet)
-    with watch, Stop(watch.say).listening():
+        tokenizer = load_tokenizer(plan.target.model)
+        refuse_long(plan.target, tokenizer, [plan.task])
         evaluator = make_evaluator(plan.target, tokenizer)
         write_json(plan.parts / "settings.json", plan.settings)  # only now, so that what is refused leaves nothing
         items = Items(plan.items)

@@ -19,6 +19,7 @@ from rltk.recipe.schema import DPO, Recipe
 from rltk.rollout.describe import interval
 from rltk.run.atomic import new_folder
 from rltk.run.folder import Metrics
+from rltk.run.scores import accuracy_metrics, heldout
 from rltk.run.session import Desk, Scores
 from rltk.run.whole import seal
 
@@ -45,8 +46,7 @@ class Ranking:
 
     def accuracy(self, step: int, desk: Desk) -> Metrics:
         ranked = self.rank(desk, f"{self.heldout.name} at step {step}", is_untrained=False)
-        found = summarize(ranked, self.heldout.left_out)
-        return {"heldout_accuracy": found["accuracy"], "heldout_accuracy_ci95": found["ci95"]}
+        return heldout(accuracy_metrics(summarize(ranked, self.heldout.left_out)))
 
     def prepare(self, desk: Desk) -> None:
         """Keeps what the starting policy thinks of the pairs where its weights will be gone. Before the first step."""

@@ -31,6 +31,7 @@ from rltk.run.checkpoint import Progress, load_checkpoint
 from rltk.run.folder import Metrics, RunFolder
 from rltk.run.manifest import Read
 from rltk.run.plan import Plan
+from rltk.run.scores import accuracy_metrics, heldout
 from rltk.run.session import Desk, Scores
 
 
@@ -119,8 +120,7 @@ class RewardWork:
         """Of held-out pairs, for the curve: in the arithmetic of training, whose forward pass is still in place."""
         what = f"{task.name} at step {step}"
         rows = self.referee.rows(task, lambda done, total: desk.watch.evaluating(what, done, total))
-        found = summarize_pairs(rows)
-        return {"heldout_accuracy": found["accuracy"], "heldout_accuracy_ci95": found["ci95"]}
+        return heldout(accuracy_metrics(summarize_pairs(rows)))
 
     def task(self, desk: Desk) -> PairTask:
         """The held-out pairs; those of problems are sampled here, once, with those that train."""

@@ -31,7 +31,7 @@ from rltk.run.checkpoint import Progress, load_checkpoint
 from rltk.run.folder import Metrics
 from rltk.run.manifest import Read
 from rltk.run.plan import Plan
-from rltk.run.scores import curve, score_tasks
+from rltk.run.scores import curve, heldout, score_tasks
 from rltk.run.session import Desk, Scores
 from rltk.run.whole import damage
 
@@ -140,8 +140,7 @@ class OfflineWork:
             return self.ranking.accuracy(step, desk)
         found = {} if self.loss is None else self.loss.curve(step, desk)
         for task in self.inputs.tasks[:1]:
-            greedy = curve(self.parts.evaluator, task, self.recipe, step, desk)
-            found |= {f"heldout_{key}": value for key, value in greedy.items()}
+            found |= heldout(curve(self.parts.evaluator, task, self.recipe, step, desk))
         return found
 
     def save(self, path: Path) -> None:

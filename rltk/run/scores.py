@@ -11,9 +11,6 @@ from rltk.run.folder import Metrics
 from rltk.run.overoptimisation import look_name, turn_at
 from rltk.run.session import Desk, Scores
 
-ACCURACY = {"accuracy": "accuracy", "accuracy_ci95": "ci95"}
-"""What a step's metrics have of a score."""
-
 
 def score_tasks(evaluator: Evaluator, tasks: list[Task], recipe: Recipe, when: str, desk: Desk) -> Scores:
     """The score of every task, `before` or `after`; items are written and scores said."""
@@ -43,7 +40,7 @@ def curve(evaluator: Evaluator, task: Task, recipe: Recipe, step: int, desk: Des
         report=lambda done, total: desk.watch.evaluating(f"{task.name} at step {step}", done, total),
     )
     if "accuracy" in evaluation.score:
-        return {key: evaluation.score[score] for key, score in ACCURACY.items()}
+        return accuracy_metrics(evaluation.score)
     desk.folder.write_items(look_name(step, task.name), evaluation.rows)
     found = {"heldout_reward": evaluation.score["reward"]}
     if "gold_reward" not in evaluation.score:
@@ -54,3 +51,13 @@ def curve(evaluator: Evaluator, task: Task, recipe: Recipe, step: int, desk: Des
     # The first process alone has written the items, and all of them have to end at the same step.
     turn = world.of_first(lambda: turn_at(desk.folder, task.name, step))
     return found if turn is None else found | {"overoptimised": str(turn)}
+
+
+def accuracy_metrics(score: dict[str, Any]) -> Metrics:
+    """What a step's metrics have of a score that is an accuracy."""
+    return {"accuracy": score["accuracy"], "accuracy_ci95": score["ci95"]}
+
+
+def heldout(metrics: Metrics) -> Metrics:
+    """The same under the names that they have where accuracy alone would be that of training."""
+    return {f"heldout_{key}": value for key, value in metrics.items()}

@@ -59,7 +59,7 @@ MOMENTS = {
     "before anything is kept": ("rltk.rollout.evaluate.grade_items", 1, 0),
     "in the second block": ("rltk.rollout.evaluate.grade_items", 2, COUNT),
     "between write and sync of the third": ("os.fsync", 7, COUNT + 2 * 256),
-    "before the scores": ("rltk.commands.evaluate_problems.write_results", 1, COUNT * (1 + SAMPLES)),
+    "before the scores": ("rltk.commands.sides.write_results", 1, COUNT * (1 + SAMPLES)),
 }
 
 

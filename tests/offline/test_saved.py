@@ -1,15 +1,11 @@
 """What a run saves gives, in a process of its own, the likelihoods that the run scored."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from rltk.cli import main
-from tests import runs
-from tests.forks import ROOT, SOURCES
+from tests import fresh, runs
 from tests.offline.made import TUNES, write_recipe
 
 FRESH = """
@@ -41,15 +37,7 @@ def test_a_fresh_process_gives_the_same_likelihoods(tune: str, guesser: Path, tm
     items = runs.rows(run / "items" / "after-train.jsonl")
     before = runs.rows(run / "items" / "before-train.jsonl")
     assert [item["chosen_logprob"] for item in items] != [item["chosen_logprob"] for item in before]
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH, str(run)],
-        cwd=ROOT,
-        env={"PYTHONPATH": SOURCES, "PATH": "", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = fresh.answer(FRESH, str(run))
     for item, (chosen, rejected) in zip(items, found, strict=True):
         assert chosen == pytest.approx(item["chosen_logprob"], abs=1e-4)
         assert rejected == pytest.approx(item["rejected_logprob"], abs=1e-4)

@@ -1,8 +1,5 @@
 """An on-policy run's adapter gives, in a process of its own, the log-probabilities of the policy that was trained."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rltk.cli import main
 from rltk.models.save import save_model
-from tests import runs
-from tests.forks import ROOT, SOURCES
+from tests import fresh, runs
 
 ROWS = torch.randint(5, 60, (4, 17), generator=torch.Generator().manual_seed(0)).tolist()
 RUNS: dict[str, dict[str, Any]] = {
@@ -64,15 +60,7 @@ def test_a_fresh_process_gives_the_same_logprobs(
         recipe = runs.write_recipe(tmp_path / name, guesser, **sections)
         assert main(["train", str(recipe), "--quiet", "--run", str(tmp_path / name / "run")]) == 0
         assert (tmp_path / name / "run" / "model" / BASE_FILE).exists()
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH, *expected],
-        cwd=ROOT,
-        env={"PYTHONPATH": SOURCES, "PATH": "", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = fresh.answer(FRESH, *expected)
     assert len(found) == len(RUNS)
     for run, (of_base, of_adapter) in found.items():
         torch.testing.assert_close(torch.tensor(of_adapter), torch.tensor(expected[run]), rtol=0, atol=1e-5)
