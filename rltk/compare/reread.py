@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from shlex import quote
 from typing import Any
 
 from rltk.compare.catalogue import ComparisonOf, Finding, Profile, Reanalysis
 from rltk.compare.evidence import Evidence
-from rltk.compare.outcome import Outcome, Verdict
+from rltk.compare.outcome import Outcome, Verdict, ends
 from rltk.compare.readings import READINGS
 from rltk.errors import UserError
 from rltk.run.manifest import now
@@ -36,7 +35,8 @@ def reread(
     for one in evidence:
         refuse_incomplete(finding, one)
     read = READINGS[experiment.reading](evidence)
-    outcome = with_ends(where_a_loss_would_show(read, evidence, LOSS_SEEN.get(experiment.reading)))
+    outcome = where_a_loss_would_show(read, evidence, LOSS_SEEN.get(experiment.reading))
+    outcome = outcome._replace(interval=ends(outcome.interval))
     comparisons = [summary(one) for one in evidence]
     if isinstance(experiment, Reanalysis):
         comparisons = [{key: one[key] for key in ("folder", "hash", "runs")} for one in comparisons]
@@ -66,12 +66,6 @@ def where_a_loss_would_show(outcome: Outcome, evidence: Sequence[Evidence], loss
 
 def is_sensitive(one: Evidence) -> bool:
     return all(verdict["assay"]["sensitive"] for verdict in one.conclusion["verdicts"].values())
-
-
-def with_ends(outcome: Outcome) -> Outcome:
-    """Without an interval that has no ends, such as that of seeds which all came to the same."""
-    interval = outcome.interval
-    return outcome if interval is None or all(map(isfinite, interval)) else outcome._replace(interval=None)
 
 
 def summary(one: Evidence) -> dict[str, Any]:

@@ -82,10 +82,13 @@ class Decision:
     p: PValues
     assay: AssayResult
     seeds_if_equal: int | None
-    seeds_as_observed: int | None
     seeds_needed: dict[Claim, int | None]
     new_items: Verdict | None
     new_items_interval: Interval
+
+    @property
+    def seeds_as_observed(self) -> int | None:
+        return self.seeds_needed.get(Claim.EQUIVALENT)
 
 
 def decide(
@@ -121,7 +124,6 @@ def decide(
         p=_p_values(paired, margin.value),
         assay=assay_result,
         seeds_if_equal=_seeds_needed(Claim.EQUIVALENT, paired, margin.value, 0.0, alpha) if undecided else None,
-        seeds_as_observed=needed.get(Claim.EQUIVALENT),
         seeds_needed=needed,
         new_items=new_items if crossed.se > 0 else None,
         new_items_interval=new_interval,
@@ -171,7 +173,6 @@ def _is_true(claim: Claim, difference: float, margin: float) -> bool:
         Claim.NON_INFERIOR: difference > -margin,
         Claim.SUPERIOR: difference > 0,
         Claim.INFERIOR: difference < -margin,
-        Claim.DIFFERENT: difference != 0,
     }[claim]
 
 

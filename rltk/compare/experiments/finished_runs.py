@@ -7,18 +7,18 @@ Shapes: R runs.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from math import isfinite, nan, sqrt
+from math import nan, sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rltk_eval.equivalence.paired import t_quantile
+from rltk_eval.equivalence.paired import paired_mean, t_quantile
 from rltk_eval.equivalence.scores import Array
 from rltk_eval.metrics import Interval
 from scipy.stats import binomtest
 
 from rltk.compare.evidence import mean_interval
-from rltk.compare.outcome import Outcome, Verdict
+from rltk.compare.outcome import Outcome, Verdict, ends, verdict_of
 from rltk.errors import UserError
 from rltk.recipe.fields import Section, Text
 
@@ -79,14 +79,7 @@ def share_interval(share_R: Array) -> Interval:
 
 
 def above(interval: Interval, bound: float) -> Verdict:
-    if interval.low > bound:
-        return "reproduced"
-    return "not reproduced" if interval.high < bound else "inconclusive"
-
-
-def ends(interval: Interval) -> Interval | None:
-    """None for fewer than 2 runs, or runs that came to the same."""
-    return interval if all(map(isfinite, interval)) else None
+    return verdict_of(is_shown=interval.low > bound, is_refuted=interval.high < bound)
 
 
 def intruder_dimensions(settings: Settings) -> Outcome:
@@ -114,15 +107,14 @@ def intruders_a_matrix(runs: Sequence[dict[str, Any]]) -> Array:
 def welch(one_R: Array, other_R: Array) -> Interval:
     """95 % interval of the difference of two means whose spreads may differ (Welch 1947,
     https://doi.org/10.1093/biomet/34.1-2.28); nan with a single run of either, or without any spread."""
-    if min(len(one_R), len(other_R)) < 2:
-        return Interval(nan, nan)
-    parts = [(float(values_R.var(ddof=1)) / len(values_R), len(values_R) - 1) for values_R in (one_R, other_R)]
+    one, other = paired_mean(one_R), paired_mean(other_R)
+    parts = [(mean.sd**2 / mean.seeds, mean.df) for mean in (one, other)]
     total = sum(part for part, _ in parts)
     if not total > 0:
         return Interval(nan, nan)
     freedom = total**2 / sum(part**2 / df for part, df in parts)
-    mean, half = float(one_R.mean() - other_R.mean()), t_quantile(0.975, freedom) * sqrt(total)
-    return Interval(mean - half, mean + half)
+    apart, half = one.mean - other.mean, t_quantile(0.975, freedom) * sqrt(total)
+    return Interval(apart - half, apart + half)
 
 
 def unchanged_weights(settings: Settings) -> Outcome:
@@ -130,12 +122,12 @@ def unchanged_weights(settings: Settings) -> Outcome:
     runs = described(settings, "full")
     in_float32_R = np.array([share_of(run, lambda matrix: matrix["unchanged"]) for run in runs])
     rounded_R = np.array([share_of(run, lambda matrix: matrix["bf16"]["unchanged"]) for run in runs])
-    _, low, high = mean_interval(rounded_R - TIMES * in_float32_R, 0.95)
+    _, *beyond = mean_interval(rounded_R - TIMES * in_float32_R, 0.95)
     rounded, *bounds = mean_interval(rounded_R, 0.95)
     in_float32 = float(in_float32_R.mean())
     summary = f"{rounded:.1%} unchanged in bfloat16, {in_float32:.1%} in float32, means of {len(runs)} runs"
-    details = {"bfloat16": rounded, "float32": in_float32, "bfloat16_less_10_times_float32": ends(Interval(low, high))}
-    return Outcome(above(Interval(low, high), 0.0), summary, rounded, ends(Interval(*bounds)), details)
+    details = {"bfloat16": rounded, "float32": in_float32, "bfloat16_less_10_times_float32": ends(Interval(*beyond))}
+    return Outcome(above(Interval(*beyond), 0.0), summary, rounded, ends(Interval(*bounds)), details)
 
 
 def share_of(run: dict[str, Any], of_matrix: Callable[[dict[str, Any]], float]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from rltk_eval.equivalence.scores import Array
 
 from rltk.compare.evidence import Evidence, mean_interval
-from rltk.compare.outcome import Outcome, Verdict
+from rltk.compare.outcome import Outcome, verdict_of
 from rltk.errors import UserError
 
 METRICS = {"completion_tokens": "length", "entropy": "entropy", "kl": "KL"}
@@ -40,11 +40,7 @@ def alike(evidence: Sequence[Evidence]) -> Outcome:
     rows = {what: mean_interval(ratio_S, 0.9) for what, ratio_S in found.items()}
     outside = [what for what, (_, low, high) in rows.items() if low > TOLERANCE or high < -TOLERANCE]
     within = [what for what, (_, low, high) in rows.items() if low > -TOLERANCE and high < TOLERANCE]
-    verdict: Verdict = "inconclusive"
-    if outside:
-        verdict = "not reproduced"
-    elif not absent and len(within) == len(rows):
-        verdict = "reproduced"
+    verdict = verdict_of(is_shown=not absent and len(within) == len(rows), is_refuted=bool(outside))
     worst = max(rows, key=lambda what: abs(rows[what][0]))
     mean, low, high = rows[worst]
     summary = (

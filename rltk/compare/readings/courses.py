@@ -13,6 +13,7 @@ from rltk_eval.equivalence.scores import Array
 from scipy.stats import rankdata
 
 from rltk.compare.evidence import Evidence
+from rltk.compare.optima import number
 from rltk.compare.outcome import Outcome, Verdict, judged
 from rltk.compare.readings.rates import rank_of
 
@@ -61,12 +62,15 @@ def departure(evidence: Sequence[Evidence]) -> Outcome:
     step_T, reference_ST = one.curve(one.reference, "heldout_loss")
     gaps = {arm: one.curve(arm, "heldout_loss")[1] - reference_ST for arm in one.others}
     left = {arm: leaves_at(step_T, gap_ST.mean(0), margin) for arm, gap_ST in gaps.items()}
-    steps = {arm: None if step == inf else step for arm, step in left.items()}
+    steps = {arm: number(step) for arm, step in left.items()}
     summary = "leaves full's curve at step " + ", ".join(
         f"{'never' if step is None else f'{step:g}'} ({arm})" for arm, step in steps.items()
     )
     left_SA = np.array([[leaves_at(step_T, gap_T, margin) for gap_T in gap_ST] for gap_ST in gaps.values()]).T
-    details = {"steps": steps, "by_seed": {arm: finite(left_S) for arm, left_S in zip(gaps, left_SA.T, strict=True)}}
+    details = {
+        "steps": steps,
+        "by_seed": {arm: [*map(number, left_S)] for arm, left_S in zip(gaps, left_SA.T, strict=True)},
+    }
     if all(len(set(left_A)) < 2 for left_A in left_SA.tolist()):
         return Outcome("inconclusive", f"{summary}; nothing to correlate", None, None, details)
     value, later, earlier = trend(np.array([rank_of(one, arm) for arm in gaps], float), left_SA)
@@ -81,11 +85,6 @@ def leaves_at(step_T: Array, gap_T: Array, margin: float) -> float:
     if not len(below):
         return float(step_T[0])
     return float(step_T[below[-1] + 1]) if below[-1] + 1 < len(step_T) else inf
-
-
-def finite(left_S: Array) -> list[float | None]:
-    """For JSON: None where a seed's curve never leaves."""
-    return [None if step == inf else float(step) for step in left_S]
 
 
 def trend(rank_A: Array, left_SA: Array) -> tuple[float, float, float]:

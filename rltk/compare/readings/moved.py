@@ -8,14 +8,13 @@ from math import isfinite, log10
 
 import numpy as np
 from rltk_eval.equivalence.optimum import Optimum
-from rltk_eval.equivalence.scores import Array
 
 from rltk.compare.centre import read_config
 from rltk.compare.evidence import Evidence
 from rltk.compare.optima import number
 from rltk.compare.outcome import Outcome, Verdict
 from rltk.compare.readings.lines import slopes_S
-from rltk.compare.readings.rates import DRAWS, Curve, curve_of, fit_of, noisy, rank_of, said
+from rltk.compare.readings.rates import DRAWS, Curve, apart, curve_of, fit_of, noisy, rank_of, said
 from rltk.errors import UserError
 from rltk.plan.learning_rate import LORA_OVER_FULL, SFT_POWERS, SMALLEST_FITTED, sft_lora
 from rltk.recipe.schema import LoRA
@@ -71,12 +70,6 @@ def combined(fits: Sequence[Optimum | None], weights: Sequence[float]) -> tuple[
     low = np.quantile(np.where(is_lost_B, -np.inf, drawn_B), 0.025, method="inverted_cdf")
     high = np.quantile(np.where(is_lost_B, np.inf, drawn_B), 0.975, method="inverted_cdf")
     return float(value), (float(low), float(high)) if isfinite(low) and isfinite(high) else None
-
-
-def apart(fits: Sequence[Optimum]) -> Array:
-    """Draws of log10 rates, a row each: those of one generator go up and down together, shifted ones do not."""
-    count = len(fits[0].log10_lr_B)
-    return np.array([np.roll(found.log10_lr_B, shift * count // len(fits)) for shift, found in enumerate(fits)])
 
 
 def alpha_rules(evidence: Sequence[Evidence]) -> Outcome:

@@ -1,6 +1,6 @@
 """LR-2 and RM-2: what does not depend on the rank, the best learning rate and the accuracy.
 
-Shapes: B bootstrap draws.
+Shapes: B bootstrap draws, H higher ranks.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from rltk_eval.equivalence.optimum import Optimum, lr_ratio
 
 from rltk.compare.evidence import Evidence, mean_interval
 from rltk.compare.optima import number
-from rltk.compare.outcome import Outcome, Verdict
-from rltk.compare.readings.rates import fit_of, rank_of
+from rltk.compare.outcome import Outcome, Verdict, ends, verdict_of
+from rltk.compare.readings.rates import TAIL, apart, fit_of, rank_of
 from rltk.errors import UserError
 
 FOLD = 2.0
 """What "the same rate" is."""
 BASE_RANK = 4
-CONFIDENCE, TAIL = 0.95, 0.025
+CONFIDENCE = 0.95
 
 
 def ranks_share_a_rate(evidence: Sequence[Evidence]) -> Outcome:
@@ -40,17 +40,16 @@ def ranks_share_a_rate(evidence: Sequence[Evidence]) -> Outcome:
     summary += f"[{low:.2f}, {high:.2f}]" if isfinite(low) else "(no interval)"
     verdict = shared_verdict(bounds[1], lower, base, higher)
     details = {"rates": rates, "rank_1_over_rank_4": [below, low, high]}
-    return Outcome(verdict, summary, fold, bounds if isfinite(bounds[1]) else None, details)
+    return Outcome(verdict, summary, fold, ends(bounds), details)
 
 
 def shared_verdict(upper: float, lower: Optimum, base: Optimum, higher: Sequence[Optimum]) -> Verdict:
     """Refuted by a rank whose interval lies wholly on the wrong side: at a level that any of them may try at."""
     strict = partial(lr_ratio, reference=base, confidence=1 - (1 - CONFIDENCE) / (1 + len(higher)))
     away = [strict(found).interval for found in higher]
-    if strict(lower).interval.low > 1 or any(one.low > FOLD or one.high < 1 / FOLD for one in away):
-        return "not reproduced"
     is_lower = lr_ratio(lower, base, confidence=CONFIDENCE).interval.high <= 1
-    return "reproduced" if upper < FOLD and is_lower else "inconclusive"
+    is_refuted = strict(lower).interval.low > 1 or any(one.low > FOLD or one.high < 1 / FOLD for one in away)
+    return verdict_of(is_shown=upper < FOLD and is_lower, is_refuted=is_refuted)
 
 
 def largest_fold(higher: Sequence[Optimum], base: Optimum) -> tuple[float, tuple[float, float]]:
@@ -59,15 +58,12 @@ def largest_fold(higher: Sequence[Optimum], base: Optimum) -> tuple[float, tuple
     Noise makes the largest of several larger, so its lower bound shows nothing; see `shared_verdict`.
     """
     value = max(abs(log10(found.lr / base.lr)) for found in higher)
-    count = len(base.log10_lr_B)
-    # Draws of one generator go up and down together; shifted against each other they are independent.
-    apart = [
-        np.abs(np.roll(found.log10_lr_B, (shift + 1) * count // (len(higher) + 1)) - base.log10_lr_B)
-        for shift, found in enumerate(higher)
-    ]
+    base_B, *higher_HB = apart([base, *higher])
+    distance_HB = np.abs(np.array(higher_HB) - base_B)
     # Without a best rate in a draw, nothing is known of how far apart they are.
-    high = np.quantile(np.max(np.where(np.isnan(apart), inf, apart), axis=0), 1 - TAIL, method="inverted_cdf")
-    low = np.quantile(np.max(np.where(np.isnan(apart), 0.0, apart), axis=0), TAIL, method="inverted_cdf")
+    is_lost_HB = np.isnan(distance_HB)
+    high = np.quantile(np.max(np.where(is_lost_HB, inf, distance_HB), axis=0), 1 - TAIL, method="inverted_cdf")
+    low = np.quantile(np.max(np.where(is_lost_HB, 0.0, distance_HB), axis=0), TAIL, method="inverted_cdf")
     return 10**value, (float(10**low), float(10**high))
 
 
@@ -88,7 +84,6 @@ def ranks_alike(evidence: Sequence[Evidence]) -> Outcome:
         f"{len(within)} of {len(found)} pairs of ranks within {100 * margin:.1f} points; farthest: {worst} "
         f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
     )
-    verdict: Verdict = "reproduced" if len(within) == len(found) else "inconclusive"
-    if any(low > margin or high < -margin for _, low, high in strict.values()):
-        verdict = "not reproduced"
+    is_refuted = any(low > margin or high < -margin for _, low, high in strict.values())
+    verdict = verdict_of(is_shown=len(within) == len(found), is_refuted=is_refuted)
     return Outcome(verdict, summary, mean, (low, high), {"pairs": found, "margin": margin})

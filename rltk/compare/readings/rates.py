@@ -13,7 +13,7 @@ from rltk_eval.equivalence.scores import Array
 
 from rltk.compare.evidence import Evidence
 from rltk.compare.optima import fit, number
-from rltk.compare.outcome import Outcome, Verdict
+from rltk.compare.outcome import Outcome, Verdict, verdict_of
 from rltk.recipe.schema import LoRA
 
 RATIO = (5.0, 20.0)
@@ -48,10 +48,8 @@ def said(optimum: dict[str, Any]) -> str:
 
 def within(intervals: Sequence[Sequence[float | None]]) -> Verdict:
     known = [(low, high) for low, high in intervals if low is not None and high is not None]
-    if any(high < RATIO[0] or low > RATIO[1] for low, high in known):
-        return "not reproduced"
     is_shown = len(known) == len(intervals) and all(RATIO[0] <= low and high <= RATIO[1] for low, high in known)
-    return "reproduced" if is_shown else "inconclusive"
+    return verdict_of(is_shown=is_shown, is_refuted=any(high < RATIO[0] or low > RATIO[1] for low, high in known))
 
 
 def rank_of(one: Evidence, arm: str) -> int:
@@ -62,6 +60,12 @@ def rank_of(one: Evidence, arm: str) -> int:
 
 def fit_of(one: Evidence, arm: str) -> Optimum | None:
     return fit(one.found.tuning.sweeps[arm], higher_is_better=one.comparison.sign > 0)
+
+
+def apart(fits: Sequence[Optimum]) -> Array:
+    """Draws of log10 rates, a row each: those of one generator go up and down together, shifted ones do not."""
+    count = len(fits[0].log10_lr_B)
+    return np.array([np.roll(found.log10_lr_B, shift * count // len(fits)) for shift, found in enumerate(fits)])
 
 
 class Curve(NamedTuple):
@@ -93,12 +97,10 @@ def width(evidence: Sequence[Evidence]) -> Outcome:
     rng = np.random.default_rng(0)
     drawn = {arm: widths(curve, margin, rng) for arm, curve in curves.items()}
     gaps = {arm: gap(wide[arm] - wide[one.reference], drawn[arm], drawn[one.reference]) for arm in one.others}
-    verdict: Verdict = "inconclusive"
-    if all(low > 0 for low, _ in gaps.values()):
-        verdict = "reproduced"
-    elif any(high < 0 for _, high in gaps.values()):
-        verdict = "not reproduced"
-    cut = [arm for arm, draws in drawn.items() if draws.is_cut_B.mean() > TAIL]
+    verdict = verdict_of(
+        is_shown=all(low > 0 for low, _ in gaps.values()), is_refuted=any(high < 0 for _, high in gaps.values())
+    )
+    cut = [arm for arm, draws in drawn.items() if draws.may_go_on]
     if cut:
         summary += f"; the rates tried may end before the basin of {', '.join(cut)} does"
     details = {
@@ -111,15 +113,16 @@ def width(evidence: Sequence[Evidence]) -> Outcome:
 
 class Widths(NamedTuple):
     decades_B: Array
-    is_cut_B: np.ndarray
-    """Whether the lowest or the highest rate is within the margin of the best."""
+    may_go_on: bool
+    """Whether the lowest or the highest rate is within the margin of the best in more than few draws."""
 
 
 def widths(curve: Curve, margin: float, rng: np.random.Generator) -> Widths:
     """As other seeds might have given them."""
     draws = [noisy(curve, rng) for _ in range(DRAWS)]
     ends = [min(draw.mean_L.max() - draw.mean_L[0], draw.mean_L.max() - draw.mean_L[-1]) for draw in draws]
-    return Widths(np.array([decades(draw, margin) for draw in draws]), np.array(ends) <= margin)
+    may_go_on = bool(np.mean(np.array(ends) <= margin) > TAIL)
+    return Widths(np.array([decades(draw, margin) for draw in draws]), may_go_on)
 
 
 def gap(value: float, arm: Widths, reference: Widths) -> tuple[float, float]:
@@ -132,8 +135,7 @@ def gap(value: float, arm: Widths, reference: Widths) -> tuple[float, float]:
     apart_B = arm.decades_B - reference.decades_B
     low, high = np.quantile(apart_B, [TAIL, 1 - TAIL])
     low, high = min(low, 2 * value - high), max(high, 2 * value - low)
-    is_open = reference.is_cut_B.mean() > TAIL, arm.is_cut_B.mean() > TAIL
-    return -inf if is_open[0] else float(low), inf if is_open[1] else float(high)
+    return -inf if reference.may_go_on else float(low), inf if arm.may_go_on else float(high)
 
 
 def curve_of(one: Evidence, arm: str) -> Curve:

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rltk.compare.evidence import Evidence
-from rltk.compare.outcome import Outcome, Verdict
-from rltk.compare.readings.rates import RATIO, ratio
+from rltk_eval.equivalence.families import NOT_INFERIOR, WITHIN_MARGIN
 
-WITHIN = ("equivalent", "different_within_margin")
-NOT_INFERIOR = (*WITHIN, "non_inferior", "superior")
+from rltk.compare.evidence import Evidence
+from rltk.compare.outcome import Outcome, Verdict, verdict_of
+from rltk.compare.readings.rates import RATIO, ratio
 
 
 def non_inferior(evidence: Sequence[Evidence]) -> Outcome:
@@ -23,16 +22,14 @@ def equivalent(evidence: Sequence[Evidence]) -> Outcome:
     (one,) = evidence
     margin, family = one.conclusion["margin"]["value"], one.conclusion["family"]["verdict"]
     beyond = [v for v in one.conclusion["verdicts"].values() if v["interval"][0] is not None and is_beyond(v, margin)]
-    return outcome(one, verdict_of(is_shown=family in WITHIN, is_refuted=bool(beyond)))
+    return outcome(one, verdict_of(is_shown=family in WITHIN_MARGIN, is_refuted=bool(beyond)))
 
 
 def non_inferior_at_ratio(evidence: Sequence[Evidence]) -> Outcome:
     """As `non_inferior`, and the best learning rate is about ten times the reference's."""
     shown, rates = non_inferior(evidence), ratio(evidence)
     verdicts = {shown.verdict, rates.verdict}
-    verdict: Verdict = "reproduced" if verdicts == {"reproduced"} else "inconclusive"
-    if "not reproduced" in verdicts:
-        verdict = "not reproduced"
+    verdict = verdict_of(is_shown=verdicts == {"reproduced"}, is_refuted="not reproduced" in verdicts)
     details = shown.details | {"ratio": rates.details, "ratio_must_lie_within": list(RATIO)}
     return shown._replace(verdict=verdict, summary=f"{shown.summary}; {rates.summary}", details=details)
 
@@ -40,12 +37,6 @@ def non_inferior_at_ratio(evidence: Sequence[Evidence]) -> Outcome:
 def is_beyond(verdict: dict[str, Any], margin: float) -> bool:
     low, high = verdict["interval"]
     return low > margin or high < -margin
-
-
-def verdict_of(*, is_shown: bool, is_refuted: bool) -> Verdict:
-    if is_refuted:
-        return "not reproduced"
-    return "reproduced" if is_shown else "inconclusive"
 
 
 def outcome(one: Evidence, verdict: Verdict) -> Outcome:
