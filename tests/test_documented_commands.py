@@ -1,34 +1,24 @@
-"""Every command in README, tutorials and how-tos: parsed and its recipe checked here, run small by the slow tests."""
+"""Every command in README, tutorials and how-tos is parsed and its recipe checked; `documented/` runs them small."""
 
-import io
 import re
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
 
-from rltk.cli import main, parse
+from rltk.cli import parse
 from rltk.recipe import load_recipe
 from rltk.recipe.schema import PythonReward
 from rltk.rewards.own import load_own
 from tests.documented.pages import PAGES, ROOT, Command, blocks, commands, simple_commands
 from tests.documented.place import prepare
-from tests.documented.rules import PAIRS, RULES, SAMPLED, rule_for
-from tests.documented.served import ask_and_end
+from tests.documented.rules import RULES, rule_for
+from tests.documented.tried import small_words
 
 TAKE_RECIPES = ("train", "compare", "check", "plan")
 FROM_ELSEWHERE = ("git", "cd", "pytest", "ruff", "pyright", "vllm")
 """Programs that are not rltk's, whose arguments are their own business."""
-STOPPED = "runs/gsm8k_grpo/1a2b3c4d5e6f"
-STOPS = """
-CALLS = []
-def halfway(problems, completions):
-    CALLS.append(1)
-    {fault}
-    return [float(len(completion)) for completion in completions]
-"""
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -107,61 +97,3 @@ def test_a_line_is_read_as_a_shell_reads_it() -> None:
     assert list(simple_commands('eval "$(rltk completion bash)"   # or zsh')) == ["rltk completion bash"]
     assert list(simple_commands("# a comment alone")) == []
     assert list(simple_commands("CUDA_VISIBLE_DEVICES=1 rltk train a.yaml k=v")) == ["rltk train a.yaml k=v"]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A run of a policy, one of a reward model, and another of each."""
-    folder = tmp_path_factory.mktemp("trained")
-    made = {"policy": ("gsm8k_grpo", SAMPLED), "reward": ("hh_reward_model", PAIRS)}
-    for name, (recipe, small) in made.items():
-        assert main(["train", recipe, *small_words(small), "--run", str(folder / name), "--quiet"]) == 0
-        shutil.copytree(folder / name, folder / f"other_{name}")
-    return {name: str(folder / name) for name in (*made, *(f"other_{name}" for name in made))}
-
-
-def small_words(small: str) -> list[str]:
-    """`eval={a: 1}` is one word, whatever blanks it holds."""
-    return re.findall(r"\S+=\{[^}]*\}|\S+", small)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_run_one_after_the_other(
-    page: str,
-    trained: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    prepare(tmp_path, page, trained)
-    found = [command for command in commands(page) if command.words[0] == "rltk"]
-    if any(STOPPED in command.text for command in found):
-        stop_halfway(capfd)
-    ran = 0
-    for command in found:
-        rule = rule_for(command)
-        if not rule.not_run:
-            words = [swapped(word, rule.swaps, trained) for word in command.words[1:]] + small_words(rule.more)
-            monkeypatch.setattr("sys.stdin", io.StringIO("What is 2 + 2?\n"))
-            status = ask_and_end(words) if rule.is_server else main(words)
-            assert status == 0, f"{command.place}: {command.text}\n{capfd.readouterr().err}"
-            ran += 1
-    print(f"{page}: ran {ran} of {len(found)} commands")
-
-
-def swapped(word: str, swaps: tuple[tuple[str, str], ...], trained: dict[str, str]) -> str:
-    for written, stands_for in swaps:
-        word = re.sub(rf"\b{written}\b", stands_for.format(**trained), word)
-    return word
-
-
-def stop_halfway(capfd: pytest.CaptureFixture[str]) -> None:
-    """Leaves an unfinished run where README has one."""
-    own = Path("halfway.py")
-    own.write_text(STOPS.format(fault="assert len(CALLS) < 2"))
-    small = [*small_words(SAMPLED), "rewards.halfway={path: halfway.py}"]
-    assert main(["train", "gsm8k_grpo", *small, "--run", STOPPED]) == 2
-    own.write_text(STOPS.format(fault="pass"))
-    capfd.readouterr()

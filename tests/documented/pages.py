@@ -11,8 +11,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 NO_PAGES = ("architecture", "results")
 """They tell of the code, not a reader what to type."""
+README = "README.md"
 PAGES = [
-    "README.md",
+    README,
     *sorted(
         str(path.relative_to(ROOT))
         for path in (ROOT / "docs").rglob("*.md")
@@ -20,6 +21,8 @@ PAGES = [
     ),
 ]
 """README, tutorials and how-tos, in which every command is tried."""
+TUTORIALS = [page for page in PAGES if page.startswith("docs/tutorial/")]
+HOW_TOS = [page for page in PAGES if page not in (README, *TUTORIALS)]
 VARIABLE = re.compile(r"[A-Z_]+=\S*")
 FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INNER = re.compile(r"\$\((.*)\)")

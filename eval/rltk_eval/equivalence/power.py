@@ -8,6 +8,7 @@ chi-square distribution. For TOST (low = -margin, high = margin) this is the exa
 infinite it is the noncentral t distribution.
 """
 
+from collections.abc import Callable
 from enum import Enum
 from math import exp, inf, isfinite, lgamma, log, pi, sqrt
 
@@ -87,21 +88,29 @@ def chance_between(low: float, high: float, *, se: float, df: int, difference: f
     # Where the bounds meet, c u se is half the room between them: no mean can clear both for a larger u.
     end = min(centre + spread, (high - low) / (2 * critical * se))
     start = min(max(0.0, centre - spread), end)
+    top, bottom = (high - difference) / se, (low - difference) / se
+    has_top, has_bottom = isfinite(high), isfinite(low)
+    spread_density = _spread_density(df)
 
     def density(u: float) -> float:
-        upper = ndtr((high - difference) / se - critical * u) if isfinite(high) else 1.0
-        lower = ndtr((low - difference) / se + critical * u) if isfinite(low) else 0.0
-        return max(0.0, float(upper - lower)) * _spread_density(u, df)
+        upper = ndtr(top - critical * u) if has_top else 1.0
+        lower = ndtr(bottom + critical * u) if has_bottom else 0.0
+        return max(0.0, float(upper - lower)) * spread_density(u)
 
     return float(quad(density, start, end, epsabs=1e-10, epsrel=1e-10, limit=200)[0])
 
 
-def _spread_density(u: float, df: int) -> float:
+def _spread_density(df: int) -> Callable[[float], float]:
     """The density of s / sigma, the square root of chi-square over its degrees of freedom."""
-    if u <= 0:
-        return 0.0 if df > 1 else sqrt(2 / pi)
     half = df / 2
-    return 2 * exp(half * log(half) - lgamma(half) + (df - 1) * log(u) - half * u * u)
+    scale = log(2) + half * log(half) - lgamma(half)
+
+    def density(u: float) -> float:
+        if u <= 0:
+            return 0.0 if df > 1 else sqrt(2 / pi)
+        return exp(scale + (df - 1) * log(u) - half * u * u)
+
+    return density
 
 
 def _check(*, sd: float, margin: float, alpha: float) -> None:
