@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 from tests.documented.pages import Command
 
-SAMPLED = "optim.steps=2 algo.prompts=2 algo.group=4 rollout.max_new_tokens=8 eval={limit: 4, samples: 0, every: 0}"
+SAMPLED = (
+    "optim.steps=2 algo.prompts=2 algo.group=4 data.size=32 rollout.max_new_tokens=8 "
+    "eval={limit: 4, samples: 0, every: 0}"
+)
 TAUGHT = "optim.steps=2 algo.batch=4 data.size=32 rollout.max_new_tokens=8 eval={limit: 4, samples: 0}"
-PAIRS = "optim={steps: 2, warmup: 0} algo.batch=4 eval={limit: 16, every: 0}"
+PAIRS = "optim={steps: 2, warmup: 0} algo.batch=4 data.size=32 eval={limit: 16, every: 0}"
 OWN_PAIRS = (
     "optim.steps=2 algo.batch=4 data.size=32 algo.samples=4 rollout.max_new_tokens=64 eval={limit: 4, samples: 0}"
 )
@@ -53,8 +56,8 @@ RULES = (
     Rule("rltk train .*hardware.(processes|nodes)", not_run=f"{MANY}; the tests of distributed/ start two"),
     Rule("rltk launch .*--print"),
     Rule(r"rltk train \S+ --resume"),
-    Rule("rltk train recipes/hh_ppo.*--stop-on", f"{SAMPLED} data.size=32 eval.every=1", swaps=REWARD),
-    Rule("rltk train recipes/hh_ppo", f"{SAMPLED} data.size=32", swaps=REWARD),
+    Rule("rltk train recipes/hh_ppo.*--stop-on", f"{SAMPLED} eval.every=1", swaps=REWARD),
+    Rule("rltk train recipes/hh_ppo", SAMPLED, swaps=REWARD),
     Rule("rltk train recipes/(hh_dpo|hh_reward_model)", PAIRS),
     Rule("rltk train recipes/gsm8k_dpo", OWN_PAIRS),
     Rule("rltk train recipes/gsm8k_sft", TAUGHT),
