@@ -95,7 +95,7 @@ def make_all(asked: Asked, board: Board, args: Namespace) -> Made:
     share = Share(*(args.part or (1, 1)))
     found = settled(asked)
     mine = share.of_all(found.pending)
-    if not mine:
+    if not mine or args.budget == 0:
         return Made(found, False)
     with open_crew(args.on, args.jobs, len(mine)) as crew:
         runner = Runner(asked.comparison, crew, board, deadline)

@@ -74,7 +74,7 @@ def find(args: argparse.Namespace) -> Grid:
 def make(grid: Grid, board: Board, args: argparse.Namespace) -> Made:
     found = survey(grid)
     mine = Share(*(args.part or (1, 1))).of_all(found.pending)
-    if not mine:
+    if not mine or args.budget == 0:
         return Made(found, False)
     deadline = math.inf if args.budget is None else time.monotonic() + args.budget
     board.begin(found)
