@@ -44,18 +44,18 @@ class Solved(NamedTuple):
     """What the gold answer was read from: a worked solution, where the data has any, or the answer alone."""
 
 
-def load_problems(data: Data, split: str) -> list[Problem]:
-    """The problems of one split, `train`, `validation` or `test`, in a fixed order."""
-    return [solved.problem for solved in load_solved(data, split)]
+def load_problems(data: Data, split: str, most: int | None = None) -> list[Problem]:
+    """The problems of one split, `train`, `validation` or `test`, in a fixed order: all, or the first `most`."""
+    return [solved.problem for solved in load_solved(data, split, most)]
 
 
-def load_solved(data: Data, split: str) -> list[Solved]:
+def load_solved(data: Data, split: str, most: int | None = None) -> list[Solved]:
     """The same problems with their solutions."""
     if data.is_embedded:
-        return embedded_problems(data, split)
+        return embedded_problems(data, split, most)
     if split == "test":
-        return read_split(data, data.test)
-    return of_training_split(data, read_split(data, data.train), split)
+        return read_split(data, data.test)[:most]
+    return of_training_split(data, read_split(data, data.train), split)[:most]
 
 
 def of_training_split(data: Data, problems: list[T], split: str) -> list[T]:
@@ -68,8 +68,8 @@ def of_training_split(data: Data, problems: list[T], split: str) -> list[T]:
     return rest[: data.size]
 
 
-def embedded_problems(data: Data, split: str) -> list[Solved]:
-    size = data.size if split == "train" and data.size else EMBEDDED_SIZES[split]
+def embedded_problems(data: Data, split: str, most: int | None) -> list[Solved]:
+    size = embedded_size(data, split, most)
     try:
         if data.path == "embedded/equations":
             made = equations(split, size, levels=data.levels)
@@ -80,6 +80,12 @@ def embedded_problems(data: Data, split: str) -> list[Solved]:
         return [Solved(Problem(p.id, p.question, str(p.answer), str(p.level)), p.solution) for p in worded]
     except ValueError as error:
         raise UserError(f"data.size = {size}: {error}.") from error
+
+
+def embedded_size(data: Data, split: str, most: int | None) -> int:
+    """How many rows are made: no more than are asked for, since fewer are the first of more."""
+    size = data.size if split == "train" and data.size else EMBEDDED_SIZES[split]
+    return size if most is None else min(size, most)
 
 
 def hold_out(rows: Sequence[T], count: int) -> tuple[list[T], list[T]]:

@@ -67,7 +67,7 @@ def load_tasks(
     columns, which kind of answer; a path is otherwise read as the recipe's data is.
     """
     tasks = [
-        Task(task_name(name, data), ask(data, template), load_asked(data, split)[:limit], template)
+        Task(task_name(name, data), ask(data, template), load_asked(data, split, limit), template)
         for name, data, template in resolve_tasks(names, recipe_data, split, root, reading, prompt)
     ]
     for task in tasks:

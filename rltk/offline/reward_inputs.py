@@ -40,9 +40,7 @@ def load_reward_inputs(recipe: Recipe) -> RewardInputs:
         source = Source(recipe.data.path, preferences.fingerprint(heldout.pairs))
     else:
         training = load_training(recipe, tokenizer, reader, context)
-        asked, _ = askable(
-            recipe, load_problems(recipe.data, recipe.eval.split)[: recipe.eval.limit], tokenizer, context
-        )
+        asked, _ = askable(recipe, load_problems(recipe.data, recipe.eval.split, recipe.eval.limit), tokenizer, context)
         source = Source(recipe.data.path, problems.fingerprint(asked))
     read = Read(Source(recipe.data.path, training.hash), {short_name(recipe.data.path): source}, training.left_out)
     return RewardInputs(tokenizer, config, reader, training, heldout, asked, read)

@@ -28,9 +28,12 @@ def test_heldout_is_the_recipes_own_data() -> None:
     assert {problem.level for problem in task.problems} == {"2"}
 
 
-def test_a_limit_takes_the_first_and_none_takes_all() -> None:
-    first = load_task("word-problems", None, split="test", limit=3).problems
-    everything = load_task("word-problems", None, split="test", limit=None).problems
+@pytest.mark.parametrize("name", ["word-problems", "equations", "dialogues"])
+def test_a_limit_takes_the_first_and_none_takes_all(name: str) -> None:
+    data = Data(path="embedded/dialogues", kind="preferences") if name == "dialogues" else None
+    source = name if data is None else "heldout"
+    first = load_task(source, data, split="test", limit=3).problems
+    everything = load_task(source, data, split="test", limit=None).problems
     assert everything[:3] == first and len(everything) == 2000
 
 
