@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import Forks
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -22,6 +24,13 @@ def guesser(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests import runs
 
     return runs.guesser(tmp_path_factory.mktemp("guesser"), tie_word_embeddings=True)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """One process that has imported torch, and forks for all tests that end runs, or start several together."""
+    with Forks() as forks:
+        yield forks
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ with Forks() as forks:
     forks.run("train", "recipe.yaml", at="rltk.rewards.judge.grade", call=3, signals=("SIGKILL",))
 """
 
+import gc
 import importlib
 import json
 import os
@@ -92,12 +93,15 @@ class Forks:
 
 
 def serve() -> None:
+    gc.disable()  # what is imported stays, and there is no garbage to look for in it
     importlib.import_module("rltk.run.session")
     importlib.import_module("rltk.onpolicy.session")
     importlib.import_module("rltk.offline.session")
     importlib.import_module("rltk.commands.evaluate")
     from rltk.distributed.launch import free_port
 
+    gc.freeze()
+    gc.enable()
     for line in sys.stdin:
         order = json.loads(line)
         processes, port, pids = order.pop("processes"), free_port(), list[int]()

@@ -3,7 +3,6 @@
 import json
 import shlex
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,12 +56,6 @@ CASES = [("lora", moment) for moment in MOMENTS if "PPO" not in moment] + [
     )
 ]
 CASES += [(arm, "between two of PPO's four updates of step 3") for arm in ("ppo lora", "ppo full")]
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
 
 
 @pytest.fixture(scope="module")

@@ -40,15 +40,14 @@ def test_completions_and_the_pairs_that_they_make(
     assert len(loaded) == len(both) > 0
 
 
-def test_an_interrupted_sampling_goes_on_to_the_same_file(argv: list[str], tmp_path: Path) -> None:
-    with Forks() as forks:
-        assert forks.run(*argv, "--out", str(tmp_path / "whole.jsonl")).code == 0
-        out = str(tmp_path / "out.jsonl")
-        killed = forks.run(*argv, "--out", out, at="rltk.rollout.evaluate.grade_items", call=2)
-        assert killed.code == -signal.SIGKILL and not Path(out).exists()
-        again = forks.run(*argv, "--out", out)
-        assert again.code == 2 and "add --resume to go on with it" in again.err
-        assert forks.run(*argv, "--out", out, "--resume").code == 0
+def test_an_interrupted_sampling_goes_on_to_the_same_file(argv: list[str], forks: Forks, tmp_path: Path) -> None:
+    assert forks.run(*argv, "--out", str(tmp_path / "whole.jsonl")).code == 0
+    out = str(tmp_path / "out.jsonl")
+    killed = forks.run(*argv, "--out", out, at="rltk.rollout.evaluate.grade_items", call=2)
+    assert killed.code == -signal.SIGKILL and not Path(out).exists()
+    again = forks.run(*argv, "--out", out)
+    assert again.code == 2 and "add --resume to go on with it" in again.err
+    assert forks.run(*argv, "--out", out, "--resume").code == 0
     assert Path(out).read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 

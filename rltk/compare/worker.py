@@ -9,6 +9,7 @@ cluster, which is process PID. All begin with SIGINT held, so that none is lost 
 """
 
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -53,10 +54,14 @@ class Stop:
 def serve(way: str) -> None:
     stop = Stop()
     if way == FORK:
+        gc.disable()  # what is imported stays: to look for garbage among it takes a second, and again in every run
         import datasets  # noqa: F401  # what runs import, and what those do that read data from outside
 
         import rltk.onpolicy.session
         import rltk.run.session  # noqa: F401
+
+        gc.freeze()
+        gc.enable()
     for line in sys.stdin:
         order = json.loads(line)
         answer(INTERRUPTED if stop.asked else made(way, order["argv"], Path(order["log"]), stop))

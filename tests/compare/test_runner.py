@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,6 @@ def recipe(guesser: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "run": {"checkpoint_every": 1},
     }
     return runs.write_recipe(folder, guesser, **sections, compare=compare)
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
 
 
 def start(*argv: str) -> "subprocess.Popen[str]":

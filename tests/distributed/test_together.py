@@ -2,7 +2,6 @@
 
 import importlib.util
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,10 +59,9 @@ class Runs(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+def made(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     folder = tmp_path_factory.mktemp("together")
-    with Forks() as forks:
-        yield Runs(forks, folder, cells.policy(folder / "model"))
+    return Runs(forks, folder, cells.policy(folder / "model"))
 
 
 @pytest.mark.parametrize(("algorithm", "tune", "zero"), MATRIX)

@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ KILLED = -signal.SIGKILL
 COUNT, SAMPLES = 140, 4
 """Problems; they make one greedy block and three sampled ones."""
 KEPT = ["items", "scores.json", "settings.json"]
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """A run of SFT or DPO that is killed or interrupted goes on to the very numbers of one that is not."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,6 @@ MOMENTS = {
 CASES = [(arm, "in step 3") for arm in ("sft", "sft, full", "dpo, own pairs")]
 CASES += [("dpo", "while the checkpoint of step 4 is written"), ("dpo", "while the last scores are made")]
 CASES += [("dpo, full", moment) for moment in MOMENTS]
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
 
 
 @pytest.fixture(scope="module")

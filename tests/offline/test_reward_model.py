@@ -2,7 +2,6 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,12 +175,6 @@ def test_pairs_of_problems_are_sampled_once_and_held_out_ones_are_kept(
     assert main(["eval", str(tmp_path / "run"), "--task", "heldout", "--json"]) == 0
     [again] = json.loads(capfd.readouterr().out)["scores"].values()
     assert again["accuracy"] == score["accuracy"]
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
 
 
 @pytest.mark.parametrize("tune", [LORA | {"dropout": 0.2}, FULL], ids=["lora", "full"])

@@ -5,6 +5,7 @@ with Servers() as servers:  # of scores; Servers("rltk.cli") for what `rltk` ser
     server.kill()
 """
 
+import gc
 import importlib
 import json
 import os
@@ -84,8 +85,11 @@ class Servers:
 
 
 def tend(program: str) -> None:
+    gc.disable()  # what is imported stays, and there is no garbage to look for in it
     for module in (program, *LATER.get(program, ())):
         importlib.import_module(module)  # for the forks
+    gc.freeze()
+    gc.enable()
     running: set[int] = set()
     for line in sys.stdin:
         order = json.loads(line)
