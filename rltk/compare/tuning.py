@@ -58,6 +58,8 @@ class Tuning(NamedTuple):
 
 Places = dict[str, list[float]]
 """Of every arm the rates tried, in half-decades from its centre; those of a refinement are quarters and eighths."""
+Runs = dict[tuple[str, float, int], Tried]
+"""By arm, place and seed."""
 
 
 def tune(comparison: Comparison, scored: Scored) -> Tuning:
@@ -107,18 +109,18 @@ def gathered(comparison: Comparison, stages: Sequence[Stage], refinements: int) 
 class Stage:
     """Runs of equal length, one for every arm, rate and tuning seed."""
 
-    def __init__(self, comparison: Comparison, scored: Scored, places: Places, halving: int) -> None:
+    def __init__(
+        self, comparison: Comparison, scored: Scored, places: Places, halving: int, known: Runs | None = None
+    ) -> None:
         self.comparison, self.scored, self.places, self.halving = comparison, scored, places, halving
-        self.runs = {
-            (arm, place, seed): self.tried_run(arm, place, seed)
-            for arm in places
-            for place in sorted(places[arm])
-            for seed in comparison.tuning_seeds()
-        }
+        keys = [
+            (arm, place, seed) for arm in places for place in sorted(places[arm]) for seed in comparison.tuning_seeds()
+        ]
+        self.runs: Runs = {key: (known or {}).get(key) or self.tried_run(*key) for key in keys}
 
     def at(self, places: Places) -> Stage:
-        """Runs of this length at these rates."""
-        return Stage(self.comparison, self.scored, places, self.halving)
+        """Runs of this length at these rates; those that it has already are looked at once."""
+        return Stage(self.comparison, self.scored, places, self.halving, self.runs)
 
     @property
     def rates(self) -> int:

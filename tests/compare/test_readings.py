@@ -99,6 +99,35 @@ def test_a_width_is_measured_between_the_rates() -> None:
     assert rates.decades(roof, 0.25) == pytest.approx(0.5, abs=0.02)
 
 
+def test_a_width_does_not_hang_on_where_the_rates_lie_closer() -> None:
+    """The same roof, sampled more densely beside its top."""
+    x_L = np.array([-3.0, -2.25, -2.125, -2.0, -1.875, -1.5, -1.0])
+    roof = rates.Curve(x_L, 1 - np.abs(x_L + 2), np.zeros(7), 3)
+    assert rates.decades(roof, 0.25) == pytest.approx(0.5, abs=0.02)
+
+
+def tops(run: Planned) -> float:
+    """Losses in parabolas over log rate, whose bottoms ranks from 4 on have at ten times full fine-tuning's rate, and
+    rank 1 at four times."""
+    if run.arm == CONTROL:
+        return made.START_LOSS
+    top = {"full": 1e-3, "lora-1": 4e-3}.get(run.arm, 1e-2)
+    return 0.2 + 0.3 * math.log10(run.lr / top) ** 2 + random.Random(run.id).gauss(0, 0.0005)
+
+
+@pytest.mark.parametrize(("refine", "verdict"), [(0, "inconclusive"), (2, "reproduced")])
+def test_refined_rates_decide_what_half_decades_leave_open(tmp_path: Path, refine: int, verdict: str) -> None:
+    """LR-1 and LR-2 from one set of runs: the ratio of the higher ranks, and how far ranks are apart."""
+    arms = ("lora-1", "lora-4", "lora-16", "full")
+    asked = {"centre": 1e-3, "points": 3, "most": 7, "refine": refine}
+    comparison = made.supervised(tmp_path, arms=arms, rates=asked, tuning_seeds=2, confirmation_seeds=2)
+    made.fill(comparison, tops)
+    found, optima = ranks.ranks_share_a_rate([Evidence(comparison)]), Evidence(comparison).conclusion["optima"]
+    assert found.verdict == verdict, found.summary
+    assert rates.within([optima[arm]["ratio_interval"] for arm in ("lora-4", "lora-16")]) == verdict
+    assert rates.within([optima["lora-1"]["ratio_interval"]]) != "reproduced"
+
+
 def swept(top: float, seed: int, noise: float = 0.0002) -> Optimum:
     draw = random.Random(seed)
     return best_lr([SweepPoint(10**x, s, 1 - (x - top) ** 2 + draw.gauss(0, noise))
