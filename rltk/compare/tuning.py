@@ -57,7 +57,7 @@ class Tuning(NamedTuple):
 
 
 Places = dict[str, list[float]]
-"""Of every arm the rates tried, in half-decades from its centre; those of a refinement are quarters and eighths."""
+"""Of every arm the rates tried, in half-decades from its centre; a refinement adds halves and quarters of one."""
 Runs = dict[tuple[str, float, int], Tried]
 """By arm, place and seed."""
 
