@@ -252,8 +252,8 @@ class Simulated(NamedTuple):
 def simulated(
     rng: np.random.Generator, shape: str, *, seeds: int, noise: float, refine: int = 0, mirror: float = 1.0
 ) -> Simulated:
-    """The sweep of one arm, its top anywhere between two rates: seven half-decades; or, where it is refined, as few as
-    `rltk compare` comes to from three, which is one more at a time until the best lies inside.
+    """The sweep of one arm, its top anywhere between two rates: seven half-decades; or, where it is refined, five, and
+    as in `rltk compare` one more at a time while the best of them is the lowest or highest.
 
     Rates at which the score has fallen far are 5 times as noisy.
     """
@@ -271,7 +271,7 @@ def simulated(
         grown = how(sorted(scores), {place: float(score_S.mean()) for place, score_S in scores.items()})
         return scores | run([place for place in grown if place not in scores])
 
-    scores = run(range(-1, 2) if refine else range(-3, 4))
+    scores = run(range(-2, 3) if refine else range(-3, 4))
     while refine and not is_interior(list(scores), {place: float(score_S.mean()) for place, score_S in scores.items()}):
         scores = more(scores, extended)
     for _ in range(refine):
