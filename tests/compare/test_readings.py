@@ -13,7 +13,7 @@ from rltk.cli import main
 from rltk.compare.catalogue import ComparisonOf, Reanalysis, load_catalogue
 from rltk.compare.conclusion import COMPARISON
 from rltk.compare.evidence import Evidence
-from rltk.compare.plan import CONTROL, Comparison, Planned
+from rltk.compare.plan import CONTROL, Comparison, Planned, begin
 from rltk.compare.readings import READINGS, batches, behaviour, courses, ranks, rates, verdicts
 from rltk.compare.survey import Survey, survey
 from rltk.compare.wanted import begun, wanted
@@ -72,6 +72,24 @@ def test_every_comparison_of_the_catalogue_can_be_begun() -> None:
             asked = wanted(id, experiment, profile)
             assert len(asked) == max(1, len(experiment.variants(profile))), id
             assert all("full" in one.comparison.arms for one in asked), id
+
+
+def test_a_finding_whose_runs_changed_has_a_folder_beside_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = ENTRIES["LR-1"]
+    assert isinstance(experiment, ComparisonOf)
+    (first,) = wanted("LR-1", experiment, "laptop")
+    assert first.comparison.path == Path("runs/compare/LR-1") and not first.is_begun
+    begin(first.comparison)
+    changed = experiment.model_copy(update={"laptop": (*experiment.laptop, "compare.rates.refine=1")})
+    (other,) = wanted("LR-1", changed, "laptop")
+    assert other.comparison.path == Path(f"runs/compare/LR-1-{other.comparison.hash}") and not other.is_begun
+    begin(other.comparison)
+    for asked, path in ((experiment, first.comparison.path), (changed, other.comparison.path)):
+        (again,) = wanted("LR-1", asked, "laptop")
+        assert again.is_begun and again.comparison.path == path
 
 
 def test_a_verdict_is_told_with_its_worst_arm(complete: Comparison) -> None:
