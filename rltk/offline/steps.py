@@ -61,7 +61,8 @@ def attempt(make: Callable[[Stage, str], Trainer], stage: Stage, named: Naming) 
             steps.take(make(stage, folder))
         except torch.OutOfMemoryError:
             # Other processes wait for a pass that does not come; and one example cannot be halved.
-            if steps.has_moved or world.size() > 1 or at_once(stage) == 1:
+            is_alone = world.size() == 1 and not stage.recipe.hardware.deepspeed.zero
+            if steps.has_moved or not is_alone or at_once(stage) == 1:
                 raise
             return steps.progress
     return None
