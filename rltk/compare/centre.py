@@ -22,7 +22,7 @@ def full_centre(recipe: Recipe) -> float:
     return peak if recipe.tune.type == "full" else peak / LORA_OVER_FULL
 
 
-def learning_rate(centre: float, tune: str, place: int) -> float:
+def learning_rate(centre: float, tune: str, place: float) -> float:
     """The rate `place` half-decades from an arm's centre, which is ten times higher for LoRA than for `full`."""
     exact = centre * (1 if tune == "full" else LORA_OVER_FULL) * 10 ** (place / 2)
     return float(f"{exact:.{DIGITS}g}")

@@ -19,6 +19,7 @@ from rltk.compare.optima import number, optima
 from rltk.compare.plan import CONTROL, Comparison
 from rltk.compare.survey import Survey, refuse_incomplete, survey
 from rltk.compare.tuning import Sweep
+from rltk.recipe.sections.compare import LearningRates
 from rltk.run.atomic import write_json
 
 COMPARISON, COSTS = "comparison.json", "costs.json"
@@ -146,14 +147,20 @@ def family_json(family: Family) -> dict[str, Any]:
     }
 
 
+def allowed(rates: LearningRates) -> str:
+    """How many learning rates an arm may be given, and by which keys."""
+    keys = "compare.rates.most and refine" if rates.refine else "compare.rates.most"
+    return f"{rates.most + 2 * rates.refine} allowed by {keys}"
+
+
 def notes(comparison: Comparison, found: Survey) -> list[str]:
     """What a reader should know of how the runs came about, a sentence each."""
     said: list[str] = []
     rates = comparison.recipe.compare.rates
     for arm, sweep in found.tuning.sweeps.items():
         if not sweep.is_interior:
-            said.append(f"{arm}: its best learning rate ({sweep.lr:g}) is the lowest or highest of the {rates.most} "
-                        "allowed by compare.rates.most, so a better one may lie beyond.")  # fmt: skip
+            said.append(f"{arm}: its best learning rate ({sweep.lr:g}) is the lowest or highest of the "
+                        f"{allowed(rates)}, so a better one may lie beyond.")  # fmt: skip
         failed = sorted({tried.run.lr for tried in sweep.tried if tried.score.failure is not None})
         if failed:
             said.append(f"{arm}: runs failed at {', '.join(f'{lr:g}' for lr in failed)}; these rates are out.")

@@ -15,19 +15,28 @@ def forecast(comparison: Comparison, *, jobs: int, is_json: bool, is_quiet: bool
     """Prints it. Where no run is finished yet, one of two steps is made elsewhere to measure the pace."""
     found = survey(comparison)
     rows = [(run, found.outcomes[run.id].status) for run in found.runs]
+    between = refinements_to_come(comparison, found.tuning.refinements)
     later = [] if found.fixed is not None else confirmation_to_come(comparison)
     pace = pace_for(comparison, found, is_quiet=is_quiet)
     left = [run for run, status in rows if status in ("absent", "unfinished")]
-    seconds = sum(map(pace.seconds, [*left, *later])) / jobs
+    seconds = sum(map(pace.seconds, [*left, *between, *later])) / jobs
     if not is_json:
-        show_plan(rows, later, pace, jobs, seconds)
+        show_plan(rows, len(between), len(later), pace, jobs, seconds)
         return
     runs = [
         {"phase": run.phase, "arm": run.arm, "lr": run.lr, "seed": run.seed, "id": run.id, "status": status}
         for run, status in rows
     ]
-    answer = {"comparison": str(comparison.path), "runs": runs, "later": len(later), "jobs": jobs, "seconds": seconds}
-    print(json.dumps(answer | {"pace": pace._asdict()}))
+    answer = {"comparison": str(comparison.path), "runs": runs, "between": len(between), "later": len(later)}
+    print(json.dumps(answer | {"jobs": jobs, "seconds": seconds, "pace": pace._asdict()}))
+
+
+def refinements_to_come(comparison: Comparison, rounds: int) -> list[Planned]:
+    """Of every round and arm two rates, of which the arm's centre stands for those between rates yet to be found."""
+    seeds = comparison.tuning_seeds()
+    steps = {arm: comparison.steps(arm, 0) for arm in comparison.arms}
+    one = [comparison.tuning_run(arm, 0, seed, count) for arm, count in steps.items() for seed in seeds]
+    return 2 * rounds * one
 
 
 def confirmation_to_come(comparison: Comparison) -> list[Planned]:

@@ -116,14 +116,14 @@ class Comparison:
     def confirmation_seeds(self, count: int) -> list[int]:
         return [self.recipe.seed + CONFIRMATION_OFFSET + k for k in range(count)]
 
-    def rate(self, arm: str, place: int) -> float:
+    def rate(self, arm: str, place: float) -> float:
         """The learning rate `place` half-decades from the arm's centre."""
         return learning_rate(self.centre, self.arms[arm].tune.type, place)
 
     def folder(self, run: Planned) -> Path:
         return folder_of(self, run)
 
-    def tuning_run(self, arm: str, place: int, seed: int, steps: int) -> Planned:
+    def tuning_run(self, arm: str, place: float, seed: int, steps: int) -> Planned:
         """The start is evaluated in one run a seed, the reference's at its centre: it is the same in all."""
         options = {
             "split": "validation",

@@ -78,17 +78,20 @@ def shown(score: float, *, is_loss: bool) -> str:
     return f"{score:.4f}" if is_loss else f"{score:.1%}"
 
 
-def show_plan(rows: list[tuple[Planned, str]], later: list[Planned], pace: Pace, jobs: int, seconds: float) -> None:
-    """The runs that are known by now, what became of them, and how long it will take to make what is left."""
+def show_plan(rows: list[tuple[Planned, str]], between: int, later: int, pace: Pace, jobs: int, seconds: float) -> None:
+    """The runs that are known by now, what became of them, and how long it will take to make what is left: with so many
+    `between` rates that the sweep has yet to find, and so many `later`."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in ("phase", "arm", "lr", "seed", "steps", "status"):
         table.add_column(column, justify="right" if column in ("lr", "seed", "steps") else "left")
     for run, status in rows:
         table.add_row(run.phase, run.arm, f"{run.lr:g}", str(run.seed), str(run.recipe.optim.steps), status)
     show(table)
+    if between:
+        say(f"then {between} tuning runs at rates halfway between each arm's best and its neighbors")
     if later:
-        say(f"then {len(later)} confirmation runs at the best learning rates, the margin fixed before the first")
-    left = len(later) + sum(status in ("absent", "unfinished") for _, status in rows)
+        say(f"then {later} confirmation runs at the best learning rates, the margin fixed before the first")
+    left = between + later + sum(status in ("absent", "unfinished") for _, status in rows)
     say(
         f"{left} runs to make, {jobs} at a time: about {duration(seconds)} "
         f"({pace.overhead:.1f} s a run and {pace.step:.2f} s a step), and more where the sweep has to be extended"

@@ -10,6 +10,7 @@ from rltk.compare.catalogue import ComparisonOf, Profile
 from rltk.compare.plan import PLAN, Comparison, check_comparable, read_plan
 from rltk.errors import UserError, tell
 from rltk.recipe.load import NONE, load_recipe
+from rltk.recipe.schema import Recipe
 
 
 class Wanted(NamedTuple):
@@ -34,10 +35,19 @@ def wanted(id: str, experiment: ComparisonOf, profile: Profile) -> list[Wanted]:
 def one_wanted(name: str, recipe: str, overrides: Sequence[str], profile: Profile) -> Wanted:
     loaded = load_recipe(recipe, list(overrides), profile if profile == "laptop" else NONE).recipe
     folder = Path(loaded.run.dir) / "compare"
-    there = begun(folder, Comparison(folder / name, loaded))
-    comparison = there or Comparison(folder / name, loaded)
+    new = free(folder / name, loaded)
+    there = begun(folder, new)
+    comparison = there or new
     check_comparable(comparison)
     return Wanted(comparison, tuple(overrides), there is not None)
+
+
+def free(path: Path, recipe: Recipe) -> Comparison:
+    """In this folder, or beside it where another comparison was begun there: what a finding takes may have changed."""
+    comparison = Comparison(path, recipe)
+    if (path / PLAN).exists():
+        return Comparison(path.with_name(f"{path.name}-{comparison.hash}"), recipe)
+    return comparison
 
 
 def begun(folder: Path, comparison: Comparison) -> Comparison | None:

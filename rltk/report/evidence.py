@@ -6,6 +6,7 @@ Shapes: S seeds, T steps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 from statistics import fmean
 
 import numpy as np
@@ -19,6 +20,8 @@ from rltk.run.curves import Curves, curves_of
 CONFIDENCE = 0.95
 APART = 0.035
 """Decades by which arms stand apart at one learning rate, so that their intervals can be told from each other."""
+SHARE = 0.8
+"""Of the way to the next learning rate, which all arms together take up at most."""
 
 
 def charts(comparison: Comparison, confirmation: list[Run]) -> list[Chart]:
@@ -81,7 +84,8 @@ def rate_chart(comparison: Comparison) -> Chart | None:
     """The final score over learning rates, a line an arm, of the longest runs of the sweep."""
     sweep = comparison.found.get("sweep") or {}
     kept = {arm: longest([row for row in rows if row["score"] is not None]) for arm, rows in sweep.items()}
-    shifts = {arm: 10 ** (APART * (number - (len(kept) - 1) / 2)) for number, arm in enumerate(kept)}
+    apart = min(APART, SHARE * finest(kept) / max(1, len(kept) - 1))
+    shifts = {arm: 10 ** (apart * (number - (len(kept) - 1) / 2)) for number, arm in enumerate(kept)}
     means = [rate_means(arm, rows, shifts[arm], number) for number, (arm, rows) in enumerate(kept.items())]
     lines = [Line(arm, [(mark.x, mark.y) for mark in means[number]], number) for number, arm in enumerate(kept)]
     marks = [mark for of_arm in means for mark in of_arm]
@@ -93,6 +97,12 @@ def rate_chart(comparison: Comparison) -> Chart | None:
     title = f"{score_name(comparison.found)} over learning rates"
     unit = unit_of(comparison.found)
     return Chart("rates", title, lines, marks, unit=unit, x_title="learning rate", about=about, is_log_x=True)
+
+
+def finest(kept: dict[str, list[Row]]) -> float:
+    """Decades between the two nearest learning rates of any arm; infinite where there is but one."""
+    rates = [np.log10(sorted({row["lr"] for row in rows})) for rows in kept.values()]
+    return min((float(gap) for x_L in rates for gap in np.diff(x_L)), default=inf)
 
 
 def longest(rows: list[Row]) -> list[Row]:

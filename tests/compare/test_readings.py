@@ -13,7 +13,7 @@ from rltk.cli import main
 from rltk.compare.catalogue import ComparisonOf, Reanalysis, load_catalogue
 from rltk.compare.conclusion import COMPARISON
 from rltk.compare.evidence import Evidence
-from rltk.compare.plan import CONTROL, Comparison, Planned
+from rltk.compare.plan import CONTROL, Comparison, Planned, begin
 from rltk.compare.readings import READINGS, batches, behaviour, courses, ranks, rates, verdicts
 from rltk.compare.survey import Survey, survey
 from rltk.compare.wanted import begun, wanted
@@ -74,6 +74,24 @@ def test_every_comparison_of_the_catalogue_can_be_begun() -> None:
             assert all("full" in one.comparison.arms for one in asked), id
 
 
+def test_a_finding_whose_runs_changed_has_a_folder_beside_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = ENTRIES["LR-1"]
+    assert isinstance(experiment, ComparisonOf)
+    (first,) = wanted("LR-1", experiment, "laptop")
+    assert first.comparison.path == Path("runs/compare/LR-1") and not first.is_begun
+    begin(first.comparison)
+    changed = experiment.model_copy(update={"laptop": (*experiment.laptop, "compare.rates.refine=1")})
+    (other,) = wanted("LR-1", changed, "laptop")
+    assert other.comparison.path == Path(f"runs/compare/LR-1-{other.comparison.hash}") and not other.is_begun
+    begin(other.comparison)
+    for asked, path in ((experiment, first.comparison.path), (changed, other.comparison.path)):
+        (again,) = wanted("LR-1", asked, "laptop")
+        assert again.is_begun and again.comparison.path == path
+
+
 def test_a_verdict_is_told_with_its_worst_arm(complete: Comparison) -> None:
     found = verdicts.non_inferior([Evidence(complete)])
     assert found.verdict == "reproduced" and "6 seeds" in found.summary
@@ -97,6 +115,35 @@ def test_a_width_is_measured_between_the_rates() -> None:
     """A roof from 0 to 1 to 0 over two decades is within 0.25 of its top for half a decade."""
     roof = rates.Curve(np.array([-3.0, -2.0, -1.0]), np.array([0.0, 1.0, 0.0]), np.zeros(3), 3)
     assert rates.decades(roof, 0.25) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_width_does_not_hang_on_where_the_rates_lie_closer() -> None:
+    """The same roof, sampled more densely beside its top."""
+    x_L = np.array([-3.0, -2.25, -2.125, -2.0, -1.875, -1.5, -1.0])
+    roof = rates.Curve(x_L, 1 - np.abs(x_L + 2), np.zeros(7), 3)
+    assert rates.decades(roof, 0.25) == pytest.approx(0.5, abs=0.02)
+
+
+def tops(run: Planned) -> float:
+    """Losses in parabolas over log rate, whose bottoms ranks from 4 on have at ten times full fine-tuning's rate, and
+    rank 1 at four times."""
+    if run.arm == CONTROL:
+        return made.START_LOSS
+    top = {"full": 1e-3, "lora-1": 4e-3}.get(run.arm, 1e-2)
+    return 0.2 + 0.3 * math.log10(run.lr / top) ** 2 + random.Random(run.id).gauss(0, 0.0005)
+
+
+@pytest.mark.parametrize(("refine", "verdict"), [(0, "inconclusive"), (2, "reproduced")])
+def test_refined_rates_decide_what_half_decades_leave_open(tmp_path: Path, refine: int, verdict: str) -> None:
+    """LR-1 and LR-2 from one set of runs: the ratio of the higher ranks, and how far ranks are apart."""
+    arms = ("lora-1", "lora-4", "lora-16", "full")
+    asked = {"centre": 1e-3, "points": 3, "most": 7, "refine": refine}
+    comparison = made.supervised(tmp_path, arms=arms, rates=asked, tuning_seeds=2, confirmation_seeds=2)
+    made.fill(comparison, tops)
+    found, optima = ranks.ranks_share_a_rate([Evidence(comparison)]), Evidence(comparison).conclusion["optima"]
+    assert found.verdict == verdict, found.summary
+    assert rates.within([optima[arm]["ratio_interval"] for arm in ("lora-4", "lora-16")]) == verdict
+    assert rates.within([optima["lora-1"]["ratio_interval"]]) != "reproduced"
 
 
 def swept(top: float, seed: int, noise: float = 0.0002) -> Optimum:

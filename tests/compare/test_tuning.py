@@ -1,16 +1,21 @@
 """The sweep: equal budgets, an interior optimum or a word about it, and a margin from what was gained."""
 
 import json
+from math import log10
 from pathlib import Path
 
 import pytest
 
 from rltk.compare.conclusion import conclude
+from rltk.compare.forecast import forecast
 from rltk.compare.margin import MARGIN
 from rltk.compare.plan import CONTROL, Comparison, Planned
 from rltk.compare.survey import survey
 from rltk.errors import UserError
 from tests.compare import made
+
+RATES = {"centre": 1e-3, "points": 3, "most": 5}
+HASH, RUN = "62a2eed6ba82", "lora-2-lr0.00316-seed0-5a8e5213448f"
 
 
 def rates(comparison: Comparison, arm: str) -> list[float]:
@@ -92,6 +97,93 @@ def test_halving_gives_the_better_half_twice_the_steps(tmp_path: Path) -> None:
     assert found.tuning.sweeps["full"].lr == 0.001
     assert {run.recipe.optim.steps for run in found.confirmation} == {8}
     assert "successive halving" in " ".join(conclude(comparison)["notes"])
+
+
+def at_its_best(factor: float) -> made.Accuracy:
+    """A parabola in log rate whose top both arms have at this multiple of their centre; its losses, without noise."""
+
+    def scored(run: Planned) -> float:
+        if run.arm == CONTROL:
+            return made.START_LOSS
+        centre = 1e-3 if run.recipe.tune.type == "full" else 1e-2
+        return 0.2 + 0.5 * log10(run.lr / centre / factor) ** 2
+
+    return scored
+
+
+def test_refinements_are_halfway_between_the_best_and_its_neighbors(tmp_path: Path) -> None:
+    comparison = made.supervised(tmp_path, rates=RATES | {"refine": 1})
+    made.fill(comparison, at_its_best(1.7))
+    assert rates(comparison, "full") == [0.000316, 0.000562, 0.001, 0.00178, 0.00316]
+    assert rates(comparison, "lora-2") == [0.00316, 0.00562, 0.01, 0.0178, 0.0316]
+    assert survey(comparison).tuning.sweeps["full"].lr == 0.00178
+
+
+def test_a_second_refinement_is_around_the_best_of_the_first(tmp_path: Path) -> None:
+    comparison = made.supervised(tmp_path, rates=RATES | {"refine": 2}, tuning_seeds=2)
+    found = made.fill(comparison, at_its_best(1.7))
+    assert rates(comparison, "full") == [0.000316, 0.000562, 0.001, 0.00133, 0.00178, 0.00237, 0.00316]
+    assert {len(sweep.tried) for sweep in found.tuning.sweeps.values()} == {7 * 2}
+    assert {run.lr for run in found.confirmation if run.arm == "lora-2"} == {0.0178}
+    assert conclude(comparison)["optima"]["lora-2"]["rates"] == 7
+
+
+def test_a_best_rate_at_the_end_is_refined_on_both_sides_of_it(tmp_path: Path) -> None:
+    """The cap ends the sweep at the highest rate, which is the best; beyond it there is no neighbor."""
+    comparison = made.supervised(tmp_path, rates=RATES | {"refine": 1})
+    found = made.fill(comparison, at_its_best(1e6))
+    assert rates(comparison, "full") == [0.000316, 0.001, 0.00316, 0.01, 0.0178, 0.0316, 0.0562]
+    assert found.tuning.sweeps["full"].lr == 0.0562 and not found.tuning.sweeps["full"].is_interior
+    note = conclude(comparison)["notes"][-1]
+    assert "(0.0562) is the lowest or highest of the 7 allowed by compare.rates.most and refine" in note
+
+
+def test_refinements_come_before_halvings(tmp_path: Path) -> None:
+    comparison = made.supervised(tmp_path, rates=RATES | {"refine": 1, "halvings": 1})
+    tried = made.fill(comparison, at_its_best(1.0)).tuning.sweeps["full"].tried
+    assert [each.steps for each in tried] == [4] * 5 + [8] * 3
+    assert sorted(each.run.lr for each in tried[5:]) == [0.000562, 0.001, 0.00178]
+
+
+def test_an_arm_that_fails_everywhere_is_not_refined(tmp_path: Path) -> None:
+    comparison = made.supervised(tmp_path, rates=RATES | {"refine": 2})
+    with pytest.raises(UserError, match="arm lora-2: its runs failed at every learning rate"):
+        while pending := made.settle(comparison).pending:
+            for run in pending:
+                failed = {"status": "failed", "failure": "no numbers"} if run.arm == "lora-2" else {}
+                made.write(comparison, run, at_its_best(1.0)(run), **failed)
+    assert rates(comparison, "full") == [0.0001, 0.000316, 0.001, 0.00316, 0.01], "as many as `most`, and no more"
+
+
+def test_without_refinement_a_comparison_is_what_it_was_before_there_was_any(tmp_path: Path) -> None:
+    """The hash and the run are those that the version before wrote."""
+    begun = made.begun(tmp_path)
+    assert begun.hash == HASH == made.begun(tmp_path, rates=made.recipe(tmp_path).compare.rates.model_dump()).hash
+    assert survey(begun).pending[0].id == RUN
+    finer = made.begun(tmp_path / "finer", rates=RATES | {"refine": 1})
+    assert finer.hash != HASH and [run.id for run in survey(finer).pending] == [run.id for run in survey(begun).pending]
+
+
+def test_the_forecast_counts_refinements_that_are_to_come(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    comparison = made.supervised(tmp_path, rates=RATES | {"refine": 2})
+    counts: list[tuple[int, int]] = []
+    while pending := made.settle(comparison).pending:
+        for run in pending:
+            made.write(comparison, run, at_its_best(1.0)(run))
+        forecast(comparison, jobs=1, is_json=True, is_quiet=True)
+        told = json.loads(capsys.readouterr().out)
+        counts.append((sum(run["status"] == "absent" for run in told["runs"]), told["between"]))
+    assert counts == [(4, 4), (4, 0), (0, 0), (0, 0)], "two rates of two arms a round; the last are the confirmation"
+
+
+def test_the_forecast_says_what_is_to_come(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    comparison = made.supervised(tmp_path, rates=RATES | {"refine": 1})
+    first = survey(comparison).pending[0]
+    made.write(comparison, first, at_its_best(1.0)(first))
+    forecast(comparison, jobs=1, is_json=False, is_quiet=True)
+    said = capsys.readouterr().out
+    assert "then 4 tuning runs at rates halfway between each arm's best and its neighbors" in said
+    assert "18 runs to make, 1 at a time" in said, "5 of 6, these 4, and 3 seeds of two arms and the control"
 
 
 def test_the_margin_is_a_share_of_the_gain_on_the_validation_split(tmp_path: Path) -> None:

@@ -41,6 +41,20 @@ def test_without_noise_the_shape_leaves_open_what_it_does():
     assert mirrored == pytest.approx((10 ** (-2 / 3), 10.0))
 
 
+def test_rates_need_not_be_evenly_spaced():
+    """Scores at x = -2, -1, 0, 0.5, 1: 1, 2, 4, 3.5, 2.
+
+    4 - 2 x^2 goes through the middle three, so the top is at 0. Below, the way from 1 to 2 is flatter than that from 2
+    to 4, and the neighbor is the bound; from -1 it is steeper, and reaches 4 two thirds of a decade above the neighbor.
+    Above, the line through 2 and 3.5 falls by 3 a decade and was at 4 a sixth of a decade before 0.5.
+    """
+    found = best_lr(at_both_seeds({1e-2: 1.0, 1e-1: 2.0, 1.0: 4.0, 10**0.5: 3.5, 1e1: 2.0}))
+    assert found.lr == pytest.approx(1.0)
+    assert found.interval == pytest.approx((1e-1, 10 ** (0.5 - 1 / 6)))
+    bent = best_lr(at_both_seeds({1e-2: -1.0, 1e-1: 2.0, 1.0: 4.0, 10**0.5: 3.5, 1e1: 2.0}))
+    assert bent.interval.low == pytest.approx(10 ** (-1 + 2 / 3))
+
+
 def test_two_rates_beside_each_other_that_may_both_be_best_are_both_in_the_interval():
     scores = {1e-2: 0.0, 1e-1: 0.5, 1.0: 0.99, 1e1: 1.0, 1e2: 0.5, 1e3: 0.0}
     noisy = [

@@ -5,7 +5,9 @@ every simulation is seeded.
 """
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,10 +22,12 @@ from rltk_eval.equivalence.power import Claim, power
 from rltk_eval.equivalence.verdict import Verdict, decide, judge
 from scipy.stats import norm
 
+from rltk.compare.tuning import extended, halfway, is_interior
 from tests.eval.paired_arms import pairs_of, sensitive_assay
 
 MARGIN = 1.0
 ALPHA = 0.05
+Grows = Callable[[Sequence[float], dict[float, float]], list[float]]
 
 
 def rates(true_difference: float, sd: float, seeds: int, *, runs: int, alpha: float = ALPHA) -> Counter[Verdict]:
@@ -236,42 +240,84 @@ SHAPES = {
     "late cliff": lambda u: -0.3 * u**2 - np.where(u > 0.2, 20 * (u - 0.2) ** 2, 0.0),
 }
 """Mean scores over decades of learning rate."""
+FINE = np.linspace(-1, 1, 20_001)
+TOPS = {shape: float(FINE[curve(FINE).argmax()]) for shape, curve in SHAPES.items()}
+
+
+class Simulated(NamedTuple):
+    top: float
+    """log10 of the rate at which the mean score is truly highest."""
+    points: list[SweepPoint]
+
+
+def simulated(
+    rng: np.random.Generator, shape: str, *, seeds: int, noise: float, refine: int = 0, mirror: float = 1.0
+) -> Simulated:
+    """The sweep of one arm, its top anywhere between two rates: seven half-decades; or, where it is refined, five, and
+    as in `rltk compare` one more at a time while the best of them is the lowest or highest.
+
+    Rates at which the score has fallen far are 5 times as noisy.
+    """
+    curve, shift = SHAPES[shape], rng.uniform(-0.25, 0.25)
+    height_S = rng.normal(size=seeds)
+
+    def run(places: Sequence[float]) -> dict[float, np.ndarray]:
+        means = {place: float(curve(np.array(mirror * (place / 2 - shift)))) for place in places}
+        return {
+            place: height_S + mean + noise * (5 if mean < -0.5 else 1) * rng.normal(size=seeds)
+            for place, mean in means.items()
+        }
+
+    def more(scores: dict[float, np.ndarray], how: Grows) -> dict[float, np.ndarray]:
+        grown = how(sorted(scores), {place: float(score_S.mean()) for place, score_S in scores.items()})
+        return scores | run([place for place in grown if place not in scores])
+
+    scores = run(range(-2, 3) if refine else range(-3, 4))
+    while refine and not is_interior(list(scores), {place: float(score_S.mean()) for place, score_S in scores.items()}):
+        scores = more(scores, extended)
+    for _ in range(refine):
+        scores = more(scores, halfway)
+    points = [SweepPoint(10 ** (place / 2), s, float(y)) for place, y_S in scores.items() for s, y in enumerate(y_S)]
+    return Simulated(shift + mirror * TOPS[shape], points)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("refine", [0, 1, 2])
 @pytest.mark.parametrize(("seeds", "noise"), [(2, 0.05), (3, 0.005), (3, 0.05), (5, 0.1)])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_optimum_intervals_cover_whatever_the_shape(shape: str, seeds: int, noise: float):
-    """Tops anywhere between rates half a decade apart, the reference's curve a mirror image in half of the sweeps.
+def test_optimum_intervals_cover_whatever_the_shape(shape: str, seeds: int, noise: float, refine: int):
+    """Rates half a decade apart, or halfway between the best and its neighbors too, once or twice; the reference's
+    curve is a mirror image in half of the sweeps.
 
-    Only sweeps that have an interval count. It errs on the safe side (96 to 100 %): what is not known of a shape is no
-    chance. Rates at which the score has fallen far are 5 times as noisy.
+    Only sweeps that have an interval count. It errs on the safe side (95 to 100 %): what is not known of a shape is no
+    chance.
     """
-    rng, runs, curve = np.random.default_rng(8), 150, SHAPES[shape]
-    x = np.linspace(-1.5, 1.5, 7)
-    fine = np.linspace(-1, 1, 20_001)
-
-    def sweep(mirror: float) -> tuple[float, list[SweepPoint]]:
-        top = rng.uniform(-0.25, 0.25)
-        mean = curve(mirror * (x - top))
-        spread = noise * np.where(mean < -0.5, 5, 1)
-        heights = rng.normal(size=seeds)
-        scores = heights[:, None] + mean + spread * rng.normal(size=(seeds, len(x)))
-        points = [SweepPoint(10.0**at, s, float(scores[s, k])) for s in range(seeds) for k, at in enumerate(x)]
-        return top + mirror * float(fine[curve(fine).argmax()]), points
-
-    found: Counter[str] = Counter()
+    rng, runs, found = np.random.default_rng(8), 150, Counter[str]()
     for run in range(runs):
-        (top, points), (other_top, other_points) = sweep(1.0), sweep((-1.0) ** run)
-        lora, full = best_lr(points, draws=800), best_lr(other_points, draws=800)
+        one = simulated(rng, shape, seeds=seeds, noise=noise, refine=refine)
+        other = simulated(rng, shape, seeds=seeds, noise=noise, refine=refine, mirror=(-1.0) ** run)
+        lora, full = best_lr(one.points, draws=800), best_lr(other.points, draws=800)
         found["optima"] += lora.problem is None
-        found["covered"] += lora.interval.low <= 10**top <= lora.interval.high
+        found["covered"] += lora.interval.low <= 10**one.top <= lora.interval.high
         ratio = lr_ratio(lora, full).interval
         found["ratios"] += ratio.low > 0
-        found["ratios covered"] += ratio.low <= 10 ** (top - other_top) <= ratio.high
+        found["ratios covered"] += ratio.low <= 10 ** (one.top - other.top) <= ratio.high
     assert found["optima"] > runs / 3 and found["ratios"] > runs / 6
     assert found["covered"] / found["optima"] > 0.95 - allowance(0.95, found["optima"])
     assert found["ratios covered"] / found["ratios"] > 0.95 - allowance(0.95, found["ratios"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("refine", "shown"), [(0, 0.0), (1, 0.2), (2, 0.8)])
+def test_refined_sweeps_can_show_a_tenfold_ratio(refine: int, shown: float):
+    """Noise of 2 % of a decade's fall, 3 seeds: how often the interval of a ratio of 10 lies within 5 to 20."""
+    rng, runs, found = np.random.default_rng(10), 60, 0
+    for _ in range(runs):
+        one, other = (simulated(rng, "parabola", seeds=3, noise=0.02, refine=refine) for _ in range(2))
+        low, high = lr_ratio(best_lr(one.points, draws=800), best_lr(other.points, draws=800)).interval
+        at_ten = 10 / 10 ** (one.top - other.top)
+        found += low * at_ten >= 5 and high * at_ten <= 20
+    assert found / runs == pytest.approx(shown, abs=0.2 if refine else 0)
 
 
 @pytest.mark.slow

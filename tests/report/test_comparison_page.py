@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,18 @@ def test_the_bar_at_a_rate_reaches_from_seed_to_seed():
     first, second = rate_means("lora", rows, 1.0, 0)
     assert first.y == pytest.approx(1.1) and second.y == pytest.approx(2.1)
     assert first.interval == (1.0, 1.2) and second.interval == (2.0, 2.2)
+
+
+def test_arms_that_stand_apart_at_one_rate_stay_clear_of_the_next_one(tmp_path: Path):
+    """Five arms with rates an eighth of a decade apart: at 3.5 hundredths each they would lie among one another."""
+    folder = comparison(tmp_path / "c")
+    lrs = [1e-4, 1.33e-4, 1.78e-4, 1e-3]
+    rows = [{"lr": lr, "seed": 0, "steps": 8, "score": 0.5, "failure": None} for lr in lrs]
+    (folder / "comparison.json").write_text(json.dumps(FOUND | {"sweep": {f"arm {k}": rows for k in range(5)}}))
+    (rates,) = (chart for chart in charts(read_comparison(folder), []) if chart.key == "rates")
+    at = [sorted(mark.x for mark in rates.marks if mark.label.endswith(f"at {lr:g}")) for lr in lrs]
+    assert all(len(xs) == 5 for xs in at)
+    assert all(lower[-1] < higher[0] for lower, higher in pairwise(at)) and at[0][0] < 1e-4 < at[0][-1]
 
 
 def test_spectra_are_relative_and_averaged(tmp_path: Path):

@@ -9,7 +9,8 @@ the runs spread (Student's t, since few runs know their spread badly), and each 
 
 Noise is estimated from the three rates, since that of a rate at which runs fall apart says nothing about theirs. What
 says 95 % covers 96 to 100 % in simulation, over parabolas, plateaus and cliffs: what is not known of a shape is no
-chance. With rates half a decade apart no interval is narrower than 0.6 decades.
+chance. With rates half a decade apart no interval is narrower than 0.6 decades; with rates halfway between the best and
+its neighbors 0.3, and halfway again 0.15. Rates need not be evenly spaced, nor all chosen before scores are known.
 
 Shapes: P runs, R learning rates, B bootstrap draws.
 """

@@ -17,7 +17,10 @@ class LearningRates(Section):
     points: Count = 5
     """Learning rates an arm to begin with."""
     most: Count = 9
-    """Learning rates an arm at most: while the best of an arm is its lowest or highest, every arm gets another."""
+    """Half-decades an arm at most: while the best of an arm is its lowest or highest, every arm gets another."""
+    refine: Annotated[int, Field(strict=True, ge=0, le=2)] = 0
+    """So many times every arm then gets two more rates, halfway between its best one and its neighbors: quarters of a
+    decade, then eighths. Half-decades alone leave a factor of four or more between the ends of its interval."""
     halvings: Annotated[int, Field(strict=True, ge=0, le=4)] = 0
     """Successive halving: so many times the better half goes on at twice the steps; 0 runs all of them in full."""
 
