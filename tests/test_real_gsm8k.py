@@ -14,7 +14,7 @@ from tests import runs
 from tests.forks import ROOT
 
 PROMPT = "{question}\n\nThink step by step, and end with a line of `#### ` and the number alone."
-STEPS, ASKED = 8, 100
+STEPS, ASKED = 5, 60
 
 
 @pytest.mark.slow
