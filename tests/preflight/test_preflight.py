@@ -156,6 +156,11 @@ def test_rows_are_shown_as_training_sees_them(tmp_path: Path, capsys: pytest.Cap
     assert main(["check", "gsm8k_grpo", "--data", *overrides]) == 0
     printed = capsys.readouterr().out
     assert "3 training rows of" in printed and printed.endswith("ok\n")
+    Path(data).write_text("{\n")
+    assert main(["check", "gsm8k_grpo", "--data", "--json", *overrides]) == 2
+    printed = capsys.readouterr()
+    (sentence,) = json.loads(printed.out)["errors"]
+    assert data in sentence and printed.err.endswith(f"rltk: {sentence}\n")
 
 
 def looked(algo: dict[str, Any], **data: Any) -> Looked:
