@@ -141,6 +141,7 @@ def test_rows_are_shown_as_training_sees_them(tmp_path: Path, capsys: pytest.Cap
     model = tiny.folder(tmp_path / "model", max_position_embeddings=256)
     overrides = [f"model.path={model}", f"data.path={data}", "eval.tasks=[word-problems]", "--profile", "none"]
     overrides += ["data.config=null", 'data.prompt="{question}"', "rollout.max_new_tokens=64", f"run.dir={tmp_path}"]
+    capsys.readouterr()  # what libraries said as the model was made
     assert main(["check", "gsm8k_grpo", "--data", "--json", *overrides]) == 0
     found = json.loads(capsys.readouterr().out)["data"]
     kinds = {one["kind"]: one for one in found["found"]}
