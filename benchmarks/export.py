@@ -67,7 +67,7 @@ def main() -> None:
         parser.error(f"{args.run} holds no adapter of a policy")
     asked = ask(source, args.problems)
     model = load_trained(source)
-    own = of_run(model, asked, torch.float32)
+    own = of_run(model, asked)
     rounded = completions(model, asked, torch.bfloat16)
     found = {name: compared(name, own, elsewhere(source, *FORMS[name], own, asked), asked) for name in FORMS}
     print(write_result(args.name, result(args, source, asked, own, rounded, found), packages=("trl", "safetensors")))
@@ -81,8 +81,8 @@ def ask(source: Source, count: int) -> Asked:
     return Asked(problems, prompts, source.recipe.rollout.max_new_tokens, tokenizer)
 
 
-def of_run(model: nn.Module, asked: Asked, dtype: torch.dtype) -> Written:
-    written = completions(model, asked, dtype)
+def of_run(model: nn.Module, asked: Asked) -> Written:
+    written = completions(model, asked, torch.float32)
     with torch.no_grad():
         logits = [model(input_ids=torch.tensor([text])).logits[0].float() for text in texts(asked, written)]
     return Written(written, choices(logits, asked))
@@ -124,7 +124,7 @@ def compared(name: str, own: Written, found: Written, asked: Asked) -> dict[str,
     row: dict[str, Any] = {
         "equal": len(own.completions) - len(others),
         "of": len(own.completions),
-        "largest_logit_difference": max(largest_difference(own, found)),
+        "largest_logit_difference": largest_difference(own, found),
         "correct": correct(found.completions, asked),
         "others": [parting(asked.problems[i].id, own, found, i) for i in others],
     }
@@ -134,9 +134,9 @@ def compared(name: str, own: Written, found: Written, asked: Asked) -> dict[str,
     return row
 
 
-def largest_difference(own: Written, found: Written) -> list[float]:
-    """Of each completion, over its tokens and the vocabulary."""
-    return [float((one - other).abs().max()) for one, other in zip(own.logits, found.logits, strict=True)]
+def largest_difference(own: Written, found: Written) -> float:
+    """Over completions, their tokens and the vocabulary."""
+    return max(float((one - other).abs().max()) for one, other in zip(own.logits, found.logits, strict=True))
 
 
 def parting(problem: str, own: Written, found: Written, index: int) -> dict[str, Any]:

@@ -3,15 +3,15 @@
     python -m benchmarks.step                          the embedded policy, LoRA rank 8 and full fine-tuning
     python -m benchmarks.step --tune lora --repeats 5
 
-Each side runs in a fresh process: a warm-up step, then `--steps` timed ones. The two take turns, so that a machine
-that is slow for a while is slow for both. TRL runs with its fastest setting that needs no other package: `generate`
+Each side runs in a fresh process: a warm-up step, then `--steps` timed ones. All take turns, so that a machine that is
+slow for a while is slow for all. TRL runs with its fastest setting that needs no other package: `generate`
 with its dynamic cache under bfloat16 autocast, one micro-batch, no gradient checkpointing.
 """
 
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,6 +47,10 @@ class Measured:
     """Of a whole step by PyTorch's counter, for each completion token; rltk's alone, as what there is to compute."""
 
 
+Pair = dict[str, dict[str, Any]]
+"""What was measured of either side."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
     parser.add_argument("--model", default="embedded/policy")
@@ -66,34 +70,47 @@ def main() -> None:
         return
     tunes = ("lora", "full") if args.tune == "both" else (args.tune,)
     ceiling = matmul_ceiling()
-    results = {tune: compare(args, tune, ceiling) for tune in tunes}
-    path = write_result(args.name, {"settings": vars(args), "matmul_flops": ceiling, "results": results})
-    print(f"written to {path}")
+    rounds = [{tune: pair_of(args, tune, repeat) for tune in tunes} for repeat in range(args.repeats)]
+    values: dict[str, Any] = {"settings": vars(args), "matmul_flops": ceiling}
+    values["results"] = {tune: sum_up(tune, [one[tune] for one in rounds], ceiling) for tune in tunes}
+    if len(tunes) > 1:
+        values["lora_against_full"] = lora_against_full(rounds)
+    print(f"written to {write_result(args.name, values)}")
 
 
-def compare(args: argparse.Namespace, tune: str, ceiling: float) -> dict[str, Any]:
-    """Alternates the sides and sums up; `speedup` is TRL's step time over rltk's, pair by pair.
-
-    `share_of_ceiling` is what of `ceiling`, in FLOP/s, goes into products that rltk's step needs.
-    """
+def pair_of(args: argparse.Namespace, tune: str, repeat: int) -> Pair:
+    """Both sides, one after the other."""
     shared = [
         f"--{key.replace('_', '-')}={getattr(args, key)}"
         for key in ("model", "data", "prompts", "group", "max_new_tokens", "steps", "trl_batch")
     ]
-    pairs = []
-    for repeat in range(args.repeats):
-        pair = {
-            side: in_fresh_process("benchmarks.step", [*shared, f"--tune={tune}", f"--side={side}"])
-            for side in ("rltk", "trl")
-        }
-        pairs.append(pair)
-        times = ", ".join(f"{side} {step_time(measured):.2f} s" for side, measured in pair.items())
-        print(f"{tune} {repeat + 1}/{args.repeats}: {times}", flush=True)
+    pair = {
+        side: in_fresh_process("benchmarks.step", [*shared, f"--tune={tune}", f"--side={side}"])
+        for side in ("rltk", "trl")
+    }
+    times = ", ".join(f"{side} {step_time(measured):.2f} s" for side, measured in pair.items())
+    print(f"{tune} {repeat + 1}/{args.repeats}: {times}", flush=True)
+    return pair
+
+
+def lora_against_full(rounds: Sequence[dict[str, Pair]]) -> dict[str, float]:
+    """The time of rltk's full fine-tuning over that of its LoRA, for each completion token, round by round."""
+    found = spread([per_token(one["full"]["rltk"]) / per_token(one["lora"]["rltk"]) for one in rounds])
+    print(f"a step of LoRA is {found['median']:.2f} [{found['min']:.2f}, {found['max']:.2f}] times as fast as in full")
+    return found
+
+
+def sum_up(tune: str, pairs: Sequence[Pair], ceiling: float) -> dict[str, Any]:
+    """`speedup` is TRL's step time over rltk's, pair by pair, and `sampling_speedup` that of sampling alone.
+
+    `share_of_ceiling` is what of `ceiling`, in FLOP/s, goes into products that rltk's step needs.
+    """
     summary: dict[str, Any] = {side: summarize([pair[side] for pair in pairs]) for side in ("rltk", "trl")}
     for side in ("rltk", "trl"):
         shares = [pair["rltk"]["flops_per_token"] / per_token(pair[side]) / ceiling for pair in pairs]
         summary[side]["share_of_ceiling"] = spread(shares)
     summary["speedup"] = spread([per_token(pair["trl"]) / per_token(pair["rltk"]) for pair in pairs])
+    summary["sampling_speedup"] = spread([sampling(pair["trl"]) / sampling(pair["rltk"]) for pair in pairs])
     summary["memory_ratio"] = spread([pair["rltk"]["memory"] / pair["trl"]["memory"] for pair in pairs])
     report(tune, summary)
     return summary
@@ -106,6 +123,11 @@ def step_time(side: dict[str, Any]) -> float:
 def per_token(side: dict[str, Any]) -> float:
     """Seconds a completion token: the sides draw other completions, so their lengths differ a little."""
     return sum(side["step_seconds"]) / sum(side["completion_tokens"])
+
+
+def sampling(side: dict[str, Any]) -> float:
+    """Seconds a completion token."""
+    return sum(side["rollout_seconds"]) / sum(side["completion_tokens"])
 
 
 def summarize(processes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -137,9 +159,11 @@ def report(tune: str, summary: dict[str, Any]) -> None:
             f"memory {values['peak_memory_bytes']['median'] / 2**20:,.0f} MiB, "
             f"{values['share_of_ceiling']['median']:.1%} of the machine's matmul ceiling"
         )
-    speed, memory = summary["speedup"], summary["memory_ratio"]
-    fastest = f"{speed['median']:.2f} [{speed['min']:.2f}, {speed['max']:.2f}]"
-    print(f"{tune:5} speedup {fastest}, memory {memory['median']:.2f}")
+    speed, sampled = (
+        f"{found['median']:.2f} [{found['min']:.2f}, {found['max']:.2f}]"
+        for found in (summary["speedup"], summary["sampling_speedup"])
+    )
+    print(f"{tune:5} speedup {speed}, of sampling {sampled}, memory {summary['memory_ratio']['median']:.2f}")
 
 
 def recipe(args: argparse.Namespace, **sections: Any) -> Recipe:

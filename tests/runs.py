@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 
+from rltk.recipe.resolved import recipe_hash, resolved
+from rltk.recipe.schema import Recipe
+from rltk.run.folder import RunFolder
 from tests import files, tiny
 
 TIMES = ("rollout_seconds", "train_seconds", "sampled_tokens_per_second", "seconds", "peak_memory_bytes")
@@ -50,6 +53,13 @@ def write_recipe(folder: Path, model: Path, /, **sections: Any) -> Path:
         "run": {"dir": str(folder / "runs"), "checkpoint_every": 2},
     }
     return files.recipe(folder / "recipe.yaml", base, sections)
+
+
+def begun(path: Path, one: Recipe, **values: Any) -> Path:
+    """The folder of a run as its manifest says it was begun; `values` are laid over that."""
+    manifest = {"recipe": resolved(one), "recipe_hash": recipe_hash(one), "status": "running", **values}
+    RunFolder(path).update_manifest(**manifest)
+    return path
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

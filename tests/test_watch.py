@@ -1,6 +1,5 @@
 """`rltk watch` on a terminal of 24 lines: what runs is there at once, however many runs there are, and goes on."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -62,8 +61,7 @@ def test_what_runs_is_seen_although_there_are_more_runs_than_lines(many: Path) -
 
 
 def finish(run: Path) -> None:
-    manifest = json.loads((run / "manifest.json").read_text())
-    (run / "manifest.json").write_text(json.dumps(manifest | {"status": "finished"}))
+    RunFolder(run).update_manifest(status="finished")
     time.sleep(0.1)
 
 

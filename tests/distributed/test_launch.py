@@ -112,10 +112,13 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield cells.write(folder, cells.policy(folder / "model"), "grpo", "lora")
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": SOURCES, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+
+
 def started(recipe: Path, run: Path, *argv: str) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "PYTHONPATH": SOURCES, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "rltk", "train", str(recipe), "--run", str(run), "hardware.processes=2", *argv]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow
@@ -204,9 +207,8 @@ joined(found(), work)
 
 def test_what_one_process_alone_knows_is_said_by_it_at_once() -> None:
     """The first is waiting for it, and cannot say it."""
-    common = {**os.environ, "PYTHONPATH": SOURCES, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     first, second = (
-        subprocess.Popen([sys.executable, "-c", ALONE], env=common | there, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", ALONE], env=environment() | there, stderr=subprocess.PIPE, text=True)
         for there in environments(2)
     )
     try:

@@ -8,10 +8,8 @@ import pytest
 from rltk_reward_models.scorer import Scorer
 from safetensors.torch import load_file
 
-from rltk.recipe.resolved import recipe_hash, resolved
 from rltk.recipe.schema import Recipe
-from rltk.run.folder import RunFolder
-from tests import asked, tiny
+from tests import asked, runs, tiny
 from tests.reward_models import models
 
 TEXTS = ("What is 1 and 2? It is 3", "What is 4? I do not know that.", "no")
@@ -38,8 +36,7 @@ def finished(run: Path, base: Path, kind: str) -> Path:
         "tune": {"type": kind},
         "optim": {"steps": 2},
     }
-    recipe = Recipe.model_validate(sections)
-    RunFolder(run).update_manifest(recipe=resolved(recipe), recipe_hash=recipe_hash(recipe), status="finished")
+    runs.begun(run, Recipe.model_validate(sections), status="finished")
     if kind == "lora":
         models.adapter(run / "model", base)
     else:

@@ -25,9 +25,7 @@ from rltk.models.adapters import add_lora
 from rltk.models.bases import attach
 from rltk.models.load import load_weights
 from rltk.models.save import save_model
-from rltk.recipe.resolved import recipe_hash, resolved
 from rltk.recipe.schema import LoRA, Model
-from rltk.run.folder import RunFolder
 from rltk.serving.choose import choose
 from rltk.serving.open import open_service
 from rltk.serving.wire import Limits
@@ -66,8 +64,9 @@ def adapter(base: Path, tmp_path: Path) -> Path:
 def run(base: Path, adapter: Path, tmp_path: Path) -> Path:
     """As far as exports look."""
     made = recipe(model={"path": str(base), "dtype": "float32"})
-    RunFolder(tmp_path / "run").update_manifest(recipe=resolved(made), recipe_hash=recipe_hash(made), status="finished")
-    return Path(shutil.copytree(adapter, tmp_path / "run" / "model")).parent
+    run = runs.begun(tmp_path / "run", made, status="finished")
+    shutil.copytree(adapter, run / "model")
+    return run
 
 
 def evaluated(run: Path, adapter: Path) -> None:

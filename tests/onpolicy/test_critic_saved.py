@@ -1,8 +1,6 @@
 """A critic comes back: loaded in a fresh process as any reward model is, it gives the values that it gave before."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from rltk.models.load import load_weights
 from rltk.onpolicy.critic import Critic, make_critic, save_critic
 from rltk.onpolicy.learner import Learner
 from rltk.recipe.schema import LoRA, Model, Recipe
-from tests import tiny
+from tests import fresh, tiny
 from tests.onpolicy import made
 from tests.onpolicy.made import ARMS
 from tests.recipes import recipe
@@ -23,7 +21,7 @@ FRESH = """
 import json, sys
 from rltk_reward_models.scorer import Encoded, Scorer
 found = {}
-for folder, rows in json.load(sys.stdin).items():
+for folder, rows in json.loads(sys.argv[1]).items():
     scorer = Scorer.load(folder)
     found[folder] = scorer.score_encoded([Encoded(ids, len(ids)) for ids in rows])
 print(json.dumps(found))
@@ -58,10 +56,7 @@ def test_adapter_and_model_give_the_same_values_in_a_fresh_process(tmp_path: Pat
         asked[str(folder)] = [episode.prompt + episode.tokens_T[:t].tolist() for episode, t in states]
         expected[str(folder)] = torch.cat(learner.forward.values(batch)).tolist()
         assert {path.suffix for path in folder.iterdir()} <= {".safetensors", ".json", ".jinja"}
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH], input=json.dumps(asked), capture_output=True, text=True, check=True
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = fresh.answer(FRESH, json.dumps(asked))
     assert found.keys() == expected.keys()
     for folder, values in expected.items():
         assert found[folder] == pytest.approx(values, abs=1e-4)

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from rltk.run.folder import (
 )
 from rltk.run.lock import locked
 from tests.recipes import recipe
-from tests.runs import names, rows
+from tests.runs import begun, names, rows
 
 
 @pytest.fixture
@@ -29,17 +28,11 @@ def one(tmp_path: Path) -> Recipe:
     return recipe(run={"dir": str(tmp_path / "runs")})
 
 
-def begin(one: Recipe, path: Path, **values: Any) -> Path:
-    manifest = {"recipe": resolved(one), "recipe_hash": recipe_hash(one), "status": "running", **values}
-    RunFolder(path).update_manifest(**manifest)
-    return path
-
-
 def test_a_run_is_named_by_its_recipe_and_counted(one: Recipe, tmp_path: Path) -> None:
     parent, name = tmp_path / "runs" / "test", recipe_hash(one)
     for expected in (name, f"{name}-2", f"{name}-3"):
         assert new_run_folder(one, None).path == parent / expected
-        begin(one, parent / expected, status="finished")
+        begun(parent / expected, one, status="finished")
     other = one.model_copy(update={"seed": 1})
     assert new_run_folder(other, None).path == parent / recipe_hash(other)
     assert not (parent / recipe_hash(other)).exists(), "nothing is made before it is needed"
@@ -54,11 +47,11 @@ def test_the_run_to_resume_is_the_newest_that_is_not_finished(one: Recipe, tmp_p
     with pytest.raises(UserError, match="there is no unfinished run of this recipe under"):
         run_to_resume(one, None)
     noon = "2026-01-01T12:00:00+00:00"
-    begin(one, parent / name, started="2026-01-01T11:00:00+00:00")
+    begun(parent / name, one, started="2026-01-01T11:00:00+00:00")
     for count in (2, 10):
-        begin(one, parent / f"{name}-{count}", started=noon)
-    begin(one, parent / f"{name}-11", started=noon, status="finished")
-    begin(one.model_copy(update={"seed": 1}), parent / "0123456789ab", started=noon)
+        begun(parent / f"{name}-{count}", one, started=noon)
+    begun(parent / f"{name}-11", one, started=noon, status="finished")
+    begun(parent / "0123456789ab", one.model_copy(update={"seed": 1}), started=noon)
     assert run_to_resume(one, None) == parent / f"{name}-10"
     assert new_run_folder(one, None).unfinished == parent / f"{name}-10"
     (parent / f"{name}-10" / "manifest.json").write_text("{")
@@ -69,13 +62,13 @@ def test_the_run_to_resume_is_the_newest_that_is_not_finished(one: Recipe, tmp_p
 
 
 def test_a_manifest_gives_its_recipe_back(one: Recipe, tmp_path: Path) -> None:
-    assert run_recipe(begin(one, tmp_path / "run")) == one
+    assert run_recipe(begun(tmp_path / "run", one)) == one
     with pytest.raises(UserError, match=r"is not a run folder: it has no manifest\.json"):
         read_manifest(tmp_path)
 
 
 def test_an_old_manifest_that_no_longer_is_a_recipe_says_so(one: Recipe, tmp_path: Path) -> None:
-    run = begin(one, tmp_path / "run", recipe={**resolved(one), "nonsense": 1})
+    run = begun(tmp_path / "run", one, recipe={**resolved(one), "nonsense": 1})
     with pytest.raises(UserError, match=r"manifest.json.*nonsense = 1 is not a key of a recipe"):
         run_recipe(run)
 

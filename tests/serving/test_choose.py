@@ -11,13 +11,11 @@ from rltk.cli import main
 from rltk.commands.chat import choose_side
 from rltk.errors import UserError
 from rltk.models.load import load_weights
-from rltk.recipe.resolved import recipe_hash, resolved
 from rltk.recipe.schema import Model, Rollout
-from rltk.run.folder import RunFolder
 from rltk.serving.batch import Batch
 from rltk.serving.choose import Served, base_words, choose
 from rltk.serving.open import load_adapter
-from tests import tiny
+from tests import runs, tiny
 from tests.recipes import recipe
 from tests.reward_models import models
 
@@ -26,8 +24,7 @@ BASE = "some/base"
 
 def finished(path: Path, **model: str) -> Path:
     """A run with an adapter, as far as one looks before anything is loaded."""
-    made = recipe(model={"path": BASE, **model})
-    RunFolder(path).update_manifest(recipe=resolved(made), recipe_hash=recipe_hash(made), status="finished")
+    runs.begun(path, recipe(model={"path": BASE, **model}), status="finished")
     (path / "model").mkdir()
     (path / "model" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": BASE}))
     save_file({"lora": torch.zeros(1)}, path / "model" / "adapter_model.safetensors")
