@@ -66,8 +66,9 @@ def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
     """The model in float32 on `device`, in evaluation mode. Only safetensors are read: pickles can run code."""
     config = without_noise(load_config(model))
     refuse_classifier(model, config)
+    auto: Any = AutoModelForCausalLM  # whose type knows of no loading info
     try:
-        loaded, info = AutoModelForCausalLM.from_pretrained(
+        loaded, info = auto.from_pretrained(
             local_path(model.path),
             config=config,
             revision=model.revision,

@@ -32,9 +32,8 @@ def finished(path: Path, **model: str) -> Path:
 
 
 def test_base_of_a_run_of_all_weights_is_the_model_that_its_recipe_names(tmp_path: Path) -> None:
-    run = tmp_path / "run"
     made = recipe(model={"path": BASE, "revision": "v2", "dtype": "float32"}, tune={"type": "full"})
-    RunFolder(run).update_manifest(recipe=resolved(made), recipe_hash=recipe_hash(made), status="finished")
+    run = runs.begun(tmp_path / "run", made, status="finished")
     (run / "model").mkdir()
     (run / "model" / "config.json").write_text("{}")
     ended, begun = choose_side(str(run), str(run), None), choose_side("base", str(run), None)
