@@ -7,6 +7,7 @@ gives the replies, computed once, before the first step, so that no second model
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from trl import DPOConfig, DPOTrainer
 
 from rltk.offline.arguments import on_one_device, shared
 from rltk.offline.stage import Stage
-from rltk.offline.steps import lent, run_steps
+from rltk.offline.steps import run_steps
 from rltk.recipe.schema import DPO
 from rltk.run.atomic import new_folder
 from rltk.run.folder import Metrics
@@ -72,15 +73,14 @@ def weights_whole(options: TrainingArguments) -> Iterator[None]:
 
 
 def train_dpo(stage: Stage, tokenizer: PreTrainedTokenizerBase) -> None:
-    with lent(stage.model) as folder:
-        run_steps(dpo_trainer(stage, tokenizer, folder), stage, named)
+    run_steps(partial(dpo_trainer, tokenizer=tokenizer), stage, named)
 
 
 def named(logs: dict[str, float]) -> Metrics:
     return {ours: logs[theirs] for ours, theirs in NAMES.items()}
 
 
-def dpo_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -> PairTrainer:
+def dpo_trainer(stage: Stage, folder: str, tokenizer: PreTrainedTokenizerBase) -> PairTrainer:
     algo, has_adapter = stage.recipe.algo, isinstance(stage.model, PeftModel)
     assert isinstance(algo, DPO)
     kept = stage.desk.folder.path / FILE

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -9,7 +10,7 @@ from trl import RewardConfig, RewardTrainer
 
 from rltk.offline.arguments import shared
 from rltk.offline.stage import Stage
-from rltk.offline.steps import lent, run_steps
+from rltk.offline.steps import run_steps
 from rltk.recipe.schema import RewardModel
 from rltk.run.folder import Metrics
 
@@ -35,15 +36,14 @@ class ContestTrainer(RewardTrainer):
 
 
 def train_reward_model(stage: Stage, tokenizer: PreTrainedTokenizerBase) -> None:
-    with lent(stage.model) as folder:
-        run_steps(reward_trainer(stage, tokenizer, folder), stage, named)
+    run_steps(partial(reward_trainer, tokenizer=tokenizer), stage, named)
 
 
 def named(logs: dict[str, float]) -> Metrics:
     return {ours: logs[theirs] for ours, theirs in NAMES.items()}
 
 
-def reward_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -> ContestTrainer:
+def reward_trainer(stage: Stage, folder: str, tokenizer: PreTrainedTokenizerBase) -> ContestTrainer:
     algo = stage.recipe.algo
     assert isinstance(algo, RewardModel)
     keywords = {key: value for key, value in shared(stage, folder).items() if key not in NOT_ITS}

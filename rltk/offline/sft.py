@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -9,7 +10,7 @@ from trl import SFTConfig, SFTTrainer
 
 from rltk.offline.arguments import on_one_device, shared
 from rltk.offline.stage import Stage
-from rltk.offline.steps import lent, run_steps
+from rltk.offline.steps import run_steps
 
 
 class LessonTrainer(SFTTrainer):
@@ -22,11 +23,10 @@ class LessonTrainer(SFTTrainer):
 
 
 def train_sft(stage: Stage, tokenizer: PreTrainedTokenizerBase) -> None:
-    with lent(stage.model) as folder:
-        run_steps(sft_trainer(stage, tokenizer, folder), stage, lambda logs: {})
+    run_steps(partial(sft_trainer, tokenizer=tokenizer), stage)
 
 
-def sft_trainer(stage: Stage, tokenizer: PreTrainedTokenizerBase, folder: str) -> LessonTrainer:
+def sft_trainer(stage: Stage, folder: str, tokenizer: PreTrainedTokenizerBase) -> LessonTrainer:
     trainer = LessonTrainer(
         model=stage.model,  # pyright: ignore[reportArgumentType]  # a PreTrainedModel or a PeftModel
         args=on_one_device(SFTConfig(**shared(stage, folder), dataset_kwargs={"skip_prepare_dataset": True})),

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,8 +20,9 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
+from rltk.distributed import world
 from rltk.distributed.world import own_stream
-from rltk.errors import UserError
+from rltk.errors import UserError, tell
 from rltk.models import diagnostics
 from rltk.offline.split import Split
 from rltk.offline.stage import Stage
@@ -30,32 +32,57 @@ from rltk.run.interrupt import GraceOverError
 from rltk.run.unusable import refuse_unusable
 from rltk.seeds import derive
 
+Naming = Callable[[dict[str, float]], Metrics]
+"""Of TRL's metrics of a step ours."""
 OVERWRITTEN = ("use_cache", "bos_token_id", "eos_token_id", "pad_token_id")
 
 
-def run_steps(trainer: Trainer, stage: Stage, named: Callable[[dict[str, float]], Metrics]) -> None:
-    """Trains to the last step, or until the desk is stopping. `named` gives TRL's metrics of a step our names."""
-    trainer.remove_callback(PrinterCallback)
-    split = Split(trainer, stage)
-    steps = Steps(stage, named, split)
-    trainer.add_callback(steps)
-    trainer.accelerator.clip_grad_norm_ = steps.noting_norm(trainer.accelerator.clip_grad_norm_)
+def run_steps(make: Callable[[Stage, str], Trainer], stage: Stage, named: Naming = lambda _: {}) -> None:
+    """Trains to the last step, or until the desk is stopping, with half as many examples at once where memory runs out.
+
+    `make` builds TRL's trainer of a stage, in a folder that it may write to; `named` gives the metrics of a step our
+    names.
+    """
     try:
-        trainer.train()
-    except GraceOverError:
-        if not split.is_used:  # a checkpoint would take all processes, whose grace times end at other places
-            steps.keep()
-        raise
+        while (reached := attempt(make, stage, named)) is not None:
+            stage = halved(stage, reached)
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f"out of memory with up to {stage.recipe.optim.micro_tokens} tokens at once; lower optim.micro_tokens, or "
-            "set model.gradient_checkpointing=true."
+            f"out of memory with {at_once(stage)} of a step's {len(stage.course.places[0])} examples at once; lower "
+            "optim.micro_tokens, or set model.gradient_checkpointing=true."
         ) from error
-    finally:
-        split.end()
-        # The model's own forward pass again, as any process that loads it has it.
-        trainer.accelerator.unwrap_model(stage.model, keep_fp32_wrapper=False)
-        stage.model.eval()
+
+
+def attempt(make: Callable[[Stage, str], Trainer], stage: Stage, named: Naming) -> Progress | None:
+    """None at the end. Where memory ran out within a step, what was done before, which is where the weights are."""
+    steps = Steps(stage, named)
+    with lent(stage.model) as folder:
+        try:
+            steps.take(make(stage, folder))
+        except torch.OutOfMemoryError:
+            # Other processes wait for a pass that does not come; and one example cannot be halved.
+            if steps.has_moved or world.size() > 1 or at_once(stage) == 1:
+                raise
+            return steps.progress
+    return None
+
+
+def at_once(stage: Stage) -> int:
+    """Examples that a process computes at once."""
+    return stage.course.micro_batch(stage.recipe.optim.micro_tokens)
+
+
+def halved(stage: Stage, reached: Progress) -> Stage:
+    """The stage from there on with fewer examples at once, said aloud; nothing of the broken step is left."""
+    stage.optimizer.zero_grad()
+    widest, tokens = max(row.width for row in stage.course.rows), stage.recipe.optim.micro_tokens
+    optim = stage.recipe.optim.model_copy(update={"micro_tokens": at_once(stage) * widest // 2})
+    smaller = replace(stage, recipe=stage.recipe.model_copy(update={"optim": optim}), progress=reached)
+    tell(
+        f"out of memory with {at_once(stage)} examples at once; going on with {at_once(smaller)} "
+        f"(see optim.micro_tokens, which is {tokens})"
+    )
+    return smaller
 
 
 @contextmanager
@@ -98,11 +125,31 @@ def restore_forward(module: nn.Module, forward: Callable[..., Any] | None) -> No
 
 
 class Steps(TrainerCallback):
-    def __init__(self, stage: Stage, named: Callable[[dict[str, float]], Metrics], split: Split) -> None:
-        self.stage, self.named, self.split, self.progress = stage, named, split, stage.progress
+    split: Split
+
+    def __init__(self, stage: Stage, named: Naming) -> None:
+        self.stage, self.named, self.progress = stage, named, stage.progress
         self.began, self.norm, self.is_skipped = time.monotonic(), math.nan, False
         self.has_moved = False
         """Whether weights may have changed since the last step that is logged, so that they belong to none."""
+
+    def take(self, trainer: Trainer) -> None:
+        """All that are left, or until the desk is stopping."""
+        trainer.remove_callback(PrinterCallback)
+        self.split = Split(trainer, self.stage)
+        trainer.add_callback(self)
+        trainer.accelerator.clip_grad_norm_ = self.noting_norm(trainer.accelerator.clip_grad_norm_)
+        try:
+            trainer.train()
+        except GraceOverError:
+            if not self.split.is_used:  # a checkpoint would take all processes, whose grace times end at other places
+                self.keep()
+            raise
+        finally:
+            self.split.end()
+            # The model's own forward pass again, as any process that loads it has it.
+            trainer.accelerator.unwrap_model(self.stage.model, keep_fp32_wrapper=False)
+            self.stage.model.eval()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.split.begin()

@@ -57,7 +57,7 @@ def trainer_of(loss: str, tune: dict[str, Any], guesser: Path, folder: Path) -> 
     """A trainer whose policy is no longer its reference."""
     algo = {"beta": BETA, "loss": loss, "label_smoothing": FLIPPED if loss == "robust" else 0.0}
     started = start(write_recipe(folder, guesser, "dpo", algo=algo, tune=tune), folder / "run")
-    trainer = dpo_trainer(started.stage, started.work.inputs.tokenizer, str(folder / "trl"))
+    trainer = dpo_trainer(started.stage, str(folder / "trl"), started.work.inputs.tokenizer)
     torch.manual_seed(0)
     with torch.no_grad():
         for weight in started.stage.trained:

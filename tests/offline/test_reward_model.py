@@ -31,7 +31,7 @@ def started(folder: Path, policy: Path, /, **sections: Any) -> Started:
 
 def first_batch(begun: Started, folder: Path) -> tuple[Any, Any]:
     """The trainer, and the batch of its first step."""
-    trainer = reward_trainer(begun.stage, begun.work.inputs.tokenizer, str(folder / "out"))
+    trainer = reward_trainer(begun.stage, str(folder / "out"), begun.work.inputs.tokenizer)
     assert trainer.train_dataset is not None
     rows = [trainer.train_dataset[place] for place in begun.stage.course.places[0]]
     assert trainer.data_collator is not None

@@ -21,6 +21,7 @@ from rltk.rollout.sampler import Rollout, Sampling
 from tests import files, tiny
 from tests.onpolicy import made
 from tests.recipes import LORA, recipe
+from tests.shortage import short_of_memory
 
 PROMPTS = [[7, 8, 9], [10, 11], [7, 12, 13, 14], [15]]
 POISON = 11
@@ -37,22 +38,6 @@ def poisoned(model: nn.Module, token: int) -> Iterator[None]:
 
     handle = table.register_forward_hook(spoil)
     yield
-    handle.remove()
-
-
-@contextmanager
-def short_of_memory(model: nn.Module, tokens: int) -> Iterator[list[int]]:
-    """A forward pass over more tokens than this runs out; yields how many each one was asked for."""
-    table = next(module for module in model.modules() if isinstance(module, nn.Embedding))
-    asked: list[int] = []
-
-    def refuse(_: nn.Module, args: tuple[Tensor]) -> None:
-        asked.append(args[0].numel())
-        if args[0].numel() > tokens:
-            raise torch.OutOfMemoryError
-
-    handle = table.register_forward_pre_hook(refuse)
-    yield asked
     handle.remove()
 
 
