@@ -30,9 +30,9 @@ from rltk.arguments.training import (
     train_arguments,
     watch_arguments,
 )
-from rltk.errors import UserError, suggestion
+from rltk.errors import INTERRUPTED, UserError, suggestion
 
-USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # 128 + the signal, as a shell has it
+USER_ERROR, BROKEN_PIPE = 2, 141  # the latter 128 + the signal, as a shell has it
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

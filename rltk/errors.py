@@ -1,10 +1,16 @@
-"""What a user can put right: the command line prints the sentence alone and leaves with status 2."""
+"""What a user can put right: the command line prints the sentence alone and leaves with status 2.
+
+And the status of what Ctrl-C has ended.
+"""
 
 from __future__ import annotations
 
 import difflib
 import sys
 from collections.abc import Iterable, Sequence
+
+INTERRUPTED = 130
+"""Exit status of what Ctrl-C has ended, as a shell has it: 128 + the signal."""
 
 
 class UserError(ValueError):

@@ -208,6 +208,13 @@ def test_check_says_what_would_run(recipe: str, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == CHECKED.format(hash=answer["hash"])
 
 
+def test_a_place_that_is_a_file_is_no_folder_of_runs(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, kind in ((["compare"], "comparison"), (["scaling", "run"], "grid")):
+        assert main([*words, "gsm8k_grpo", "--out", recipe]) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said == f"rltk: {recipe} exists and holds no {kind}; name another folder with --out."
+
+
 def test_check_warns_of_a_learning_rate_that_nobody_documents(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["check", "gsm8k_grpo", "--profile", "none", "optim.lr=1e-6"]
     assert main(asked) == 0

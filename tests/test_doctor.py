@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from rltk.cli import main
 from rltk.commands.doctor import gpu_words, hub_words, recipe_words
 from rltk.doctor.fit import fit_of, free_bytes, recipes_that_fit
-from rltk.doctor.machine import Gpu, Machine, least, memory_info, read_gpus
+from rltk.doctor.machine import Gpu, Machine, examine, least, memory_info, read_gpus
 from rltk.doctor.network import Hub, answers, ask_hub
 from rltk.doctor.packages import EXTRAS, judged
 from rltk.recipe.locate import shipped_folder, shipped_recipes
@@ -63,6 +63,13 @@ def test_memory_is_read_in_bytes(tmp_path: Path):
     assert (least(16384, None), least(16384, 100), least(None, None)) == (16384, 100, None)
 
 
+def test_a_container_has_no_more_free_than_it_may_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "max").write_text("1048576\n")
+    monkeypatch.setattr("rltk.doctor.machine.LIMITS", (str(tmp_path / "max"),))
+    found = examine()
+    assert (found.memory_bytes, found.free_memory_bytes) == (2**20, 2**20)
+
+
 def test_a_gpu_is_read_in_bytes_and_one_that_hides_its_memory_is_left_out() -> None:
     said = "NVIDIA H100 80GB HBM3, 81559, 60000, 550.54\nNVIDIA A100-PCIE, [N/A], [N/A], 550.54\n"
     assert read_gpus(said) == [Gpu("NVIDIA H100 80GB HBM3", 81559 * 2**20, 60000 * 2**20, "550.54")]
@@ -87,6 +94,7 @@ def test_what_is_free_is_the_gpus_or_what_the_libraries_leave_of_the_hosts() -> 
     small, large = (Gpu("", 10**10, free, "") for free in (10**9, 10**10))
     assert free_bytes(machine(free_memory_bytes=10, gpus=[small, large], accelerator_is_visible=True)) == 9 * 10**9
     assert free_bytes(machine(free_memory_bytes=3 * 2**30)) == 2 * 2**30
+    assert free_bytes(machine(free_memory_bytes=3 * 2**30, gpus=[large])) == 2 * 2**30, "the environment hides it"
     assert free_bytes(machine()) is None
     assert free_bytes(machine(free_memory_bytes=10, accelerator_is_visible=True)) is None, "a GPU that no one describes"
 

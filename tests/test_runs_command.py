@@ -1,6 +1,7 @@
 """`rltk runs` and `rltk watch`: what is listed, in which order, and what became of a run that says it runs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,12 @@ def test_runs_are_listed_the_newest_last(folder: Path, capsys: pytest.CaptureFix
 
 
 def test_runs_are_sorted_and_filtered(folder: Path, capsys: pytest.CaptureFixture[str]):
-    assert [row["id"] for row in listed(capsys, "--sort", "after")] == ["c", "b", "a"]
-    assert [row["id"] for row in listed(capsys, "--sort", "before")] == ["c", "b", "a"]
+    texts = {"before": ["#### 2"] + 3 * ["#### 3"], "after": 3 * ["#### 2"] + ["#### 3"]}
+    made.run(folder / "oldest", texts, started="2025-12-31")
+    assert [row["id"] for row in listed(capsys)] == ["oldest", "c", "b", "a"]
+    assert [row["id"] for row in listed(capsys, "--sort", "after")] == ["c", "b", "oldest", "a"]
+    assert [row["id"] for row in listed(capsys, "--sort", "before")] == ["c", "b", "a", "oldest"]
+    shutil.rmtree(folder / "oldest")
     assert [row["id"] for row in listed(capsys, "--status", "finished", "--sort", "name")] == ["b", "a"]
     assert listed(capsys, "--arm", "full") == []
 

@@ -33,7 +33,7 @@ class Handler(Incoming):
 
     def post(self, body: bytes) -> None:
         try:
-            scored = self.ours.submit(from_items(body, self.ours.limits)).result()
+            scored = self.ours.submit(from_items(body, self.ours.limits), self.is_gone).result()
         except TooLargeError as error:
             raise RefusedError(413, str(error)) from error
         except ValueError as error:

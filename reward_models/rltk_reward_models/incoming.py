@@ -7,6 +7,7 @@ as `RefusedError`, and answered.
 import io
 import json
 import logging
+import select
 import socket
 import time
 from abc import ABC, abstractmethod
@@ -135,6 +136,16 @@ class Incoming(BaseHTTPRequestHandler, ABC):
     @property
     def route(self) -> str:
         return self.path.partition("?")[0]
+
+    def is_gone(self) -> bool:
+        """Whether the client has closed its end: there is something to read, and it is nothing."""
+        poll = select.poll()
+        poll.register(self.connection, select.POLLIN)
+        try:
+            has_ended = bool(poll.poll(0)) and self.connection.recv(1, socket.MSG_PEEK) == b""
+        except OSError:
+            return True
+        return has_ended and not self.listener.is_closing  # which has ended the reading itself
 
     def fail(self, refusal: RefusedError) -> None:
         self.reply(refusal.status, self.told(refusal))

@@ -54,6 +54,7 @@ class Listener(ThreadingHTTPServer):
         self.token, self.bounds = token, bounds
         self.address_family = address_family(host)
         self.places = threading.BoundedSemaphore(bounds.requests)
+        self.is_closing = False
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__((host, port), connection)
@@ -108,6 +109,7 @@ class Listener(ThreadingHTTPServer):
 
     def server_close(self) -> None:
         """Answers the requests that have arrived, then ends every connection."""
+        self.is_closing = True
         with self._lock:
             for connection in self._open:
                 _stop_reading(connection)

@@ -6,6 +6,7 @@ It listens on this machine only, unless given a token. Start it with `python -m 
 import json
 import logging
 import socket
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -41,8 +42,8 @@ class ScoringServer(Listener):
     def is_healthy(self) -> bool:
         return self._scoring.is_alive
 
-    def submit(self, conversations: list[Any]) -> "Future[list[Scored]]":
-        return self._scoring.submit(conversations)
+    def submit(self, conversations: list[Any], is_gone: Callable[[], bool]) -> "Future[list[Scored]]":
+        return self._scoring.submit(conversations, is_gone)
 
     def turn_away(self, connection: socket.socket) -> None:
         head = f"HTTP/1.1 503 Service Unavailable\r\nContent-Length: {len(BUSY)}\r\nRetry-After: 1\r\nConnection: close"

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -15,6 +15,8 @@ BATCH_ITEMS = 512
 @dataclass(frozen=True)
 class Job:
     conversations: Sequence[Conversation]
+    is_gone: Callable[[], bool]
+    """Whether nobody waits for its scores any more."""
     future: "Future[list[Scored]]" = field(default_factory=Future)
 
 
@@ -34,9 +36,12 @@ class ScoringThread:
     def is_alive(self) -> bool:
         return self._is_open and self._thread.is_alive()
 
-    def submit(self, conversations: Sequence[Conversation]) -> "Future[list[Scored]]":
-        """Their scores; the future raises ValueError for a bad conversation, RuntimeError for a failure of ours."""
-        job = Job(conversations)
+    def submit(self, conversations: Sequence[Conversation], is_gone: Callable[[], bool]) -> "Future[list[Scored]]":
+        """Their scores; the future raises ValueError for a bad conversation, RuntimeError for a failure of ours.
+
+        Whoever is gone when the turn comes is not scored for, and the future raises ConnectionAbortedError.
+        """
+        job = Job(conversations, is_gone)
         with self._entrance:
             if self._is_open:
                 self._jobs.put(job)
@@ -87,6 +92,10 @@ class ScoringThread:
             _answer(job, items, [next(scores) for _ in items])
 
     def _encode(self, job: Job) -> list[Encoded] | None:
+        """None where there is nothing to score: then the job has its answer."""
+        if job.is_gone():
+            job.future.set_exception(ConnectionAbortedError("the client has left"))
+            return None
         try:
             return [self.scorer.encode(conversation, index) for index, conversation in enumerate(job.conversations)]
         except ValueError as error:

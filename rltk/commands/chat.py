@@ -5,14 +5,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rltk.errors import UserError, tell
-from rltk.evaluation.target import find_target
+from rltk.recipe.locate import expanded
 from rltk.report.terminal import readable
 from rltk.run.folder import run_recipe
-from rltk.serving.choose import Served, choose, is_same_base
+from rltk.serving.choose import Served, choose, is_same_base, public_name
 from rltk.serving.wire import ApiError, Asked, Limits
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def chat(args: Namespace) -> None:
     from rltk.models.quiet import quiet_libraries
 
     quiet_libraries()
-    sides = open_sides(chosen, find_target(args.run))
+    sides = open_sides(chosen)
     tokens = args.max_new_tokens or chosen[0].rollout.max_new_tokens
     asked = Asked(model=BASE, temperature=args.temperature, seed=args.seed)
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
@@ -51,25 +50,28 @@ def choose_side(name: str, run: str, dtype: str | None) -> Served:
     if name != BASE or os.path.exists(BASE):
         return choose([name], dtype)
     served = choose([run], dtype)
-    return served._replace(adapters={}) if served.adapters else choose([beginning(run)], dtype)
+    return served._replace(adapters={}) if served.adapters else beginning(run, served)
 
 
-def beginning(run: str) -> str:
-    """The model that a run of all weights began with."""
-    if find_target(run).data is None:
+def beginning(run: str, served: Served) -> Served:
+    """The model that a run of all weights began with, as its recipe names it, in the place of what it became."""
+    if served.data is None:
         raise UserError(f"--against base: {run} is no run, so it began with nothing else; name what to compare with.")
-    return run_recipe(Path(run).expanduser()).model.path
+    model = run_recipe(expanded(run)).model
+    base = model.model_copy(update={"dtype": served.base.dtype})
+    return served._replace(base=base, base_name=public_name(model.path))
 
 
-def open_sides(chosen: Sequence[Served], target: Any) -> "list[Side]":
-    """One model in memory for both sides where they share their base."""
+def open_sides(chosen: Sequence[Served]) -> "list[Side]":
+    """One model in memory for both sides where they share their base; what is no run is asked as the first is."""
     from rltk.serving.open import add_all, open_service
     from rltk.serving.talk import Side, Way
 
     first, *others = chosen
-    way, service = Way.of(target.data), open_service(first, Limits())
-    sides = [Side(service, model_name(first), way)]
+    service = open_service(first, Limits())
+    sides = [Side(service, model_name(first), Way.of(first.data))]
     for other in others:
+        way = Way.of(other.data or first.data)
         if not is_same_base(other.base, first.base):
             sides.append(Side(open_service(other, Limits()), model_name(other), way))
             continue

@@ -23,14 +23,18 @@ from rltk.rewards.look import look_at_rewards
 
 def check(args: argparse.Namespace) -> int:
     try:
-        loaded = load_recipe(args.recipe, args.overrides, args.profile)
-        arm_recipes(loaded.recipe)  # what `rltk compare` would make of it
-        rewards = look_at_rewards(loaded.recipe)
+        return checked(args)
     except UserError as error:
         if args.json:
             sentences = error.sentences if isinstance(error, RecipeError) else (str(error),)
             print(json.dumps({"ok": False, "errors": sentences}, indent=2))
         raise
+
+
+def checked(args: argparse.Namespace) -> int:
+    loaded = load_recipe(args.recipe, args.overrides, args.profile)
+    arm_recipes(loaded.recipe)  # what `rltk compare` would make of it
+    rewards = look_at_rewards(loaded.recipe)
     answer = for_programs(loaded, rewards)
     if args.data:
         from rltk.commands.preflight import preflight

@@ -28,10 +28,9 @@ from rltk.compare.plan import (
 from rltk.compare.runner import Runner, Share
 from rltk.compare.survey import Survey, survey
 from rltk.compare.watch import Board
-from rltk.errors import UserError, tell
+from rltk.errors import INTERRUPTED, UserError, tell
 from rltk.recipe.load import load_recipe
-
-INTERRUPTED = 130
+from rltk.run.lock import is_taken
 
 
 class Asked(NamedTuple):
@@ -76,8 +75,8 @@ def find(args: Namespace) -> Asked:
     check_comparable(comparison)
     if (path / PLAN).exists():
         refuse_change(read_plan(path), comparison)
-    elif path.exists() and any(path.iterdir()):
-        raise UserError(f"{path} is not empty and holds no comparison; name another folder with --out.")
+    elif is_taken(path):
+        raise UserError(f"{path} exists and holds no comparison; name another folder with --out.")
     return Asked(comparison, loaded.recipe.compare.confirmation_seeds, loaded.notes)
 
 

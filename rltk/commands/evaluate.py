@@ -4,16 +4,13 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
-from shlex import join
 
 from rltk.commands.duel import duel
 from rltk.commands.evaluate_pairs import evaluate_pairs
 from rltk.commands.evaluate_problems import evaluate_problems
-from rltk.evaluation.folder import has_begun
+from rltk.errors import INTERRUPTED
+from rltk.evaluation.folder import command_again
 from rltk.evaluation.pairs.plan import measures_pairs
-
-INTERRUPTED = 130
-"""Exit status, as a shell has it after Ctrl-C."""
 
 
 def evaluate(args: Namespace) -> int:
@@ -32,8 +29,7 @@ def interrupted(args: Namespace) -> int:
     """Said even where all else is quiet: without it the work so far is lost to who does not know the command."""
     command = None
     if args.out:
-        argv = [word for word in args.argv if word != "--resume"] + ["--resume"] * has_begun(Path(args.out))
-        command = join(["rltk", "eval", *argv])
+        command = command_again("eval", args.argv, Path(args.out))
         print(f"interrupted; go on with: {command}", file=sys.stderr)
     else:
         print("interrupted; with --out DIR an evaluation can be gone on with", file=sys.stderr)

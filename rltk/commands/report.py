@@ -4,6 +4,7 @@ What the run folders of a comparison say is computed anew from nothing but these
 """
 
 import json
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from rltk.report.read import is_comparison
 
 def report(args: Namespace) -> None:
     paths = [Path(path) for path in args.paths]
+    if args.figures is not None and os.path.exists(args.figures) and not os.path.isdir(args.figures):
+        raise UserError(f"--figures {args.figures} is a file; name a folder, which need not be there yet.")
     planned = [path for path in paths if (path / PLAN).is_file()]
     found = said(read_plan(paths[0]), args) if planned == paths and len(paths) == 1 else {}
     page = make_page(paths, None if args.out is None else Path(args.out))

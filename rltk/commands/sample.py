@@ -4,16 +4,15 @@ import json
 import shutil
 import sys
 from argparse import Namespace
-from shlex import join
 
 from rltk.commands.watched import watched
+from rltk.errors import INTERRUPTED
+from rltk.evaluation.blocks import fill
+from rltk.evaluation.folder import command_again
 from rltk.evaluation.items import Items
-from rltk.evaluation.sampling import Drawn, Plan, asked, has_begun, make_plan, missing, pair_up
+from rltk.evaluation.sampling import Drawn, Plan, asked, make_plan, pair_up
 from rltk.run.atomic import write_json, write_jsonl
 from rltk.run.lock import locked
-
-INTERRUPTED = 130
-"""Exit status, as a shell has it after Ctrl-C."""
 
 
 def sample(args: Namespace) -> int:
@@ -38,10 +37,13 @@ def draw(plan: Plan, *, is_quiet: bool) -> Drawn:
         evaluator = make_evaluator(plan.target, tokenizer)
         write_json(plan.parts / "settings.json", plan.settings)  # only now, so that what is refused leaves nothing
         items = Items(plan.items)
-        total = len(plan.task.problems) * plan.target.eval.samples
-        for block in missing(plan, items):
-            items.add(evaluator.complete(plan.task, block))
-            watch.evaluating(f"{plan.task.name} sampled", len(items.rows), total)
+        fill(
+            items,
+            plan.blocks(),
+            plan.task.name,
+            lambda block: evaluator.complete(plan.task, block),
+            lambda done, total: watch.evaluating(f"{plan.task.name} sampled", done, total),
+        )
     return Drawn(items.rows, asked(plan.task))
 
 
@@ -65,8 +67,7 @@ def finish(plan: Plan, drawn: Drawn, args: Namespace) -> None:
 
 def interrupted(plan: Plan, args: Namespace) -> int:
     """Said even where all else is quiet: without it the work so far is lost to who does not know the command."""
-    argv = [word for word in args.argv if word != "--resume"] + ["--resume"] * has_begun(plan.parts)
-    command = join(["rltk", "sample", *argv])
+    command = command_again("sample", args.argv, plan.parts)
     print(f"interrupted; go on with: {command}", file=sys.stderr)
     if args.json:
         print(json.dumps({"out": str(plan.out), "status": "interrupted", "resume": command}))

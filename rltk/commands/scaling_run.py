@@ -14,13 +14,12 @@ from typing import NamedTuple
 from rltk.compare.crew import open_crew
 from rltk.compare.runner import Runner, Share
 from rltk.compare.watch import Board
-from rltk.errors import UserError
+from rltk.errors import INTERRUPTED, UserError
 from rltk.recipe.load import load_recipe
 from rltk.run.atomic import write_jsonl
+from rltk.run.lock import is_taken
 from rltk.scaling.grid import PLAN, RESULTS, Found, Grid, begin, check_grid, default_folder, read_grid, survey
 from rltk.scaling.rows import rows
-
-INTERRUPTED = 130
 
 
 class Made(NamedTuple):
@@ -64,8 +63,8 @@ def find(args: argparse.Namespace) -> Grid:
         for note in loaded.notes:
             print(note, file=sys.stderr, flush=True)
     path = Path(args.out) if args.out else default_folder(loaded.recipe)
-    if path.exists() and any(path.iterdir()) and not (path / PLAN).is_file():
-        raise UserError(f"{path} is not empty and holds no grid; name another folder with --out.")
+    if is_taken(path) and not (path / PLAN).is_file():
+        raise UserError(f"{path} exists and holds no grid; name another folder with --out.")
     grid = Grid(path, loaded.recipe)
     check_grid(grid)
     return grid

@@ -7,11 +7,11 @@ from typing import Any
 from rltk.errors import UserError
 from rltk.hub import seek_hub
 from rltk.plan.learning_rate import LORA_OVER_FULL, peak_learning_rate
+from rltk.recipe.locate import EMBEDDED_POLICY
 from rltk.recipe.schema import EMBEDDED, Model, Recipe
 
 DIGITS = 3
 """Significant digits of a learning rate, so that one is spelled alike on every machine."""
-EMBEDDED_POLICY = Path(__file__).resolve().parents[1] / "embedded" / "policy"
 
 
 def full_centre(recipe: Recipe) -> float:

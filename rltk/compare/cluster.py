@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any
 
 from rltk.compare.plan import Planned
-from rltk.compare.worker import INTERRUPTED, TIED
-from rltk.errors import UserError, tell
+from rltk.compare.worker import TIED
+from rltk.errors import INTERRUPTED, UserError, tell
 
 try:
     import ray

@@ -20,10 +20,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from rltk.errors import INTERRUPTED
+
 FORK, SPAWN, ALONE, TIED = "fork", "spawn", "alone", "tied"
 DIES_WITH_ITS_PARENT = 1
 """PR_SET_PDEATHSIG of Linux."""
-INTERRUPTED = 130
 
 
 class Stop:

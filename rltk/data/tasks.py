@@ -12,7 +12,7 @@ from rltk.data.templates import Template, find_template, recipe_template
 from rltk.errors import UserError
 from rltk.recipe.locate import expanded
 from rltk.recipe.paths import what_is_wrong
-from rltk.recipe.schema import Data
+from rltk.recipe.schema import EMBEDDED, Data
 
 HELDOUT = "heldout"
 MATH_SUBJECTS = (
@@ -130,13 +130,18 @@ def known_source(path: str) -> str | None:
 
 
 def rooted(data: Data, root: str | None) -> Data:
+    """The same rows from where `in_root` finds them."""
+    return data.model_copy(update={"path": in_root(data.path, root)})
+
+
+def in_root(path: str, root: str | None) -> str:
     """The data set in `root` where one is given, unless it is embedded or a path of its own."""
-    if root is None or data.is_embedded or os.path.exists(expanded(data.path)):
-        return data
-    folder = expanded(root) / data.path
+    if root is None or path.startswith(EMBEDDED) or os.path.exists(expanded(path)):
+        return path
+    folder = expanded(root) / path
     if not folder.is_dir():
-        raise UserError(f"there is no {data.path} in {root}; name a folder that holds data sets by their hub ids.")
-    return data.model_copy(update={"path": str(folder)})
+        raise UserError(f"there is no {path} in {root}; name a folder that holds data sets by their hub ids.")
+    return str(folder)
 
 
 def choose_template(name: str, recipe_data: Data | None, prompt: str | None) -> Template:

@@ -37,12 +37,10 @@ def recipes_that_fit(machine: Machine) -> list[Fit]:
 
 
 def free_bytes(machine: Machine) -> int | None:
-    """Of the GPU that has most, as much as a step may fill; without GPUs, of the host's memory beside the libraries."""
-    if machine.gpus:
-        return round(USABLE * max(gpu.free_bytes for gpu in machine.gpus))
-    if machine.accelerator_is_visible or machine.free_memory_bytes is None:
-        return None
-    return machine.free_memory_bytes - LIBRARIES
+    """Of the GPU that has most, as much as a step may fill; where none is used, of the host's beside the libraries."""
+    if machine.accelerator_is_visible:
+        return round(USABLE * max(gpu.free_bytes for gpu in machine.gpus)) if machine.gpus else None
+    return None if machine.free_memory_bytes is None else machine.free_memory_bytes - LIBRARIES
 
 
 def fit_of(name: str, path: Path, machine: Machine, free: int | None) -> Fit:

@@ -42,13 +42,13 @@ class Machine(NamedTuple):
 
 
 def examine() -> Machine:
-    memory = memory_info()
+    memory, limit = memory_info(), container_limit()
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
-        memory_bytes=least(memory.get("MemTotal"), container_limit()),
-        free_memory_bytes=memory.get("MemAvailable"),
+        memory_bytes=least(memory.get("MemTotal"), limit),
+        free_memory_bytes=least(memory.get("MemAvailable"), limit),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
         accelerator_is_visible=is_accelerator_visible(),
         gpus=gpus(),

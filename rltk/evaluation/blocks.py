@@ -1,12 +1,15 @@
 """The unit in which an evaluation is drawn, kept and resumed: neighbouring problems that share a seed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from rltk.errors import UserError
-from rltk.evaluation.items import Items
+from rltk.evaluation.items import Items, Row
 from rltk.recipe.schema import EVAL_BLOCK
 from rltk.seeds import derive
+
+Report = Callable[[int, int], None]
+"""Called with problems done and problems in all, a problem counting once for each way in which it is decoded."""
 
 
 class Asked(Protocol):
@@ -44,6 +47,21 @@ def make_blocks(task: Asked, *, samples: int, temperature: float, seed: int) -> 
         for start in range(0, len(task.problems) if each else 0, size):
             stream = derive(seed, "evaluate", task.name, heat, start)
             yield Block(decoding, each, heat, stream, task.problems[start : start + size])
+
+
+def fill(
+    items: Items, blocks: Iterable[Block], name: str, make: Callable[[Block], Sequence[Row]], report: Report
+) -> list[Row]:
+    """All rows of the task `name`: the whole blocks that `items` holds, and the others, each kept as it is made."""
+    found = list(blocks)
+    kept, done, total = count_whole(found, items, name), 0, sum(len(block.problems) for block in found)
+    items.keep(ends(found)[kept - 1] if kept else 0)
+    for index, block in enumerate(found):
+        if index >= kept:
+            items.add(make(block))
+        done += len(block.problems)
+        report(done, total)
+    return items.rows
 
 
 def count_whole(blocks: Sequence[Block], items: Items, name: str) -> int:

@@ -2,7 +2,10 @@
 
 import json
 import os
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import join
 
 from rltk.errors import UserError
 from rltk.evaluation.earlier import ITEMS, SCORES, SETTINGS, read_settings
@@ -11,6 +14,16 @@ from rltk.evaluation.settings import Settings, differences
 AGAINST = "against"
 """Folder, in that of an evaluation, of the one that it is compared with."""
 MOST_SHOWN = 3
+
+
+def chosen_folder(args: Namespace) -> Path | None:
+    """Where `--out` says that results go; None where they are kept nowhere."""
+    if args.out is None:
+        if args.resume:
+            raise UserError("--resume goes on in the folder that --out names; add it.")
+        return None
+    check_folder(Path(args.out), is_resuming=args.resume)
+    return Path(args.out)
 
 
 def check_folder(out: Path, *, is_resuming: bool) -> None:
@@ -28,6 +41,12 @@ def check_folder(out: Path, *, is_resuming: bool) -> None:
 def has_begun(out: Path) -> bool:
     """Whether there is anything to go on with."""
     return any(os.path.exists(folder / SETTINGS) for folder in (out, out / AGAINST))
+
+
+def command_again(command: str, argv: Sequence[str], folder: Path) -> str:
+    """What goes on with the command that was called with `argv`, or begins it anew where it has left nothing."""
+    words = [word for word in argv if word != "--resume"] + ["--resume"] * has_begun(folder)
+    return join(["rltk", command, *words])
 
 
 def check_settings(folder: Path, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from rltk.errors import UserError, suggestion
 from rltk.evaluation.blocks import count_whole, make_blocks
 from rltk.evaluation.compare import Golds, golds_of, refuse_other_items, refuse_other_settings
 from rltk.evaluation.earlier import ITEMS, Earlier, find_earlier
-from rltk.evaluation.folder import AGAINST, check_folder, check_settings
+from rltk.evaluation.folder import AGAINST, check_settings, chosen_folder
 from rltk.evaluation.items import Items, Row
 from rltk.evaluation.settings import Settings, settings_of
 from rltk.evaluation.target import Target, find_target
@@ -47,11 +47,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(args: Namespace) -> Plan:
-    out = Path(args.out) if args.out else None
-    if args.resume and out is None:
-        raise UserError("--resume goes on in the folder that --out names; add it.")
-    if out is not None:
-        check_folder(out, is_resuming=args.resume)
+    out = chosen_folder(args)
     names = [name for name in (args.target, args.against) if name is not None]
     found = [find_earlier(name) or find_target(name) for name in names]
     targets = with_options([side for side in found if isinstance(side, Target)], args)

@@ -5,7 +5,6 @@ Until all are made they are kept block by block in a folder beside it, `FILE.par
 
 import os
 from argparse import Namespace
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +13,9 @@ from rltk.data.problems import Problem
 from rltk.data.tasks import Task
 from rltk.data.transcripts import Message, Messages
 from rltk.errors import UserError
-from rltk.evaluation.blocks import Block, count_whole, ends, make_blocks
+from rltk.evaluation.blocks import Block, make_blocks
 from rltk.evaluation.folder import check_folder, check_settings, has_begun
-from rltk.evaluation.items import Items, Row
+from rltk.evaluation.items import Row
 from rltk.evaluation.plan import tasks_of, with_options
 from rltk.evaluation.settings import Settings, settings_of
 from rltk.evaluation.target import Target, find_target
@@ -102,14 +101,6 @@ def asked(task: Task) -> dict[str, Messages]:
 def messages(task: Task, problem: Problem) -> Messages:
     question = Message("user", task.data.prompt.replace("{question}", problem.question))
     return (question,) if task.data.system is None else (Message("system", task.data.system), question)
-
-
-def missing(plan: Plan, items: Items) -> Sequence[Block]:
-    """The blocks that are still to be made; what `items` holds of a block that is not whole is dropped."""
-    blocks = plan.blocks()
-    kept = count_whole(blocks, items, plan.task.name)
-    items.keep(ends(blocks)[kept - 1] if kept else 0)
-    return blocks[kept:]
 
 
 def pair_up(drawn: Drawn, per_problem: int, seed: int) -> SampledPairs:

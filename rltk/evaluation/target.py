@@ -10,15 +10,14 @@ from rltk_reward_models.base_file import read_base
 
 from rltk.errors import UserError, suggestion
 from rltk.evaluation.adapter_values import refuse_odd_values
-from rltk.recipe.locate import near_file
+from rltk.recipe.locate import EMBEDDED_POLICY, near_file
 from rltk.recipe.paths import looks_local
 from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
 from rltk.recipe.sections.rollout import OF_VLLM
-from rltk.run.folder import resume_command, run_recipe
+from rltk.run.folder import read_object, resume_command, run_recipe
 
 CLASSIFIER = "ForSequenceClassification"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-EMBEDDED_POLICY = ("rltk", "embedded", "policy")
 
 
 class Target(NamedTuple):
@@ -79,17 +78,6 @@ def is_classifier(path: Path) -> bool:
     return any(str(name).endswith(CLASSIFIER) for name in config.get("architectures") or ())
 
 
-def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty where there is none."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except ValueError as error:
-        raise UserError(f"{file} is damaged ({error}).") from error
-    return found if isinstance(found, dict) else {}
-
-
 def here(rollout: Rollout) -> Rollout:
     """Sampling in this process: the servers that a run was trained with may be gone."""
     if rollout.engine != "vllm":
@@ -105,12 +93,16 @@ def adapter_base(path: Path) -> Model:
     if not base:
         raise UserError(f"{file} names no base_model_name_or_path.")
     refuse_unsafe_adapter(path, config)
-    is_embedded = Path(base).parts[-3:] == EMBEDDED_POLICY  # wherever rltk was installed when it was saved
     return Model(
-        path="embedded/policy" if is_embedded else base,
+        path="embedded/policy" if is_embedded_policy(base) else base,
         revision=config.get("revision"),
         quantize=recorded_quantization(path),
     )
+
+
+def is_embedded_policy(base: str) -> bool:
+    """Whether an adapter's base is the embedded policy, wherever rltk was installed when the adapter was saved."""
+    return Path(base).parts[-3:] == EMBEDDED_POLICY.parts[-3:]
 
 
 def recorded_quantization(path: Path) -> Literal["nf4"] | None:

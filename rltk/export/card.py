@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from rltk_reward_models.card import HUB_ID, escaped
@@ -19,6 +19,24 @@ FORMS = {
     "model": "a model of which every weight was trained",
 }
 UNKNOWN = "not recorded"
+
+PLACES = ("path", "tasks", "data_root", "dir", "nvme_dir", "token_file", "adapters")
+"""Keys of a recipe that may name files and folders of a machine, in whatever section."""
+
+
+class Form(NamedTuple):
+    """How a score is written."""
+
+    number: Callable[[float], str]
+    unit: str
+
+
+MEASURES = {
+    "accuracy": Form(lambda share: f"{100 * share:.1f}", " %"),
+    "reward": Form("{:.3f}".format, " reward"),
+    "loss": Form("{:.4f}".format, " nats a token"),
+}
+"""What a score may be of."""
 
 
 def render(source: Source, *, form: str, dtype: str, difference: float, texts: int) -> str:
@@ -121,7 +139,7 @@ def results(scores: dict[str, Any]) -> str:
     rows = list(score_rows(scores))
     if not rows:
         return "Nothing was measured."
-    return f"{table(rows, ('task', 'decoding', 'before', 'after', 'n'))}\n\nIntervals are of 95 %."
+    return f"{table(rows, ('task', 'of what', 'before', 'after', 'n'))}\n\nIntervals are of 95 %."
 
 
 def reward_sections(source: Source) -> Iterator[str]:
@@ -136,20 +154,28 @@ def reward_sections(source: Source) -> Iterator[str]:
 def score_rows(scores: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     before = scores.get("before", {})
     for task, after in scores.get("after", {}).items():
-        first = "pairs" if "ties" in after else "greedy"
-        for decoding in (first, "sampled"):
-            late = after if decoding == first else after.get("sampled")
-            early = before.get(task) if decoding == first else before.get(task, {}).get("sampled")
-            if late is not None:
-                yield escaped(task), decoding, share(early), share(late), str(late.get("n", UNKNOWN))
+        early = before.get(task, {})
+        yield escaped(task), of_what(after), worth(early), worth(after), str(after.get("n", UNKNOWN))
+        if "sampled" in after:
+            late, early = after["sampled"], early.get("sampled", {})
+            yield escaped(task), "sampled completions", worth(early), worth(late), str(late.get("n", UNKNOWN))
 
 
-def share(score: dict[str, Any] | None) -> str:
-    if score is None or score.get("accuracy") is None:
+def of_what(score: dict[str, Any]) -> str:
+    if "loss" in score:
+        return "solutions that were held out"
+    return "pairs" if "ties" in score else "greedy completions"
+
+
+def worth(score: dict[str, Any]) -> str:
+    """Accuracy in per cent, mean reward, or log-loss in nats a token, with its interval."""
+    key = next((key for key in MEASURES if score.get(key) is not None), None)
+    if key is None:
         return "not measured"
+    form = MEASURES[key]
     low, high = score.get("ci95") or (None, None)
-    interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    return f"{100 * score['accuracy']:.1f} %{interval}"
+    interval = "" if low is None or high is None else f" [{form.number(low)}, {form.number(high)}]"
+    return f"{form.number(score[key])}{form.unit}{interval}"
 
 
 def training(source: Source) -> Iterator[tuple[str, str]]:
@@ -173,17 +199,18 @@ def known(value: object) -> str:
 
 
 def recipe_yaml(source: Source) -> str:
-    """As it was resolved, with local folders by their names alone."""
-    recipe = json.loads(json.dumps(source.manifest["recipe"]))
-    for section in ("model", "data"):
-        path = recipe[section]["path"]
-        if not path.startswith("embedded/") and not is_on_hub(path):
-            recipe[section]["path"] = Path(path).name
-    recipe["eval"]["tasks"] = [Path(task).name if os.sep in task else task for task in recipe["eval"]["tasks"]]
-    for section, key in (("eval", "data_root"), ("run", "dir")):
-        if recipe.get(section, {}).get(key):
-            recipe[section][key] = Path(recipe[section][key]).name
+    """As it was resolved, with local files and folders by their names alone."""
+    recipe = without_places(source.manifest["recipe"])
     return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True).replace("```", "` ` `")
+
+
+def without_places(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {inner: without_places(one, inner) for inner, one in value.items()}
+    if isinstance(value, list):
+        return [without_places(one, key) for one in value]
+    is_place = key in PLACES and isinstance(value, str) and not value.startswith("embedded/") and not is_on_hub(value)
+    return Path(value).name if is_place else value
 
 
 def table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = ("", "")) -> str:

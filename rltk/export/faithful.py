@@ -67,7 +67,8 @@ def ask_fresh(folder: Path, ids: list[list[int]], model: Model, *, tokens: int) 
 
 def largest_difference(expected: list[Tensor], found: list[Tensor]) -> float:
     """Of any logit of any text; nan where a logit is no number."""
-    return max(float((one - other).abs().max()) for one, other in zip(expected, found, strict=True))
+    differences = [(one - other).abs().max() for one, other in zip(expected, found, strict=True)]
+    return float(torch.stack(differences).max())  # Python's max would pass over a nan that is not the first
 
 
 def refuse_unfaithful(expected: list[Tensor], found: list[Tensor], *, is_exact: bool) -> float:

@@ -1,21 +1,19 @@
 """What is exported: a run, the recipe and results that its model card states, and what kind of model it left."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rltk.errors import UserError
-from rltk.evaluation.target import EMBEDDED_POLICY, refuse_unsafe_adapter
-from rltk.recipe.locate import expanded, near_file
+from rltk.evaluation.target import refuse_unsafe_adapter
+from rltk.recipe.locate import EMBEDDED_POLICY, expanded, near_file
 from rltk.recipe.resolved import recipe_from_resolved
 from rltk.recipe.schema import Recipe
-from rltk.run.folder import read_manifest, resume_command
+from rltk.run.folder import read_manifest, read_object, resume_command
 
 ADAPTER_CONFIG = "adapter_config.json"
 CLASSIFIER = "SEQ_CLS"
 """PEFT's task type of reward models: their score head is trained and saved whole."""
-EMBEDDED_FOLDER = Path(__file__).resolve().parents[1].joinpath(*EMBEDDED_POLICY[1:])
 
 
 class Source(NamedTuple):
@@ -54,29 +52,17 @@ def find_source(name: str) -> Source:
     if not saved.is_dir():
         raise UserError(f"{name} has no model yet; finish it with: {resume_command(run)}")
     recipe = recipe_from_resolved(manifest["recipe"], str(run / "manifest.json"))
-    adapter, config = (read_optional(saved / file) for file in (ADAPTER_CONFIG, "config.json"))
+    adapter, config = (read_object(saved / file) or None for file in (ADAPTER_CONFIG, "config.json"))
     if adapter is None and config is None:
         raise UserError(f"{saved} holds neither {ADAPTER_CONFIG} nor config.json; train the run anew.")
     if adapter is not None:
         refuse_unsafe_adapter(saved, adapter)
-    scores = read_optional(run / "scores.json") or {}
+    scores = read_object(run / "scores.json")
     return Source(run, manifest, recipe, scores, adapter, None if adapter is not None else config)
 
 
 def base_location(path: str) -> str:
     if path == "embedded/policy":
-        return str(EMBEDDED_FOLDER)
+        return str(EMBEDDED_POLICY)
     local = expanded(path)
     return str(local.resolve()) if os.path.isdir(local) else path
-
-
-def read_optional(file: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise UserError(f"{file} is damaged ({error}).") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{file} is damaged (it holds no object).")
-    return found

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel
+from rltk_reward_models.base_file import BASE_FILE
 from torch import nn
 from transformers import GenerationConfig, PreTrainedModel
 
@@ -15,13 +16,11 @@ from rltk.evaluation.target import ADAPTER_WEIGHTS
 from rltk.export.adapter import write_portable
 from rltk.export.faithful import fresh_logits, logits_of, probes, refuse_unfaithful
 from rltk.export.load import load_tokenizer_of, load_trained
-from rltk.export.source import ADAPTER_CONFIG, Source
+from rltk.export.source import Source
 from rltk.models.adapters import adapted_parameters
 from rltk.models.save import savable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-BESIDE_WEIGHTS = (ADAPTER_CONFIG, "base.json")
-"""What an adapter folder has beside weights and tokenizer; base.json knows a reward model's base again."""
 
 
 class Exported(NamedTuple):
@@ -58,10 +57,9 @@ def write(source: Source, folder: Path, *, is_merged: bool, dtype: str) -> Expor
 
 
 def write_adapter(source: Source, folder: Path) -> None:
-    """The weights as the run saved them, beside a configuration that names the base in full."""
+    """The weights as the run saved them, what knows their base again, and a configuration that names it in full."""
     assert source.adapter is not None
-    shutil.copyfile(source.saved / ADAPTER_WEIGHTS, folder / ADAPTER_WEIGHTS)
-    for name in BESIDE_WEIGHTS[1:]:
+    for name in (ADAPTER_WEIGHTS, BASE_FILE):
         if (source.saved / name).exists():
             shutil.copyfile(source.saved / name, folder / name)
     write_portable(folder, source.adapter, base=source.base, revision=source.recipe.model.revision)

@@ -22,14 +22,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-import rltk.embedded
 from rltk.errors import UserError, tell
 from rltk.hub import seek_hub
 from rltk.models.experts import follow_autocast
 from rltk.models.scoring import has_known_head
+from rltk.recipe.locate import EMBEDDED_POLICY
 from rltk.recipe.schema import Model
-
-EMBEDDED_POLICY = Path(rltk.embedded.__file__).parent / "policy"
 
 
 def local_path(path: str) -> str:
@@ -68,18 +66,21 @@ def load_weights(model: Model, device: torch.device) -> PreTrainedModel:
     """The model in float32 on `device`, in evaluation mode. Only safetensors are read: pickles can run code."""
     config = without_noise(load_config(model))
     refuse_classifier(model, config)
+    auto: Any = AutoModelForCausalLM  # whose type knows of no loading info
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(
+        loaded, info = auto.from_pretrained(
             local_path(model.path),
             config=config,
             revision=model.revision,
             trust_remote_code=model.trust_remote_code,
             dtype=torch.float32,
             use_safetensors=True,
+            output_loading_info=True,
             **four_bits(model, device),
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise cannot_load(model, "safetensors weights", error) from error
+    refuse_random(model, sorted(info["missing_keys"]))
     make_steady(model, loaded)
     if model.gradient_checkpointing:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
@@ -101,6 +102,16 @@ def refuse_classifier(model: Model, config: PretrainedConfig) -> None:
                 f"model.path = {model.path!r} is a reward model or another classifier ({name}), which writes nothing; "
                 "name a language model."
             )
+
+
+def refuse_random(model: Model, missing: list[str]) -> None:
+    """transformers draws at random what the files lack, such as the output head of a model that was saved without."""
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(
+            f"model.path = {model.path!r}: its weights lack {missing[0]}{more}, which would be random numbers; save it "
+            "again with all that it computes with."
+        )
 
 
 def four_bits(model: Model, device: torch.device) -> dict[str, Any]:

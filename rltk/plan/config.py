@@ -4,15 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import rltk
 from rltk.errors import UserError
 from rltk.hub import seek_hub
 from rltk.plan.known import KNOWN
 from rltk.plan.shape import Shape, shape_of
-from rltk.recipe.locate import expanded
+from rltk.recipe.locate import EMBEDDED_POLICY, expanded
 from rltk.recipe.schema import Model
-
-EMBEDDED_POLICY = Path(rltk.__file__).parent / "embedded" / "policy"
 
 
 def find_shape(model: Model) -> Shape:

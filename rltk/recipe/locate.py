@@ -8,6 +8,8 @@ from pathlib import Path
 from rltk.errors import UserError, nearest, suggestion
 
 PACKAGE = Path(__file__).resolve().parent.parent
+EMBEDDED_POLICY = PACKAGE / "embedded" / "policy"
+"""What `embedded/policy` stands for."""
 SUFFIXES = (".yaml", ".yml")
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import fmean
 from typing import Any
 
 from rltk.report.chart import Band, Chart, Line, Mark
+from rltk.report.mean import mean
 from rltk.report.metrics import KNOWN, REST, SECTIONS, Metric
 from rltk.report.overoptimisation import proxy_and_gold
 from rltk.report.read import WHEN, Run
@@ -132,17 +132,10 @@ def thinned(points: list[tuple[float, float | None]], most: int) -> list[tuple[f
         return points
     size = -(-len(points) // most)
     parts = [points[start : start + size] for start in range(0, len(points), size)]
-    return [(part[-1][0], mean([y for _, y in part if y is not None])) for part in parts]
+    return [(part[-1][0], mean([y for _, y in part])) for part in parts]
 
 
 def moving_mean(points: Sequence[tuple[float, float | None]], window: int) -> list[tuple[float, float | None]]:
     """Of the `window` points around each, fewer at the ends."""
     half = window // 2
-    return [
-        (x, mean([y for _, y in points[max(0, at - half) : at + half + 1] if y is not None]))
-        for at, (x, _) in enumerate(points)
-    ]
-
-
-def mean(values: Sequence[float]) -> float | None:
-    return fmean(values) if values else None
+    return [(x, mean([y for _, y in points[max(0, at - half) : at + half + 1]])) for at, (x, _) in enumerate(points)]

@@ -14,8 +14,9 @@ from rltk_eval.equivalence.curves import difference_band
 from rltk_eval.equivalence.scores import Array
 
 from rltk.report.chart import GREY, Band, Chart, Line, Mark, Rule
-from rltk.report.read import Comparison, Row, Run, read_object
+from rltk.report.read import Comparison, Row, Run
 from rltk.run.curves import Curves, curves_of
+from rltk.run.folder import read_object
 
 CONFIDENCE = 0.95
 APART = 0.035

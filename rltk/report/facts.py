@@ -12,10 +12,9 @@ from rltk.evaluation.compare import compare_rows
 from rltk.report.axis import written
 from rltk.report.items import kind_of
 from rltk.report.read import Row, Run
+from rltk.report.table import SHOWN
 from rltk.run.progress import duration
 
-VALUES = {"accuracy": "share", "reward": "", "loss": ""}
-"""What a score may be of, and its unit."""
 BREAKDOWNS = {"by_level": "level", "by_subject": "subject", "by_subset": "subset"}
 DRAWS = {"pass_at_k": "pass", "maj_at_k": "maj"}
 
@@ -148,7 +147,7 @@ def parts(label: str, before: Row, after: Row) -> Iterator[ScoreRow]:
 
 
 def score_row(label: str, before: Row, after: Row, *, is_part: bool = False) -> ScoreRow:
-    key = next((key for key in VALUES if key in before or key in after), "accuracy")
+    key = next((key for key in SHOWN if key in before or key in after), "accuracy")
     values, n = [side.get(key) for side in (before, after)], after.get("n", before.get("n"))
     was, is_now = values
     change = "-" if was is None or is_now is None else gain(is_now - was, key)
@@ -164,7 +163,7 @@ def with_interval(score: Row, key: str) -> str:
     if score.get(key) is None:
         return "-"
     low, high = score.get("ci95", (None, None))
-    unit = VALUES[key]
+    unit = SHOWN[key]
     between = "" if low is None or high is None else f" [{written(low, unit)}, {written(high, unit)}]"
     return written(score[key], unit) + between
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from rltk.errors import UserError
 from rltk.report import curves, evidence
 from rltk.report.chart import COLOURS, HEIGHT, LEFT, WIDTH, Chart, draw, text
 from rltk.report.legend import Entry, entries, rows_of
@@ -27,9 +28,12 @@ def write_figures(paths: list[Path], folder: Path) -> list[Path]:
     style, strokes = light_style(colours), light_strokes(colours)
     charts = list(charts_of(paths))
     files = [folder / f"{name}.svg" for name in file_names(charts)]
-    for chart, file in zip(charts, files, strict=True):
-        write_text(file, standalone(chart, style))
-        write_png(chart, file.with_suffix(".png"), strokes)
+    try:
+        for chart, file in zip(charts, files, strict=True):
+            write_text(file, standalone(chart, style))
+            write_png(chart, file.with_suffix(".png"), strokes)
+    except OSError as error:
+        raise UserError(f"charts cannot be written into {folder}: {error.strerror}; name another --figures.") from error
     return [path for file in files for path in (file, file.with_suffix(".png"))]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
 from rltk.errors import UserError
 from rltk.report.read import Run, read_run
 from rltk.report.table import RunRow, run_row
-from rltk.run.lock import LOCK
+from rltk.run.lock import is_locked
 
 
 def find_runs(folder: Path) -> list[RunRow]:
@@ -32,16 +31,4 @@ def row_of(run: Run) -> RunRow:
 def status(run: Run) -> str:
     """As the manifest has it, but `stopped` for a run whose process was killed before it could say so."""
     said = str(run.manifest.get("status", ""))
-    return "stopped" if said == "running" and not is_held(run.path / LOCK) else said
-
-
-def is_held(lock: Path) -> bool:
-    """Whether a process holds the lock of a run."""
-    try:
-        with lock.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
+    return "stopped" if said == "running" and not is_locked(run.path) else said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from rltk.report.axis import tick_label
 from rltk.report.chart import GREY, Chart, axes, named_rules, unbroken, x_ticks, y_ticks
 from rltk.report.legend import entries, rows_of
+from rltk.run.atomic import write_bytes
 
 WIDTH, HEIGHT, ROW, DPI = 6.4, 3.6, 0.2, 150
 """Inches: of the chart, and the height of a row of the legend."""
@@ -41,8 +43,9 @@ def write_png(chart: Chart, path: Path, strokes: Sequence[Stroke]) -> None:
         names = [label for row in rows for label, _ in row]
         columns = max(map(len, rows))
         figure.legend(samples, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    write_bytes(path, drawn.getvalue())
 
 
 def draw_lines(place: Axes, chart: Chart, strokes: Sequence[Stroke]) -> None:

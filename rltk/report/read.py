@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rltk.errors import UserError
-from rltk.run.folder import read_jsonl, read_manifest, read_metrics
+from rltk.run.folder import read_jsonl, read_manifest, read_metrics, read_object
 
 Row = dict[str, Any]
 WHEN = ("before", "after")
@@ -62,16 +61,3 @@ def read_items(folder: Path) -> dict[str, dict[str, list[Row]]]:
         if when in WHEN:
             found.setdefault(task, {})[when] = read_jsonl(file)
     return found
-
-
-def read_object(path: Path) -> Row:
-    """The object in a JSON file; empty where there is no file."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}).") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is damaged (it holds no object).")
-    return value

@@ -1,7 +1,8 @@
 """A line of numbers as a line of text."""
 
 from collections.abc import Sequence
-from statistics import fmean
+
+from rltk.report.mean import mean
 
 BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 """A blank, then one to eight eighths of a block."""
@@ -26,8 +27,3 @@ def stretches(values: Sequence[float | None], width: int) -> list[Sequence[float
     """At most `width` parts of as equal a length as can be."""
     count = min(width, len(values))
     return [values[len(values) * at // count : len(values) * (at + 1) // count] for at in range(count)]
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return fmean(defined) if defined else None

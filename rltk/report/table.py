@@ -10,6 +10,7 @@ from rltk.report.axis import written
 from rltk.report.read import Row
 
 SHOWN = {"accuracy": "share", "reward": "", "loss": ""}
+"""What a score may be of, and its unit."""
 
 
 class RunRow(NamedTuple):

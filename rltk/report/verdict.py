@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import NamedTuple
 
 from rltk.report.axis import written
 from rltk.report.evidence import runs_of, unit_of
-from rltk.report.read import Comparison, Row, Run, read_object
+from rltk.report.mean import mean
+from rltk.report.read import Comparison, Row, Run
+from rltk.run.folder import read_object
 
 EXPONENTS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 
@@ -101,7 +102,7 @@ def costs(comparison: Comparison) -> list[Cost]:
             seconds_a_step=written(spent.get("seconds_a_step")),
             tokens=written(spent.get("tokens")),
             flops=flops(spent.get("training_flops")),
-            memory=gibibytes(spent.get("peak_memory_bytes")),
+            memory=written(spent.get("peak_memory_bytes"), "bytes"),
         )
         for name in comparison.found["arms"]
         for spent in [comparison.costs.get(name)]
@@ -114,10 +115,6 @@ def flops(count: float | None) -> str:
         return "-"
     size, letter = next(((size, letter) for size, letter in EXPONENTS if count >= size), (1.0, ""))
     return f"{count / size:.3g} {letter}FLOP"
-
-
-def gibibytes(size: float | None) -> str:
-    return "-" if size is None else f"{size / 2**30:.2f} GiB"
 
 
 def optima(comparison: Comparison) -> list[Best]:
@@ -165,8 +162,3 @@ def change(name: str, rows: list[Row]) -> Change:
         kept=written(mean([matrix["bf16"]["cosine"] for matrix in matrices])),
         capacity_used=written(mean([row["capacity_used"] for row in rows]), "share"),
     )
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return fmean(defined) if defined else None

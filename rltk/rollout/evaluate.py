@@ -1,6 +1,6 @@
 """Accuracy of a policy on problems, or its rewards on prompts without answers; greedy, and sampled as asked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rltk_eval.grading import Completion, Item, grade_items
@@ -9,14 +9,11 @@ from transformers import PreTrainedTokenizerBase
 from rltk.data.prompt import PromptRenderer, completion_text, render_all
 from rltk.data.tasks import Task
 from rltk.data.templates import Template
-from rltk.evaluation.blocks import Block, count_whole, ends, make_blocks
+from rltk.evaluation.blocks import Block, Report, fill, make_blocks
 from rltk.evaluation.items import Items, Row, score_rows
 from rltk.rewards.judge import Judge
 from rltk.rollout.rewarded import rewarded_rows, score_rewarded
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
-
-Report = Callable[[int, int], None]
-"""Called with problems done and problems in all."""
 
 
 class Evaluation(NamedTuple):
@@ -56,14 +53,8 @@ class Evaluator:
         Whole blocks that `items` holds already are not made again; it gets each further block as soon as it is graded.
         """
         items = Items() if items is None else items
-        blocks = list(make_blocks(task, samples=samples, temperature=temperature, seed=seed))
-        kept, done, total = count_whole(blocks, items, task.name), 0, sum(len(block.problems) for block in blocks)
-        items.keep(ends(blocks)[kept - 1] if kept else 0)
-        for index, block in enumerate(blocks):
-            if index >= kept:
-                items.add(self.complete(task, block))
-            done += len(block.problems)
-            report(done, total)
+        blocks = make_blocks(task, samples=samples, temperature=temperature, seed=seed)
+        fill(items, blocks, task.name, lambda block: self.complete(task, block), report)
         if task.data.kind == "preferences":
             return Evaluation(score_rewarded(items.rows, temperature=temperature), items.rows)
         return Evaluation(score_rows(items.rows, task.prompt.to_json(), temperature=temperature, k=k), items.rows)

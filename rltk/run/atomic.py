@@ -20,13 +20,17 @@ class Writer:
 
 
 def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
     if not Writer.is_here:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = place_beside(path)
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with beside.open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:  # half a file would take room where there is none

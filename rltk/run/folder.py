@@ -130,10 +130,14 @@ def refuse_finished(path: Path, manifest: dict[str, Any]) -> None:
         return
     recipe, stopped = manifest["recipe"], manifest.get("stopped")
     early = f", early after step {stopped['step']} because its reward was over-optimised" if stopped else ""
-    # Such data has no answers, which rltk eval grades.
-    has_none = recipe["data"]["kind"] == "preferences" and recipe["algo"]["type"] != "reward_model"
-    again = "look at it with: rltk report" if has_none else "evaluate it with: rltk eval"
+    is_evaluable = can_be_evaluated(recipe["data"]["kind"], recipe["algo"]["type"])
+    again = "evaluate it with: rltk eval" if is_evaluable else "look at it with: rltk report"
     raise UserError(f"{path} is finished{early}; {again} {quote(str(path))}")
+
+
+def can_be_evaluated(kind: str, algo: str) -> bool:
+    """Whether `rltk eval` measures what such a run trained: a policy of preferences has no answers to be graded."""
+    return kind != "preferences" or algo == "reward_model"
 
 
 def resume_command(path: Path) -> str:
@@ -173,3 +177,16 @@ def read_jsonl(path: Path) -> list[Metrics]:
         return []
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}); start the run anew.") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where there is no file."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}).") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged (it holds no object).")
+    return value

@@ -16,12 +16,12 @@ from typing import Any, Protocol
 import torch
 
 from rltk.distributed import world
-from rltk.errors import GoneError, UserError, tell
+from rltk.errors import INTERRUPTED, GoneError, UserError, tell
 from rltk.recipe.resolved import resolved
 from rltk.rollout.describe import change
 from rltk.run.atomic import remove_leftovers
 from rltk.run.checkpoint import Progress, list_checkpoints, step_of
-from rltk.run.folder import Metrics, RunFolder, resume_command
+from rltk.run.folder import Metrics, RunFolder, can_be_evaluated, resume_command
 from rltk.run.interrupt import Stop
 from rltk.run.lookback import Damaged, look_back, set_aside
 from rltk.run.manifest import Read, note_resumption, now, refuse_other_data, write_manifest
@@ -30,8 +30,6 @@ from rltk.run.progress import Watch, duration
 from rltk.run.provenance import peak_memory
 from rltk.run.trackers import Trackers, refuse_absent
 
-INTERRUPTED = 130
-"""Exit status, as a shell has it after Ctrl-C."""
 Scores = dict[str, Any]
 """A score a task, as scores.json has it."""
 
@@ -232,8 +230,9 @@ class Session:
                 print(f"{name}: {self.work.describe(after)}{'' if before is None else f', {change(before, after)}'}")
         self.write_report()
         took = duration(time.monotonic() - self.started)
-        again = f"; evaluate it again with: rltk eval {quote(str(self.plan.path))}"
-        self.watch.say(f"done in {took}{again if self.recipe.data.kind != 'preferences' else ''}")
+        is_evaluable = can_be_evaluated(self.recipe.data.kind, self.recipe.algo.type)
+        again = f"; evaluate it again with: rltk eval {quote(str(self.plan.path))}" if is_evaluable else ""
+        self.watch.say(f"done in {took}{again}")
         return 0
 
     def write_report(self) -> None:

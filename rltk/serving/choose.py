@@ -9,7 +9,7 @@ from rltk.errors import UserError
 from rltk.evaluation.target import Target, find_target
 from rltk.export.source import base_location
 from rltk.recipe.locate import expanded
-from rltk.recipe.schema import Model, Rollout
+from rltk.recipe.schema import Data, Model, Rollout
 
 
 class Served(NamedTuple):
@@ -19,6 +19,8 @@ class Served(NamedTuple):
     """By the names under which they are asked for."""
     rollout: Rollout
     """Of the first run: how long its completions were."""
+    data: Data | None = None
+    """Of the first run: how it asked; None where there is no recipe that says so."""
 
 
 def choose(runs: Sequence[str], dtype: str | None = None) -> Served:
@@ -44,7 +46,7 @@ def choose(runs: Sequence[str], dtype: str | None = None) -> Served:
     if name_of_base in adapters:
         raise UserError(f"an adapter would be called {name_of_base}, like its base; give it another name: NAME=RUN")
     base = first.model if dtype is None else first.model.model_copy(update={"dtype": dtype})
-    return Served(base, name_of_base, adapters, first.rollout)
+    return Served(base, name_of_base, adapters, first.rollout, first.data)
 
 
 def split_name(text: str) -> tuple[str | None, str]:

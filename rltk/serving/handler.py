@@ -2,8 +2,6 @@
 
 import json
 import logging
-import select
-import socket
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import unquote
@@ -56,16 +54,6 @@ class Handler(Incoming):
             self._last_words(refusal)
         else:
             super().fail(refusal)
-
-    def is_gone(self) -> bool:
-        """Whether the client has closed its end: there is something to read, and it is nothing."""
-        if self.ours.is_closing:  # which has ended the reading itself
-            return False
-        readable, _, _ = select.select([self.connection], [], [], 0)
-        try:
-            return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
-        except OSError:
-            return True
 
     def get(self) -> None:
         if self.route == "/health":

@@ -24,13 +24,13 @@ import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from peft.tuners.lora import Linear, LoraLayer
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rltk.errors import UserError
 from rltk.evaluation.target import ADAPTER_WEIGHTS, read_adapter_config, refuse_unsafe_adapter
-from rltk.models.bases import attach, changes_base
+from rltk.models.bases import attach, changes_base, readable
 from rltk.models.lean import Forward
 
 TRIED = (1, 2, 3, 4, 5)
@@ -195,11 +195,8 @@ def refuse_other_kinds(folder: Path) -> None:
 
 def refuse_whole_weights(folder: Path) -> None:
     """PEFT would write these over the base's own, under everyone else who is served."""
-    try:
-        with safe_open(str(folder / ADAPTER_WEIGHTS), framework="pt") as file:
-            whole = [name for name in sorted(file.keys()) if "lora_" not in name]
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"the adapter in {folder} could not be loaded ({error}).") from error
+    with readable(folder), safe_open(str(folder / ADAPTER_WEIGHTS), framework="pt") as file:
+        whole = [name for name in sorted(file.keys()) if "lora_" not in name]
     if whole:
         raise unsupported(folder, f"its {ADAPTER_WEIGHTS} holds weights that are no LoRA's, such as {whole[0]}")
 

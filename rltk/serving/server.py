@@ -13,7 +13,7 @@ from rltk.serving.service import Service
 
 class ApiServer(Listener):
     def __init__(self, service: Service, *, host: str, port: int, token: str | None) -> None:
-        self.service, self.limits, self.is_closing = service, service.limits, False
+        self.service, self.limits = service, service.limits
         super().__init__(Handler, self.limits, host=host, port=port, token=token)
 
     @property
@@ -22,6 +22,5 @@ class ApiServer(Listener):
 
     def server_close(self) -> None:
         """Answers the requests that have arrived, then ends every connection and the decoding thread."""
-        self.is_closing = True
         super().server_close()
         self.service.scheduler.close()

@@ -198,7 +198,7 @@ class Answer:
         for choice in self.choices:
             for opening in self.form.first(choice):
                 yield {**about, "choices": [opening], **around}
-        tells_tokens = self.asked.return_token_ids or getattr(self.form, "has_logprobs", False)
+        tells_tokens = self.asked.return_token_ids or self.form.has_logprobs
         for choice in self.grow(is_gone):
             if choice.text or choice.ending is not None or tells_tokens:
                 yield {**about, "choices": [self.form.piece(choice)]}

@@ -14,7 +14,7 @@ from rltk.data.problems import load_problems
 from rltk.data.prompt import PromptRenderer
 from rltk.embedded.curriculum import NO, YES
 from rltk.embedded.judgements import judgements
-from rltk.models.load import EMBEDDED_POLICY
+from rltk.recipe.locate import EMBEDDED_POLICY
 from rltk.recipe.schema import Data
 
 MIB = 2**20

@@ -1,20 +1,26 @@
 """`rltk eval A --against B --judge R`: win rates that follow from the judge's own scores, and what is refused."""
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rltk_reward_models.scorer import Scorer
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerBase
 
 from rltk.cli import main
-from rltk.data.preference_text import prompt_text, reply_text
+from rltk.data.preference_text import prompt_text
 from rltk.data.transcripts import Message
 from rltk.evaluation.duel.judge import win_rate
+from rltk.evaluation.duel.tables import show_duel
 from tests import asked, runs, tiny
 from tests.reward_models import models
 
+END = "<|end|>"
 SHORT = ("--max-new-tokens", 4, "--samples", 2, "--limit", 6)
 
 
@@ -61,12 +67,38 @@ def test_scores_are_the_judges_and_turn_with_the_sides(
         assert given[decoding]["n"] == count and given[decoding]["prompts"] == 6
         assert given[decoding]["win_rate"] == pytest.approx(1 - turned[decoding]["win_rate"])
         assert given[decoding]["difference"] == pytest.approx(-turned[decoding]["difference"], abs=1e-5)
-    row, scorer = runs.rows(tmp_path / "out" / "items" / "p.jsonl")[0], Scorer.load(judge)
-    prompt = tuple(Message(**message) for message in row["prompt"])
-    text = prompt_text(prompt, scorer.tokenizer) + reply_text(prompt, row["a"], scorer.tokenizer)
-    [alone] = scorer.scores([text])
-    assert row["a_score"] == pytest.approx(alone.score, abs=1e-5)
     assert runs.names(tmp_path / "out") == [".lock", "completions", "items", "scores.json", "settings.json"]
+    rows, scorer = runs.rows(tmp_path / "out" / "items" / "p.jsonl"), Scorer.load(judge)
+    texts = [read(row, side, scorer.tokenizer) for row in rows for side in "ab"]
+    given_scores = [row[f"{side}_score"] for row in rows for side in "ab"]
+    assert given_scores == pytest.approx([alone.score for alone in scorer.scores(texts)], abs=1e-5)
+    assert {text.endswith(END) for text in texts} == {True, False}, "some were cut off, and some were not"
+
+
+def read(row: dict[str, Any], side: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What the judge is to read: in training a completion that was cut off has no end."""
+    prompt = tuple(Message(**message) for message in row["prompt"])
+    return prompt_text(prompt, tokenizer) + row[side] + ("" if row[f"{side}_truncated"] else END)
+
+
+def test_the_table_has_a_cell_in_every_column(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = ("win_rate", "n", "ties", "a_score", "b_score", "difference")
+    score = dict.fromkeys(keys, 0.5) | {"ci95": [0.1, 0.9], "difference_ci95": [-1.0, 1.0]}
+    show_duel({"p": {"greedy": score | {"a_tokens": 31.25, "b_tokens": 1234.0}}}, ("one", "other"), "judge")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.split()[-2:] == ["31.2", "1,234.0"]
+
+
+def test_a_judge_that_gives_no_numbers_ends_it_with_a_sentence(
+    guesser: Path, judge: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    broken = shutil.copytree(judge, tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    save_file({name: w * torch.nan for name, w in weights.items()}, broken / "model.safetensors", {"format": "pt"})
+    argv = (guesser, "--against", guesser, "--judge", broken, "--task", "dialogues", *SHORT, "--quiet")
+    assert main(["eval", *map(str, argv)]) == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said.startswith("rltk: completions of ") and "could not be scored: conversation 0 scored nan" in said
 
 
 def test_a_policy_against_itself_ties_on_pairs_prompts_and_goes_on_where_it_stopped(

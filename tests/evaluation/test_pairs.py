@@ -1,5 +1,7 @@
 """`rltk eval` of reward models: what accuracy on pairs is, by hand and against the scorer itself; what is refused."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from rltk.data.preference_rows import PreferenceSource
 from rltk.data.preference_text import preference_text
 from rltk.data.preferences import load_preferences
 from rltk.evaluation.pairs.rows import compare_pairs, summarize_pairs
+from rltk.evaluation.pairs.tasks import Reading, load_pair_tasks
+from rltk.recipe.schema import Data
 from tests import files, runs, tiny
 from tests.reward_models import models
 
@@ -136,4 +140,14 @@ def test_what_is_mistyped_is_refused_before_anything_loads(
     assert refused(whole, "--task", pairs, "--samples", 2).startswith("--samples says how a policy is asked;")
     assert "is no reward model" in refused(whole, "--task", pairs, "--against", guesser)
     assert refused(guesser, "--task", "gsm8k", "--data-dir", "x").startswith("--data-dir is for preference pairs")
-    assert "holds no evaluation" not in refused(tmp_path / "absent", "--task", pairs)
+    assert refused(tmp_path / "absent", "--task", pairs).startswith(f"{tmp_path / 'absent'} does not exist")
+    odd = shutil.copytree(models_of_rewards[1], tmp_path / "odd")
+    config = runs.read(odd / "adapter_config.json") | {"base_model_name_or_path": 5}
+    (odd / "adapter_config.json").write_text(json.dumps(config))
+    assert "base_model_name_or_path = 5 is not a text or null" in refused(odd, "--task", pairs)
+
+
+def test_embedded_pairs_lie_in_no_folder_of_data_sets(tmp_path: Path) -> None:
+    held_out = Reading(Data(path="embedded/dialogues"), "test", limit=2, root=str(tmp_path), data_dir=None)
+    [task] = load_pair_tasks(["heldout"], held_out)
+    assert len(task.pairs) == 2

@@ -16,11 +16,14 @@ from safetensors.torch import load_file, save_file
 from rltk.cli import main
 from rltk.errors import UserError
 from rltk.export import fresh
+from rltk.export.card import recipe_yaml, results
 from rltk.export.faithful import refuse_unfaithful
 from rltk.export.hub import push
 from rltk.export.load import load_tokenizer_of, load_trained
-from rltk.export.source import find_source
+from rltk.export.source import Source, find_source
 from rltk.models.load import stop_tokens
+from rltk.recipe.resolved import resolved
+from rltk.recipe.schema import Recipe
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Sampling
 from tests import asked, runs
@@ -118,6 +121,32 @@ def check_card(card: str, run: Path) -> None:
     recipe = yaml.safe_load(card.split("```yaml\n")[1].split("```")[0])
     assert recipe["optim"] == manifest["recipe"]["optim"] and recipe["tune"] == manifest["recipe"]["tune"]
     assert str(run.parent) not in card, "where it lay is nobody's business"
+
+
+def test_a_card_names_no_place_of_this_machine(tmp_path: Path) -> None:
+    rewards = {
+        "mine": {"type": "python", "path": f"{tmp_path}/mine.py"},
+        "rm": {"type": "model", "path": f"{tmp_path}/rm"},
+    }
+    values = {"name": "t", "model": {"path": "a/b"}, "data": {"path": f"{tmp_path}/rows.jsonl"}, "rewards": rewards}
+    sections = {"algo": {"type": "grpo"}, "tune": {"type": "lora"}, "run": {"dir": f"{tmp_path}/runs"}}
+    made = Recipe.model_validate(values | sections | {"eval": {"data_root": f"{tmp_path}/sets"}})
+    text = recipe_yaml(Source(tmp_path, {"recipe": resolved(made)}, made, {}, {}, None))
+    told = yaml.safe_load(text)
+    assert str(tmp_path) not in text and (told["model"]["path"], told["data"]["path"]) == ("a/b", "rows.jsonl")
+    assert (told["rewards"]["mine"]["path"], told["rewards"]["rm"]["path"]) == ("mine.py", "rm")
+
+
+def test_a_card_tells_rewards_and_losses_as_it_tells_accuracies() -> None:
+    chats = {"reward": 1.5, "ci95": [1.0, 2.0], "n": 4}
+    loss = {"loss": 0.5, "ci95": [None, None], "n": 9}
+    after = {"chats": chats | {"sampled": chats}, "l": loss}
+    told = results({"before": {"chats": chats | {"reward": 0.25}}, "after": after})
+    assert told.splitlines()[2:5] == [
+        "| chats | greedy completions | 0.250 reward [1.000, 2.000] | 1.500 reward [1.000, 2.000] | 4 |",
+        "| chats | sampled completions | not measured | 1.500 reward [1.000, 2.000] | 4 |",
+        "| l | solutions that were held out | not measured | 0.5000 nats a token | 9 |",
+    ]
 
 
 @pytest.mark.slow
@@ -240,3 +269,5 @@ def test_logits_that_differ_or_are_no_numbers_are_refused() -> None:
     for found, is_exact in ((far, True), ([own[0] * float("nan")], False), ([own[0][:1]], False)):
         with pytest.raises(UserError, match="nothing was written"):
             refuse_unfaithful(own, found, is_exact=is_exact)
+    with pytest.raises(UserError, match="logits differ by nan"):  # of the last of several texts
+        refuse_unfaithful(own * 2, [*near, own[0] * float("nan")], is_exact=False)

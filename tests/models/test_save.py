@@ -37,6 +37,19 @@ def loaded(folder: Path) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
+def test_a_model_that_was_saved_without_its_head_is_refused_unless_the_embeddings_are_its_head(tmp_path: Path) -> None:
+    """transformers would draw the head at random."""
+    for is_tied in (False, True):
+        whole = tiny.model(tie_word_embeddings=is_tied)
+        body = next(child for child in whole.children() if isinstance(child, PreTrainedModel))
+        body.save_pretrained(tmp_path / str(is_tied))
+        if is_tied:
+            assert torch.equal(logits(load_weights(Model(path=str(tmp_path / "True")), CPU)), logits(whole))
+            continue
+        with pytest.raises(UserError, match=r"its weights lack lm_head\.weight, which would be random numbers"):
+            load_weights(Model(path=str(tmp_path / "False")), CPU)
+
+
 @pytest.mark.parametrize("expert_rank", ["same", "divided"])
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 def test_an_adapter_comes_back(architecture: str, expert_rank: Any, tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def test_rows_are_shown_as_training_sees_them(tmp_path: Path, capsys: pytest.Cap
     model = tiny.folder(tmp_path / "model", max_position_embeddings=256)
     overrides = [f"model.path={model}", f"data.path={data}", "eval.tasks=[word-problems]", "--profile", "none"]
     overrides += ["data.config=null", 'data.prompt="{question}"', "rollout.max_new_tokens=64", f"run.dir={tmp_path}"]
+    capsys.readouterr()  # what libraries said as the model was made
     assert main(["check", "gsm8k_grpo", "--data", "--json", *overrides]) == 0
     found = json.loads(capsys.readouterr().out)["data"]
     kinds = {one["kind"]: one for one in found["found"]}
@@ -156,6 +157,11 @@ def test_rows_are_shown_as_training_sees_them(tmp_path: Path, capsys: pytest.Cap
     assert main(["check", "gsm8k_grpo", "--data", *overrides]) == 0
     printed = capsys.readouterr().out
     assert "3 training rows of" in printed and printed.endswith("ok\n")
+    Path(data).write_text("{\n")
+    assert main(["check", "gsm8k_grpo", "--data", "--json", *overrides]) == 2
+    printed = capsys.readouterr()
+    (sentence,) = json.loads(printed.out)["errors"]
+    assert data in sentence and printed.err.endswith(f"rltk: {sentence}\n")
 
 
 def looked(algo: dict[str, Any], **data: Any) -> Looked:

@@ -59,7 +59,7 @@ def test_the_verdict_comes_first(tmp_path: Path):
     assert main(["report", str(folder)]) == 0
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.index(FOUND["sentence"]) < page.index("<table>")
-    assert "lora is &lt;not&gt; inferior" in page and "non inferior" in page and "1.00 GiB" in page
+    assert "lora is &lt;not&gt; inferior" in page and "non inferior" in page and ">1 GiB<" in page
     assert 'href="confirmation/lora-lr0.0001-seed2-ab/"' in page
 
 

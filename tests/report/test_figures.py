@@ -33,6 +33,15 @@ def test_reward_models_have_a_file_each(tmp_path: Path, capsys: pytest.CaptureFi
     assert "Accuracy against confidence, hh, shown/b" in (tmp_path / "fig" / own[2]).read_text()
 
 
+def test_a_place_that_takes_no_charts_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run, file = made.run(tmp_path / "run", {}), tmp_path / "file"
+    file.write_text("")
+    for place, words in ((file, "is a file; name a folder"), (file / "in", "Not a directory; name another --figures")):
+        assert main(["report", str(run), "--figures", str(place)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("rltk: ") and words in said and said.count("\n") == 1
+
+
 def test_no_file_name_is_given_twice():
     charts = [Chart(key, "K", []) for key in ("a/b", "a b", "A-b", "c")]
     assert file_names(charts) == ["a-b", "a-b-2", "a-b-3", "c"]

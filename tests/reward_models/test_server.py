@@ -385,6 +385,31 @@ def test_a_failure_of_the_model_is_no_score_and_the_next_request_is_answered(rew
         assert ask(port_of(server), "GET", "/health")[0] == 200
 
 
+def test_who_has_left_while_waiting_is_not_scored_for(reward_model: Path):
+    scorer, read = Scorer.load(reward_model), list[list[int]]()
+    begun, go = threading.Event(), threading.Event()
+
+    def look(module: Any, args: Any, given: dict[str, Any]) -> None:
+        read.extend(given["input_ids"].tolist())
+        begun.set()
+        assert go.wait(60)
+
+    scorer.model.register_forward_pre_hook(look, with_kwargs=True)
+    with serving(scorer) as server, ThreadPoolExecutor() as pool:
+        waiting = server._scoring._jobs
+        first = pool.submit(ask, port_of(server), "POST", "/score", {"items": [ONE]})
+        assert begun.wait(60)
+        body = json.dumps({"items": [{"text": "z"}]}).encode()
+        with socket.create_connection(("127.0.0.1", port_of(server)), timeout=30) as leaving:
+            leaving.sendall(b"POST /score HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            await_true(lambda: waiting.qsize() == 1)
+        last = pool.submit(ask, port_of(server), "POST", "/score", {"items": [{"text": "b"}]})
+        await_true(lambda: waiting.qsize() == 2)
+        go.set()
+        assert (first.result()[0], last.result()[0]) == (200, 200)
+    assert read == [scorer.encode(text).ids for text in ("a", "b")]
+
+
 def test_a_server_process_ends_in_order(servers: Servers, reward_model: Path):
     """What it has begun to score is answered though an idle connection is open, and it exits with 0."""
     for number in (signal.SIGTERM, signal.SIGINT):

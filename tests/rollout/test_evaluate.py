@@ -10,6 +10,7 @@ from rltk.data.templates import Template, find_template
 from rltk.evaluation.items import Items
 from rltk.models.load import stop_tokens
 from rltk.recipe.schema import Data
+from rltk.rollout.describe import change, describe
 from rltk.rollout.evaluate import Evaluator
 from rltk.rollout.native import NativeSampler
 from rltk.rollout.sampler import Rollout
@@ -34,6 +35,17 @@ def task(template: Template) -> Task:
 def written(text: str, *, is_truncated: bool) -> Rollout:
     tokens_T = torch.tensor(tiny.tokenizer().encode(text, add_special_tokens=False))
     return Rollout(tokens_T, torch.zeros(len(tokens_T)), is_truncated)
+
+
+def test_scores_are_said_also_where_they_are_undefined() -> None:
+    """A file has nan as null: of rewards of which none could be told, or of weights gone astray."""
+    nothing = [None, None]
+    assert describe({"loss": None, "ci95": nothing, "n": 3}) == "- nats a token [-, -] (n = 3)"
+    assert describe({"loss": 0.5, "ci95": [0.25, 0.75], "n": 3}) == "0.5000 nats a token [0.250, 0.750] (n = 3)"
+    assert describe({"reward": None, "ci95": nothing, "n": 0}) == "greedy - [-, -] (n = 0)"
+    assert change({"loss": 0.5}, {"loss": None}) == change({"reward": None}, {"reward": 1.0}) == "no change to tell of"
+    assert change({"accuracy": 0.25}, {"accuracy": 0.5}) == "+25.0 points"
+    assert (change({"loss": 1.0}, {"loss": 0.5}), change({"reward": 1.0}, {"reward": 2.0})) == ("-0.5000", "+1.000")
 
 
 def test_an_answer_ends_where_the_models_own_problem_begins(evaluator: Evaluator) -> None:

@@ -9,7 +9,15 @@ import pytest
 from rltk.errors import UserError
 from rltk.recipe.resolved import recipe_hash, resolved
 from rltk.recipe.schema import Recipe
-from rltk.run.folder import RunFolder, new_run_folder, read_manifest, resume_command, run_recipe, run_to_resume
+from rltk.run.folder import (
+    RunFolder,
+    can_be_evaluated,
+    new_run_folder,
+    read_manifest,
+    resume_command,
+    run_recipe,
+    run_to_resume,
+)
 from rltk.run.lock import locked
 from tests.recipes import recipe
 from tests.runs import begun, names, rows
@@ -81,6 +89,11 @@ def test_scores_are_added_beside_those_that_are_there(tmp_path: Path) -> None:
     folder.add_scores("before", {"a": {"accuracy": 0.25}})
     RunFolder(tmp_path).add_scores("after", {"a": {"accuracy": 0.5}})
     assert folder.scores() == {"before": {"a": {"accuracy": 0.25}}, "after": {"a": {"accuracy": 0.5}}}
+
+
+def test_what_preferences_trained_is_evaluated_only_where_it_ranks_them() -> None:
+    assert can_be_evaluated("number", "sft") and can_be_evaluated("preferences", "reward_model")
+    assert not can_be_evaluated("preferences", "ppo") and not can_be_evaluated("preferences", "dpo")
 
 
 def test_the_command_to_resume_survives_a_shell() -> None:

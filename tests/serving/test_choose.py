@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from rltk.cli import main
+from rltk.commands.chat import choose_side
 from rltk.errors import UserError
 from rltk.models.load import load_weights
 from rltk.recipe.schema import Model, Rollout
@@ -28,6 +29,17 @@ def finished(path: Path, **model: str) -> Path:
     (path / "model" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": BASE}))
     save_file({"lora": torch.zeros(1)}, path / "model" / "adapter_model.safetensors")
     return path
+
+
+def test_base_of_a_run_of_all_weights_is_the_model_that_its_recipe_names(tmp_path: Path) -> None:
+    made = recipe(model={"path": BASE, "revision": "v2", "dtype": "float32"}, tune={"type": "full"})
+    run = runs.begun(tmp_path / "run", made, status="finished")
+    (run / "model").mkdir()
+    (run / "model" / "config.json").write_text("{}")
+    ended, begun = choose_side(str(run), str(run), None), choose_side("base", str(run), None)
+    assert (ended.base.path, ended.base.revision) == (str(run / "model"), None)
+    assert (begun.base, begun.base_name, begun.data) == (made.model, BASE, made.data)
+    assert choose_side("base", str(run), "bfloat16").base == made.model.model_copy(update={"dtype": "bfloat16"})
 
 
 @pytest.mark.parametrize(("key", "value"), [("quantize", "nf4"), ("revision", "v2")])

@@ -36,7 +36,7 @@ def test_the_pieces_are_the_text_that_the_tokenizer_reads(vocabulary: Vocabulary
 def test_a_character_of_several_tokens_is_shown_once_it_is_whole(vocabulary: Vocabulary) -> None:
     shown = pieces(Writing(vocabulary, ()), vocabulary.encode(TEXT))
     assert not any("\ufffd" in piece for piece in shown)
-    assert any("\U0001f34e" in piece for piece in shown) == ("\U0001f34e" in vocabulary.decode(vocabulary.encode(TEXT)))
+    assert any("\U0001f34e" in piece for piece in shown)
 
 
 @pytest.mark.parametrize("stop", ["\n####", "eats 5", "T", " apples.\nHe", "7"])

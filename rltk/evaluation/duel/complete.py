@@ -1,21 +1,18 @@
 """Completions of one policy for the prompts of a duel, kept block by block."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from rltk.data.preference_text import encode, prompt_text
 from rltk.data.prompt import completion_text, misfit
-from rltk.evaluation.blocks import Block, count_whole, ends, make_blocks
+from rltk.evaluation.blocks import Block, Report, fill, make_blocks
 from rltk.evaluation.duel.plan import Fighter
 from rltk.evaluation.duel.prompts import Prompt, PromptTask, asked
 from rltk.evaluation.items import Items, Row
 from rltk.models.load import context_length, load_config
 from rltk.rollout.evaluate import Evaluator
 from rltk.rollout.sampler import Sampling
-
-Report = Callable[[int, int], None]
 
 
 def check_completion(row: Row) -> None:
@@ -27,15 +24,8 @@ def complete(
 ) -> list[Row]:
     """A row a completion: the greedy ones, then the samples. Whole blocks that are kept already are not made again."""
     options, items = fighter.target.eval, Items(path, check_completion)
-    blocks = list(make_blocks(task, samples=options.samples, temperature=options.temperature, seed=fighter.target.seed))
-    kept, done, total = count_whole(blocks, items, task.name), 0, sum(len(block.problems) for block in blocks)
-    items.keep(ends(blocks)[kept - 1] if kept else 0)
-    for index, block in enumerate(blocks):
-        if index >= kept:
-            items.add(complete_block(fighter, evaluator, task, block))
-        done += len(block.problems)
-        report(done, total)
-    return items.rows
+    blocks = make_blocks(task, samples=options.samples, temperature=options.temperature, seed=fighter.target.seed)
+    return fill(items, blocks, task.name, lambda block: complete_block(fighter, evaluator, task, block), report)
 
 
 def complete_block(fighter: Fighter, evaluator: Evaluator, task: PromptTask, block: Block) -> list[Row]:

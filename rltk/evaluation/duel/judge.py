@@ -8,15 +8,13 @@ from typing import Any
 from rltk_reward_models.pairs import clustered_mean, share_interval, t_interval
 from rltk_reward_models.scorer import Scorer
 
-from rltk.data.preference_text import prompt_text, reply_text
 from rltk.data.templates import Template
 from rltk.data.transcripts import Messages
 from rltk.errors import UserError
 from rltk.evaluation.duel.prompts import PromptTask, asked
 from rltk.evaluation.items import Items, Row
-
-BLOCK = 256
-"""Pairs of completions that are scored, and kept, together."""
+from rltk.evaluation.pairs.measure import BLOCK, in_whole_blocks, score_all
+from rltk.rewards.text import completed_text
 
 
 def check_duel(row: Row) -> None:
@@ -38,7 +36,7 @@ def judge(
     found = [(row["id"], row["sample"], row["decoding"]) for row in items.rows]
     if found != [(a["id"], a["sample"], a["decoding"]) for a, _ in both[: len(found)]]:
         raise UserError(f"{items.path} does not hold the duels of {task.name} in order; evaluate anew elsewhere.")
-    items.keep(len(found) if len(found) == len(both) else len(found) // BLOCK * BLOCK)
+    items.keep(in_whole_blocks(len(found), of=len(both)))
     for start in range(len(items.rows), len(both), BLOCK):
         block = [(asked(prompts[a["id"]], task.plain, template), a, b) for a, b in both[start : start + BLOCK]]
         items.add(list(judge_block(scorer, task, block)))
@@ -48,10 +46,11 @@ def judge(
 
 def judge_block(scorer: Scorer, task: PromptTask, block: Sequence[tuple[Messages, Row, Row]]) -> Iterator[Row]:
     def text(messages: Messages, row: Row) -> str:
-        prompt = prompt_text(messages, scorer.tokenizer, plain=task.plain)
-        return prompt + reply_text(messages, row["completion"], scorer.tokenizer, plain=task.plain)
+        is_cut_off = row["truncated"]
+        return completed_text(messages, row["completion"], scorer.tokenizer, plain=task.plain, is_cut_off=is_cut_off)
 
-    scored = list(scorer.scores(text(messages, row) for messages, *rows in block for row in rows))
+    texts = [text(messages, row) for messages, *rows in block for row in rows]
+    scored = score_all(scorer, texts, f"completions of {block[0][1]['id']} to {block[-1][1]['id']}")
     for (messages, a, b), one, other in zip(block, scored[::2], scored[1::2], strict=True):
         yield {
             "id": a["id"],

@@ -9,9 +9,9 @@ from rltk.data.tasks import load_tasks
 from rltk.data.templates import Template, find_template, recipe_template
 from rltk.errors import UserError
 from rltk.evaluation.duel.prompts import PromptTask, asks_conversations, of_pairs, of_problems
-from rltk.evaluation.folder import check_folder, check_settings
+from rltk.evaluation.folder import check_settings, chosen_folder
 from rltk.evaluation.pairs.target import RewardTarget, find_reward_model, is_reward_model
-from rltk.evaluation.pairs.tasks import Reading, load_pair_tasks
+from rltk.evaluation.pairs.tasks import Reading, load_pair_tasks, refuse_namesakes
 from rltk.evaluation.plan import READING, with_options
 from rltk.evaluation.settings import Settings, folders_hash, made_with, policy_settings
 from rltk.evaluation.target import Target, find_target
@@ -49,10 +49,7 @@ def make_duel_plan(args: Namespace) -> DuelPlan:
     for option, is_given in (("--k", args.k), ("--by", args.by)):
         if is_given:
             raise UserError(f"{option} is about right answers, and a judge gives scores; leave it out.")
-    if args.resume and args.out is None:
-        raise UserError("--resume goes on in the folder that --out names; add it.")
-    if args.out is not None:
-        check_folder(Path(args.out), is_resuming=args.resume)
+    folder = chosen_folder(args)
     judge = find_reward_model(args.judge)
     targets = with_options([find_target(name) for name in (args.target, args.against)], args)
     fighters = [
@@ -60,7 +57,7 @@ def make_duel_plan(args: Namespace) -> DuelPlan:
         for name, target in zip((args.target, args.against), targets, strict=True)
     ]
     plan = DuelPlan(fighters, judge, template_of_judge(judge), prompt_tasks(targets, args), {}, None)
-    plan = plan._replace(settings=duel_settings(plan), folder=None if args.out is None else Path(args.out))
+    plan = plan._replace(settings=duel_settings(plan), folder=folder)
     if plan.folder is not None:
         check_settings(plan.folder, plan.settings)
     return plan
@@ -95,9 +92,7 @@ def prompt_tasks(targets: Sequence[Target], args: Namespace) -> list[PromptTask]
                 prompt=args.prompt,
             )
             tasks.append(of_problems(task))
-    for task in tasks:
-        if sum(other.name == task.name for other in tasks) > 1:
-            raise UserError(f"two tasks would both be reported as {task.name}; evaluate on one of them.")
+    refuse_namesakes([task.name for task in tasks])
     return tasks
 
 

@@ -33,5 +33,6 @@ def show_duel(scores: dict[str, Any], names: tuple[str, str], judge: str) -> Non
                 *(f"{score[key]:.3f}" for key in ("a_score", "b_score")),
                 f"{score['difference']:+.3f}",
                 undefined(low) or f"[{low:.3f}, {high:.3f}]",
+                *(f"{score[key]:,.1f}" for key in ("a_tokens", "b_tokens")),
             )
     show(table, is_whole=True)

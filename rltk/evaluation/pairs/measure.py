@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
+from rltk_reward_models.conversations import Scored
 from rltk_reward_models.scorer import Scorer
 
 from rltk.data.preference_text import preference_text
@@ -15,7 +16,7 @@ from rltk.evaluation.pairs.target import RewardTarget
 from rltk.evaluation.pairs.tasks import PairTask
 
 BLOCK = 256
-"""Pairs that are scored, and kept, together."""
+"""Pairs, of replies or of two policies' completions, that are scored, and kept, together."""
 Report = Callable[[int, int], None]
 
 
@@ -41,14 +42,20 @@ def score_task(scorer: Scorer, task: PairTask, *, plain: Plain, items: Items, re
 
 def score_pairs(scorer: Scorer, pairs: Sequence[Preference], plain: Plain) -> list[Row]:
     texts = [preference_text(pair, scorer.tokenizer, plain=plain) for pair in pairs]
-    try:
-        found = list(scorer.scores(text.prompt + reply for text in texts for reply in (text.chosen, text.rejected)))
-    except ValueError as error:
-        raise UserError(f"pairs {pairs[0].id} to {pairs[-1].id} could not be scored: {error}.") from error
+    both = [text.prompt + reply for text in texts for reply in (text.chosen, text.rejected)]
+    found = score_all(scorer, both, f"pairs {pairs[0].id} to {pairs[-1].id}")
     return [
         make_row(pair, (chosen.score, rejected.score), is_truncated=chosen.is_truncated or rejected.is_truncated)
         for pair, chosen, rejected in zip(pairs, found[::2], found[1::2], strict=True)
     ]
+
+
+def score_all(scorer: Scorer, texts: Sequence[str], what: str) -> list[Scored]:
+    """UserError says that `what` has no score, and why."""
+    try:
+        return list(scorer.scores(texts))
+    except ValueError as error:
+        raise UserError(f"{what} could not be scored: {error}.") from error
 
 
 def count_kept(task: PairTask, items: Items) -> int:
@@ -56,4 +63,9 @@ def count_kept(task: PairTask, items: Items) -> int:
     found, expected = [row["id"] for row in items.rows], [pair.id for pair in task.pairs]
     if found != expected[: len(found)]:
         raise UserError(f"{items.path} does not hold the pairs of {task.name} in order; evaluate anew elsewhere.")
-    return len(found) if len(found) == len(expected) else len(found) // BLOCK * BLOCK
+    return in_whole_blocks(len(found), of=len(expected))
+
+
+def in_whole_blocks(kept: int, *, of: int) -> int:
+    """How many of the rows that are kept stand in whole blocks; the last of all may be shorter."""
+    return kept if kept == of else kept // BLOCK * BLOCK

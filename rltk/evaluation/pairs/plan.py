@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rltk.data.tasks import HELDOUT
 from rltk.errors import UserError, suggestion
 from rltk.evaluation.earlier import ITEMS, SETTINGS, Earlier, finished_rows, read_settings, task_of
-from rltk.evaluation.folder import AGAINST, check_folder, check_settings
+from rltk.evaluation.folder import AGAINST, check_settings, chosen_folder
 from rltk.evaluation.items import Items, Row, recover
 from rltk.evaluation.pairs.rows import COMPARED, check_pair
 from rltk.evaluation.pairs.target import RewardTarget, find_reward_model, is_reward_model
@@ -66,11 +66,7 @@ def is_pair_file(path: Path) -> bool:
 def make_pair_plan(args: Namespace) -> PairPlan:
     names = [name for name in (args.target, args.against) if name is not None]
     refuse_unhonoured(args)
-    out = Path(args.out) if args.out else None
-    if args.resume and out is None:
-        raise UserError("--resume goes on in the folder that --out names; add it.")
-    if out is not None:
-        check_folder(out, is_resuming=args.resume)
+    out = chosen_folder(args)
     found = [find_side(name) for name in names]
     tasks = tasks_of([side for side in found if isinstance(side, RewardTarget)], args)
     folders = (out, None if out is None else out / AGAINST)

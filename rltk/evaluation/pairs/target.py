@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from rltk.data.transcripts import Plain
 from rltk.errors import UserError
-from rltk.evaluation.target import EMBEDDED_POLICY, is_classifier, read_object
-from rltk.recipe.locate import PACKAGE, expanded
+from rltk.evaluation.target import is_classifier, is_embedded_policy, read_adapter_config
+from rltk.recipe.locate import EMBEDDED_POLICY, expanded
 from rltk.recipe.schema import Recipe
 from rltk.run.folder import read_manifest, resume_command, run_recipe
 
@@ -66,7 +66,8 @@ def find_reward_model(name: str) -> RewardTarget:
 
 
 def embedded_base(path: Path) -> str | None:
-    """The embedded policy, wherever rltk was installed when the adapter was saved."""
-    base = read_object(path / "adapter_config.json").get("base_model_name_or_path")
-    is_embedded = base is not None and Path(base).parts[-3:] == EMBEDDED_POLICY
-    return str(PACKAGE / "embedded" / "policy") if is_embedded else None
+    """The embedded policy where an adapter stands on it; None leaves it to what the folder says."""
+    if not (path / "adapter_config.json").exists():
+        return None
+    base = read_adapter_config(path).get("base_model_name_or_path")
+    return str(EMBEDDED_POLICY) if base and is_embedded_policy(base) else None

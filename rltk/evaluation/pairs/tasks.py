@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rltk.data.preference_rows import PreferenceSource
 from rltk.data.preferences import EMBEDDED, Preference, fingerprint, load_preferences, load_split
-from rltk.data.tasks import HELDOUT, short_name
+from rltk.data.tasks import HELDOUT, in_root, rooted, short_name
 from rltk.errors import UserError, suggestion
 from rltk.recipe.locate import expanded, near_file
 from rltk.recipe.schema import PREFERENCE_TASKS, Data
@@ -49,10 +49,14 @@ class Reading(NamedTuple):
 def load_pair_tasks(names: Sequence[str], reading: Reading) -> list[PairTask]:
     """The first `limit` pairs of each task."""
     tasks = [load_task(name, reading) for name in names]
-    for task in tasks:
-        if sum(other.name == task.name for other in tasks) > 1:
-            raise UserError(f"two tasks would both be reported as {task.name}; evaluate on one of them.")
+    refuse_namesakes([task.name for task in tasks])
     return tasks
+
+
+def refuse_namesakes(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two tasks would both be reported as {name}; evaluate on one of them.")
 
 
 def load_task(name: str, reading: Reading) -> PairTask:
@@ -75,7 +79,7 @@ def load_heldout(reading: Reading) -> PairTask:
     data = reading.data
     assert data is not None
     if data.kind == "preferences":
-        loaded = load_split(data.model_copy(update={"path": rooted(data.path, reading.root)}), reading.split)
+        loaded = load_split(rooted(data, reading.root), reading.split)
     else:
         loaded = load_preferences(PreferenceSource(str(reading.sampled)))
     return PairTask(short_name(data.path), data.path, loaded.pairs[: reading.limit], (loaded.report.text,))
@@ -85,7 +89,7 @@ def sources_of(name: str, reading: Reading) -> list[PreferenceSource]:
     if name == "dialogues":
         return [PreferenceSource(EMBEDDED, split=reading.split)]
     if name == "hh-rlhf" or is_hh(name):
-        path = rooted(HH, reading.root) if name == "hh-rlhf" else name
+        path = in_root(HH, reading.root) if name == "hh-rlhf" else name
         return by_folder(PreferenceSource(path, split=reading.split, data_dir=reading.data_dir))
     if not os.path.exists(expanded(name)):
         ending = suggestion(name, PREFERENCE_TASKS, otherwise="choose one of")
@@ -107,16 +111,6 @@ def with_columns(source: PreferenceSource, data: Data) -> PreferenceSource:
     if data.is_embedded or data.kind != "preferences":
         return source
     return replace(source, chosen=data.chosen, rejected=data.rejected, prompt=data.prompt_column)
-
-
-def rooted(path: str, root: str | None) -> str:
-    """The data set in `root` where one is given, unless it is a path of its own."""
-    if root is None or os.path.exists(expanded(path)):
-        return path
-    folder = expanded(root) / path
-    if not folder.is_dir():
-        raise UserError(f"there is no {path} in {root}; name a folder that holds data sets by their hub ids.")
-    return str(folder)
 
 
 def is_hh(name: str) -> bool:
