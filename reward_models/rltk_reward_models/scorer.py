@@ -111,7 +111,9 @@ class Scorer:
         """Its tokens, the last `max_length` of them; ValueError names `index` if there is nothing to score."""
         check_conversation(conversation, index)
         text = conversation if isinstance(conversation, str) else self._rendered(conversation, index)
-        ids = self.tokenizer.encode(text, add_special_tokens=not self.tokenizer.chat_template) if text else []
+        # Without `verbose` it would say that a text exceeds the context, of which the last tokens are read.
+        is_plain = not self.tokenizer.chat_template
+        ids = self.tokenizer.encode(text, add_special_tokens=is_plain, verbose=False) if text else []
         assert isinstance(ids, list)
         if not ids:
             raise ValueError(f"conversation {index} is empty; leave it out")
