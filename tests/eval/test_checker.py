@@ -56,7 +56,7 @@ def test_order_is_kept_and_workers_see_only_what_needs_them(checker: Checker):
     assert checker.processes() == []
     pairs = [EASY, (r"\boxed{17}", "17"), WRONG, ("none", "17"), EASY]
     assert verdicts(checker.grade(pairs)) == ["correct", "correct", "incorrect", "unreadable", "correct"]
-    assert len(checker.processes()) == 2
+    assert len(checker.processes()) in (1, 2)  # of two questions the first worker may answer both
     assert checker.grade(pairs)[0] == Grade(Verdict.CORRECT, "(x+1)^2")
 
 
