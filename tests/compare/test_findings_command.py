@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rltk.cli import main
-from rltk.compare.results import write_result
+from rltk.compare.catalogue import load_catalogue
+from rltk.compare.results import PUBLISHED, write_result
 
 RESULT = {
     **{"verdict": "reproduced", "summary": "0 at the start", "value": 0.0, "interval": None, "details": {}},
@@ -67,13 +68,14 @@ def test_a_measured_finding_is_kept_and_told(tmp_path: Path, capsys: pytest.Capt
 
 def test_the_status_says_what_was_measured_and_what_was_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_result(tmp_path, "RL-1", RESULT | {"interval": [-0.0123, 0.0456]})
-    assert main(["findings", "RL-1", "RM-1", "--status", "--out", str(tmp_path)]) == 0
+    nowhere = next(id for id in load_catalogue() if not (PUBLISHED / f"{id}.json").exists())
+    assert main(["findings", "RL-1", nowhere, "--status", "--out", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     (measured,) = [line for line in lines if line.startswith("RL-1 ")]
     assert "0 at the start" in measured and "reproduced" in measured
     assert "2026-01-02" in measured and "0123456789ab" in measured
     assert any("[-0.0123, 0.0456]" in line for line in lines)
-    (missing,) = [line for line in lines if line.startswith("RM-1 ")]
+    (missing,) = [line for line in lines if line.startswith(f"{nowhere} ")]
     assert "not measured here" in missing
 
 
