@@ -31,6 +31,7 @@ from benchmarks.record import spread, write_result
 from rltk.commands.export import make
 from rltk.data.problems import Problem, load_problems
 from rltk.data.prompt import PromptRenderer
+from rltk.export.faithful import largest_difference
 from rltk.export.load import load_tokenizer_of, load_trained
 from rltk.export.source import Source, find_source
 from rltk.models.load import stop_tokens
@@ -124,7 +125,7 @@ def compared(name: str, own: Written, found: Written, asked: Asked) -> dict[str,
     row: dict[str, Any] = {
         "equal": len(own.completions) - len(others),
         "of": len(own.completions),
-        "largest_logit_difference": largest_difference(own, found),
+        "largest_logit_difference": largest_difference(own.logits, found.logits),
         "correct": correct(found.completions, asked),
         "others": [parting(asked.problems[i].id, own, found, i) for i in others],
     }
@@ -132,11 +133,6 @@ def compared(name: str, own: Written, found: Written, asked: Asked) -> dict[str,
         f"{name}: {row['equal']} of {row['of']} alike, logits {row['largest_logit_difference']:.3g} apart", flush=True
     )
     return row
-
-
-def largest_difference(own: Written, found: Written) -> float:
-    """Over completions, their tokens and the vocabulary."""
-    return max(float((one - other).abs().max()) for one, other in zip(own.logits, found.logits, strict=True))
 
 
 def parting(problem: str, own: Written, found: Written, index: int) -> dict[str, Any]:

@@ -9,15 +9,13 @@ the hash of their resolved recipe; started again, only the rest runs.
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.record import earlier, write_result
+from benchmarks.record import earlier, in_fresh_process, write_result
 from rltk.recipe import load_recipe, recipe_hash
 from rltk.run.provenance import commit
 
@@ -62,14 +60,10 @@ def plan(args: argparse.Namespace) -> Iterator[Planned]:
 def run(planned: Planned) -> dict[str, Any]:
     """One run in a folder of its own that is thrown away; what counts is in the result."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "rltk", "train", planned.recipe, *planned.overrides]
         started = time.monotonic()
-        finished = subprocess.run(
-            [*command, "--run", f"{folder}/run", "--quiet", "--json"], capture_output=True, text=True, check=False
-        )
+        words = ["train", planned.recipe, *planned.overrides, "--run", f"{folder}/run", "--quiet", "--json"]
+        finished = in_fresh_process("rltk", words)
         seconds = time.monotonic() - started
-        if finished.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{finished.stderr[-3000:]}")
         manifest = json.loads(Path(folder, "run", "manifest.json").read_text())
         metrics = [json.loads(line) for line in Path(folder, "run", "metrics.jsonl").read_text().splitlines()]
     return {
@@ -81,7 +75,7 @@ def run(planned: Planned) -> dict[str, Any]:
         "commit": commit(),
         "lr": manifest["lr"],
         "seconds": round(seconds, 1),
-        "scores": json.loads(finished.stdout.strip().splitlines()[-1])["scores"],
+        "scores": finished["scores"],
         "curves": {key: [row.get(key) for row in metrics] for key in CURVES if any(key in row for row in metrics)},
     }
 

@@ -9,18 +9,15 @@ as they were. It knows nothing of what processes send each other, nor that a cor
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.record import spread, write_result
+from benchmarks.learning import ARMS
+from benchmarks.record import output, spread, write_result
 from rltk.run.folder import read_metrics
 
-ARMS = {"lora": ["tune.type=lora"], "full": ["tune.type=full", "optim.lr=auto"]}
 COUNTS = (1, 2)
 WARM_UP = 2
 """Steps of a run that are not counted."""
@@ -72,13 +69,7 @@ def turn(args: argparse.Namespace, arm: str, processes: int) -> dict[str, float]
 
 def rltk(*argv: str) -> str:
     """What the command prints, with one thread a process."""
-    command = [sys.executable, "-m", "rltk", *argv, "--json"]
-    done = subprocess.run(
-        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    return done.stdout
+    return output("rltk", [*argv, "--json"], OMP_NUM_THREADS="1")
 
 
 if __name__ == "__main__":

@@ -69,11 +69,16 @@ def matmul_ceiling(dtype: torch.dtype = torch.bfloat16, size: int = 2048, second
 
 def in_fresh_process(module: str, arguments: Sequence[str]) -> dict[str, Any]:
     """What `python -m module arguments` printed as its last line; its memory and its caches are its own."""
+    return json.loads(output(module, arguments).strip().splitlines()[-1])
+
+
+def output(module: str, arguments: Sequence[str], **variables: str) -> str:
+    """What `python -m module arguments` prints, with these environment variables too; RuntimeError where it fails."""
     command = [sys.executable, "-m", module, *arguments]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    finished = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
     if finished.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{finished.stderr[-3000:]}")
-    return json.loads(finished.stdout.strip().splitlines()[-1])
+    return finished.stdout
 
 
 def in_fork(measured: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -1,22 +1,14 @@
 """Every command of the tutorials, run small."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.documented.pages import TUTORIALS
-from tests.documented.tried import try_page
+from tests.documented.tried import TryPage
 
 assert TUTORIALS
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", TUTORIALS)
-def test_the_commands_of_a_page_run_one_after_the_other(
-    page: str,
-    trained: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    try_page(page, trained, tmp_path, monkeypatch, capfd)
+def test_the_commands_of_a_page_run_one_after_the_other(page: str, try_page: TryPage) -> None:
+    try_page(page)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -25,13 +25,17 @@ def halfway(problems, completions):
 """
 
 
-def try_page(
+TryPage = Callable[..., None]
+"""`tried`, but for what fixtures give: a page, and which of its commands are tried `elsewhere`."""
+
+
+def tried(
     page: str,
+    *,
     trained: dict[str, str],
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    *,
     elsewhere: Collection[str] = (),
 ) -> None:
     """Each of its commands ends well; `trained` are runs that they may name, and those `elsewhere` are left out."""
