@@ -46,16 +46,45 @@ def test_scores_are_those_of_the_scorer(server: ScoringServer, scorer: Scorer):
     assert RemoteScorer(server.url).info()["model"] == scorer.identity.model
 
 
-def test_several_requests_are_in_flight_and_only_so_many_are_read_ahead(scorer: Scorer):
-    with serving(scorer) as server:
+def test_several_requests_are_in_flight_and_only_so_many_are_read_ahead():
+    """The server answers once three requests wait for it, and never has a fourth."""
+    with answering_in_threes() as (url, waiting):
         read: list[Conversation] = []
         source = (read.append(one) or one for one in talks(200, longest=5))
-        scores = RemoteScorer(server.url, in_flight=3, items=2).scores(source)
+        scores = RemoteScorer(url, in_flight=3, items=2).scores(source)
         assert len(list(islice(scores, 1))) == 1
         # Six requests of two, and one more conversation to know that a request is full.
         assert len(read) == 13
-        assert len(server._open) == 3
         scores.close()
+        assert max(waiting) == 3
+
+
+@contextmanager
+def answering_in_threes() -> Iterator[tuple[str, list[int]]]:
+    """Its address, and how many requests it had whenever another one had come."""
+    waiting, three, turn = [0], threading.Barrier(3), threading.Lock()
+    answer = {"scores": [0.0, 0.0], "tokens": [1, 1], "truncated": [False, False], "model": "0" * 64}
+
+    class InThrees(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            with turn:
+                waiting.append(waiting[-1] + 1)
+            try:
+                three.wait(60)
+            except threading.BrokenBarrierError:
+                return
+            with turn:
+                waiting.append(waiting[-1] - 1)
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with running(InThrees) as url:
+        yield url, waiting
+        three.abort()
 
 
 def test_long_conversations_are_spread_over_requests(reward_model: Path, scorer: Scorer):
@@ -104,9 +133,16 @@ def older_server() -> Iterator[tuple[str, list[str]]]:
             asked.append(self.path)
             self.send_error(400)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Older) as server:
+    with running(Older) as url:
+        yield url, asked
+
+
+@contextmanager
+def running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server that answers so."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 
 

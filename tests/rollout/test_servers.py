@@ -6,6 +6,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,24 @@ def test_the_first_failure_does_not_wait_for_other_answers(silent: str) -> None:
             tokens(sampler, Sampling(4))
         assert time.monotonic() - begun < 60
         thread.join()
+
+
+def test_a_slow_server_gets_no_more_than_its_share_of_the_requests_in_flight() -> None:
+    """The fast one takes what the slow one has no hands for."""
+    slow, fast = (ModelServer(f"http://127.0.0.1:{port}", None, timeout=1) for port in (1, 2))
+    fleet, asked, rest_is_done = Fleet([slow, fast], patience=1), list[ModelServer](), threading.Event()
+
+    def ask(server: ModelServer) -> ModelServer:
+        asked.append(server)
+        if server is slow:
+            assert rest_is_done.wait(60)
+        elif asked.count(fast) == 7:
+            rest_is_done.set()
+        return server
+
+    with ThreadPoolExecutor(2) as pool:
+        given = list(pool.map(lambda _: fleet.ask(ask, threading.Event()), range(8)))
+    assert given.count(slow) == 1 and given.count(fast) == 7
 
 
 def refuse(listening: socket.socket) -> None:

@@ -1,8 +1,8 @@
 """Several servers that share the work: whoever is away is passed over, and when all are, they are waited for."""
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 from rltk_reward_models.http_client import Patience
@@ -21,23 +21,39 @@ class Fleet:
         self.servers, self.patience = tuple(servers), patience
         self.at_close = ExitStack()
         """What takes back from the servers what they were given."""
+        self._in_flight = [0] * len(self.servers)
+        self._turn = threading.Lock()
 
-    def ask(self, turn: int, what: Callable[[ModelServer], T], stop: threading.Event) -> T:
-        """The result of `what` from the server whose turn it is, or from the next one that can be had.
+    def ask(self, what: Callable[[ModelServer], T], stop: threading.Event) -> T:
+        """The result of `what` from the server with the fewest requests in flight, or from another that can be had.
 
         SamplerGoneError when all have been away for longer than patience allows, or once `stop` is set.
         """
         patience = Patience(self.patience)
-        attempt = 0
+        away: set[int] = set()
         while True:
-            attempt += 1
-            server = self.servers[(turn + attempt - 1) % len(self.servers)]
-            try:
-                return what(server)
-            except AwayError as error:
-                is_round = attempt % len(self.servers) == 0
-                if (is_round or stop.is_set()) and not patience.waits(stop, at_least=error.seconds):
-                    raise SamplerGoneError(self.gone(server, error)) from error
+            with self.least_busy(away) as place:
+                try:
+                    return what(self.servers[place])
+                except AwayError as error:
+                    trouble = error
+            away.add(place)
+            if len(away) == len(self.servers) or stop.is_set():
+                if not patience.waits(stop, at_least=trouble.seconds):
+                    raise SamplerGoneError(self.gone(self.servers[place], trouble)) from trouble
+                away.clear()
+
+    @contextmanager
+    def least_busy(self, away: Set[int]) -> Iterator[int]:
+        """The place of the server, which has one request more in flight meanwhile."""
+        with self._turn:
+            place = min(set(range(len(self.servers))) - away, key=lambda one: (self._in_flight[one], one))
+            self._in_flight[place] += 1
+        try:
+            yield place
+        finally:
+            with self._turn:
+                self._in_flight[place] -= 1
 
     def abort(self) -> None:
         """Ends the requests under way."""
@@ -65,6 +81,6 @@ def connect(rollout: Rollout) -> Fleet:
         raise UserError(f"rollout.servers: {error}.") from error
     for server in servers:
         alone = Fleet([server], patience=rollout.patience)
-        alone.ask(0, ModelServer.meet, threading.Event())
-        alone.ask(0, lambda one: refuse_other_logprobs(one, rollout), threading.Event())
+        alone.ask(ModelServer.meet, threading.Event())
+        alone.ask(lambda one: refuse_other_logprobs(one, rollout), threading.Event())
     return Fleet(servers, patience=rollout.patience)

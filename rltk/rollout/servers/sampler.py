@@ -1,4 +1,4 @@
-"""The `vllm` engine with servers: one request a prompt, many in flight, dealt out among the servers.
+"""The `vllm` engine with servers: one request a prompt, many in flight, each to the server with the fewest.
 
 A request that fails is tried again, so a server may restart in the middle; nothing is learned from a step before all
 its completions are there.
@@ -68,7 +68,7 @@ class ServerSampler:
                 raise UserError(f"{server.url} gave {error}, which nothing can be learned from.") from error
 
         try:
-            return self.fleet.ask(index, ask, stop)
+            return self.fleet.ask(ask, stop)
         except RefusedError as error:
             if error.code != BROKEN_LOGITS:
                 raise
