@@ -78,7 +78,16 @@ def test_a_gpu_is_read_in_bytes_and_one_that_hides_its_memory_is_left_out() -> N
 
 def machine(**known: Any) -> Machine:
     blank = {"system": "", "python": "", "cores": 2, "memory_bytes": None, "free_memory_bytes": None}
-    return Machine(**{**blank, "free_disk_bytes": 0, "accelerator_is_visible": False, "gpus": [], **known})
+    return Machine(
+        **{
+            **blank,
+            "free_disk_bytes": 0,
+            "accelerator_is_visible": False,
+            "usual_dtype": "float32",
+            "gpus": [],
+            **known,
+        }
+    )
 
 
 def test_a_recipe_fits_what_is_free(capsys: pytest.CaptureFixture[str]) -> None:

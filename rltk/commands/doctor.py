@@ -105,7 +105,8 @@ def gib(count: int | None) -> str:
 def profile_words(machine: Machine) -> str:
     if machine.accelerator_is_visible:
         return "recipes run as written: an accelerator is visible"
-    return "recipes take their profile laptop: no accelerator is visible"
+    where = "" if machine.usual_dtype == "bfloat16" else "; the processor has no bfloat16, so they compute in float32"
+    return f"recipes take their profile laptop: no accelerator is visible{where}"
 
 
 def unfit_words(package: Package) -> str:

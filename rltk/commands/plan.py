@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def plan(args: argparse.Namespace) -> None:
-    loaded = load_recipe(args.recipe, args.overrides, args.profile)
+    loaded = load_recipe(args.recipe, args.overrides, args.profile, is_for_here=args.on != "gpu")
     recipe = loaded.recipe
     work = workload_of(recipe, Assumed(args.prompt_tokens or ASSUMED_PROMPT, args.completion_tokens))
     where = args.on or default_device(loaded, args.profile)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rltk.recipe.accelerator import is_accelerator_visible
+from rltk.recipe.arithmetic import dtype_here
 
 QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free,driver_version", "--format=csv,noheader,nounits")
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -38,6 +39,8 @@ class Machine(NamedTuple):
     """Where the current folder is, under which runs are kept."""
     accelerator_is_visible: bool
     """Where not, recipes take their profile `laptop`."""
+    usual_dtype: str
+    """What recipes compute in that name no type."""
     gpus: list[Gpu]
 
 
@@ -51,6 +54,7 @@ def examine() -> Machine:
         free_memory_bytes=least(memory.get("MemAvailable"), limit),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
         accelerator_is_visible=is_accelerator_visible(),
+        usual_dtype=dtype_here(),
         gpus=gpus(),
     )
 

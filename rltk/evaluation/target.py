@@ -10,6 +10,7 @@ from rltk_reward_models.base_file import read_base
 
 from rltk.errors import UserError, suggestion
 from rltk.evaluation.adapter_values import refuse_odd_values
+from rltk.recipe.arithmetic import dtype_here
 from rltk.recipe.locate import EMBEDDED_POLICY, near_file
 from rltk.recipe.paths import looks_local
 from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
@@ -43,7 +44,7 @@ def find_target(name: str) -> Target:
     if os.path.exists(path / "adapter_config.json"):
         return Target(adapter_base(path), path, None, Rollout(), Eval(), 0)
     if os.path.exists(path / "config.json") or name in EMBEDDED_MODELS:
-        return Target(Model(path=name), None, None, Rollout(), Eval(), 0)
+        return Target(Model(path=name, dtype=dtype_here()), None, None, Rollout(), Eval(), 0)
     if os.path.exists(path):
         raise UserError(
             f"{name} is neither a run (manifest.json), an adapter (adapter_config.json), a model (config.json) nor an "
@@ -53,7 +54,7 @@ def find_target(name: str) -> Target:
         raise UserError(f"{name} does not come with rltk; {suggestion(name, EMBEDDED_MODELS, otherwise='choose')}")
     if looks_local(name):
         raise UserError(f"{name} does not exist{near_file(path)}")
-    return Target(Model(path=name), None, None, Rollout(), Eval(), 0)
+    return Target(Model(path=name, dtype=dtype_here()), None, None, Rollout(), Eval(), 0)
 
 
 def run_target(path: Path) -> Target:
@@ -96,6 +97,7 @@ def adapter_base(path: Path) -> Model:
     return Model(
         path="embedded/policy" if is_embedded_policy(base) else base,
         revision=config.get("revision"),
+        dtype=dtype_here(),
         quantize=recorded_quantization(path),
     )
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rltk.errors import RecipeError, suggestion
 from rltk.recipe.accelerator import is_accelerator_visible
+from rltk.recipe.arithmetic import dtype_here
 from rltk.recipe.explain import Complaint, refusal, validate
 from rltk.recipe.implied import with_types
 from rltk.recipe.locate import find_recipe, shown
@@ -19,6 +20,8 @@ from rltk.recipe.tree import COMMAND_LINE, Node, Where, from_plain, in_profile, 
 
 AUTO, NONE, LAPTOP = "auto", "none", "laptop"
 LAPTOP_NOTE = "no accelerator is visible: profile `laptop` (--profile none runs the recipe as written)"
+
+FLOAT32_NOTE = "this processor does not multiply bfloat16: model.dtype is float32, as the recipe names none"
 
 
 class Loaded(NamedTuple):
@@ -35,8 +38,13 @@ class Profile(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def load_recipe(path_or_name: str, overrides: Sequence[str] = (), profile: str = AUTO) -> Loaded:
-    """The recipe in a file, or of a shipped name; local paths in it are relative to the current folder."""
+def load_recipe(
+    path_or_name: str, overrides: Sequence[str] = (), profile: str = AUTO, *, is_for_here: bool = True
+) -> Loaded:
+    """The recipe in a file, or of a shipped name; local paths in it are relative to the current folder.
+
+    What it does not say of its arithmetic follows from this machine, unless it is not for here or taken as written.
+    """
     source = find_recipe(path_or_name)
     base, profiles = split_profiles(read_file(source, shown(source)))
     chosen = choose_profile(profile, profiles, shown(source), is_accelerator_visible())
@@ -47,6 +55,9 @@ def load_recipe(path_or_name: str, overrides: Sequence[str] = (), profile: str =
     complaints += faults_elsewhere(base, profiles)
     if recipe is None or complaints:
         raise refusal(complaints)
+    if is_for_here and profile != NONE and "dtype" not in recipe.model.model_fields_set and dtype_here() == "float32":
+        recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"dtype": "float32"})})
+        return Loaded(recipe, chosen.name, (*chosen.notes, FLOAT32_NOTE), source)
     return Loaded(recipe, chosen.name, chosen.notes, source)
 
 

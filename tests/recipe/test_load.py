@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rltk.errors import UserError
 from rltk.recipe import Loaded, load_recipe
 from rltk.recipe.accelerator import is_accelerator_visible
-from rltk.recipe.load import LAPTOP_NOTE, choose_profile
+from rltk.recipe.arithmetic import has_bfloat16
+from rltk.recipe.load import FLOAT32_NOTE, LAPTOP_NOTE, choose_profile
 from rltk.recipe.locate import shipped_recipes
 from rltk.recipe.schema import GRPO, RLOO, Full, LoRA
 from tests.recipe.texts import recipe_text
@@ -176,10 +178,46 @@ def test_a_folder_of_devices_that_does_not_exist_shows_none(tmp_path: Path) -> N
     assert not is_accelerator_visible(tmp_path / "none", {})
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "known"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16\n", True),
+        ("Features\t: fp asimd bf16 i8mm\n", True),
+        ("flags\t\t: fpu avx2 avx512f\n", False),
+        ("model name\t: bf16 in name only\nflags\t\t: fpu\n", False),
+        ("uarch\t\t: of another kind\n", True),
+        (None, True),
+    ],
+)
+def test_a_processor_has_bfloat16_unless_it_says_what_it_has(tmp_path: Path, cpuinfo: str | None, known: bool) -> None:
+    if cpuinfo is not None:
+        (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert has_bfloat16(tmp_path / "cpuinfo") is known
+
+
+@pytest.mark.parametrize(
+    ("overrides", "asked", "dtype"),
+    [
+        ([], {}, "float32"),
+        (["model.dtype=bfloat16"], {}, "bfloat16"),
+        ([], {"profile": "none"}, "bfloat16"),
+        ([], {"profile": "auto", "is_for_here": False}, "bfloat16"),
+    ],
+)
+def test_what_a_processor_lacks_a_recipe_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str], asked: dict[str, Any], dtype: str
+) -> None:
+    monkeypatch.setattr("rltk.recipe.load.dtype_here", lambda: "float32")
+    (tmp_path / "x.yaml").write_text(LAYERED)
+    loaded = load_recipe(str(tmp_path / "x.yaml"), overrides, **asked)
+    assert loaded.recipe.model.dtype == dtype
+    assert (FLOAT32_NOTE in loaded.notes) == (dtype == "float32")
+
+
 def test_without_an_accelerator_the_laptop_profile_is_announced(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     loaded = load(LAYERED, profile="auto")
-    assert (loaded.profile, loaded.notes) == ("laptop", (LAPTOP_NOTE,))
+    assert (loaded.profile, loaded.notes[0]) == ("laptop", LAPTOP_NOTE)
     assert isinstance(loaded.recipe.algo, GRPO) and loaded.recipe.algo.group == 2
 
 

@@ -20,7 +20,8 @@ class Model(Section):
     revision: Text | None = None
     """Branch, tag or commit of a hub model; null is its main branch."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Type of the arithmetic and of frozen weights; weights that train are always float32."""
+    """Type of the arithmetic and of frozen weights; weights that train are always float32. Where a recipe has none, a
+    machine without a GPU whose processor has no instructions for bfloat16 takes float32."""
     quantize: Literal["nf4"] | None = None
     """Hold the frozen linear layers beside adapters in four bits (QLoRA, arXiv 2305.14314): a quarter of the memory,
     slower, and a base that is no longer quite the model. For LoRA alone; needs the extra rltk[quantize]."""
