@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.chain import circumstances, train
 from benchmarks.record import write_result
+from rltk.recipe.arithmetic import dtype_here
 from rltk.run.folder import read_metrics
 
 PAIRS = ["algo.max_length=256", "algo.batch=16"]
@@ -44,7 +45,8 @@ def main() -> None:
 def planned(name: str, data: str, folder: Path) -> tuple[str, list[str]]:
     recipe, overrides = RECIPES[name]
     _, tune = name.split("-")
-    common = ["model.path=embedded/policy", f"data.path={data}", f"tune.type={tune}", *overrides]
+    arithmetic = f"model.dtype={dtype_here()}"
+    common = ["model.path=embedded/policy", arithmetic, f"data.path={data}", f"tune.type={tune}", *overrides]
     if recipe == "hh_ppo":
         return recipe, [*common, *SHORT, f"rewards.quality.path={folder / 'reward_model-lora'}"]
     return recipe, [*common, "eval.limit=null"]

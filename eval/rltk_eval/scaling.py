@@ -85,6 +85,13 @@ def parameter_interval(fit: Fit, name: str, confidence: float = 0.95) -> Interva
     return _quantiles([getattr(law, name) for law in fit.draws], fit.df, confidence)
 
 
+def exponent_difference(fit: Fit, other: Fit, confidence: float = 0.95) -> tuple[float, Interval]:
+    """By how much one law's exponent of data exceeds the other's, with its bootstrap interval; nan without draws."""
+    drawn = [one.data_exponent - two.data_exponent for one, two in _independent(fit, other)]
+    interval = _quantiles(drawn, min(fit.df, other.df), confidence)
+    return fit.law.data_exponent - other.law.data_exponent, interval
+
+
 def held_out_error(runs: Sequence[ScalingRun], form: Form, *, residual: Residual = Residual.LOSS) -> HeldOut:
     """How well a law extrapolates: fitted without the largest X and the largest D, judged on them."""
     has_size = _check(runs, form)
@@ -100,13 +107,10 @@ def held_out_error(runs: Sequence[ScalingRun], form: Form, *, residual: Residual
 
 def crossing(arm: Fit, reference: Fit, size: float, *, confidence: float = 0.95) -> Crossing:
     """Where the arm stops being better than the reference as data grow, at one X, with its bootstrap interval."""
-    if len(arm.draws) != len(reference.draws):
-        raise ValueError(f"the fits have {len(arm.draws)} and {len(reference.draws)} draws: fit both with as many")
+    pairs = _independent(arm, reference)
     data = critical_data(arm.law, reference.law, size)
     if not isfinite(data):
         return Crossing(nan, Interval(nan, nan), False, f"the fitted laws do not cross at size {size:g}")
-    # Draws of one generator seed resample both arms alike; in reverse order they are independent, as the runs are.
-    pairs = zip(arm.draws, reference.draws[::-1], strict=True)
     drawn = [critical_data(one, other, size) for one, other in pairs]
     interval = _quantiles(drawn, min(arm.df, reference.df), confidence)
     low = max(min(run.data for run in fit.runs) for fit in (arm, reference))
@@ -127,6 +131,13 @@ def critical_data(arm: Law, reference: Law, size: float) -> float:
         if gaps[i] <= 0 < gaps[i + 1]:
             return exp(float(brentq(gap, grid[i], grid[i + 1])))  # type: ignore[arg-type]  # full_output is False
     return nan
+
+
+def _independent(fit: Fit, other: Fit) -> list[tuple[Law, Law]]:
+    """Draws of one generator seed resample both arms alike; in reverse order they are independent, as the runs are."""
+    if len(fit.draws) != len(other.draws):
+        raise ValueError(f"the fits have {len(fit.draws)} and {len(other.draws)} draws: fit both with as many")
+    return list(zip(fit.draws, other.draws[::-1], strict=True))
 
 
 def _quantiles(value_B: Sequence[float], df: int, confidence: float) -> Interval:

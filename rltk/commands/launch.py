@@ -7,15 +7,15 @@ from argparse import Namespace
 from shlex import join
 
 from rltk.commands.train import make_plan, train
-from rltk.distributed.config import deepspeed_config
-from rltk.recipe.schema import Hardware, Recipe
+from rltk.distributed.config import deepspeed_config, trainer_config
+from rltk.recipe.schema import Hardware, Offline, Recipe
 
 
 def launch(args: Namespace) -> int:
     if not args.print:
         return train(args)
     recipe = make_plan(args).recipe
-    argv = [word for word in args.argv if word != "--print"]
+    argv = [word for word in args.argv if word not in ("--print", "--json")]
     commands, config = start_commands(recipe.hardware, argv), config_of(recipe)
     if args.json:
         print(json.dumps({"commands": commands, "deepspeed": config}))
@@ -47,4 +47,8 @@ def start_commands(hardware: Hardware, argv: list[str]) -> dict[str, str]:
 def config_of(recipe: Recipe) -> dict[str, object] | None:
     """None where DeepSpeed has no part in it."""
     options = recipe.hardware.deepspeed
-    return deepspeed_config(options, recipe.optim) if options.zero else None
+    if not options.zero:
+        return None
+    if isinstance(recipe.algo, Offline):
+        return trainer_config(options, recipe.optim, recipe.model.dtype)
+    return deepspeed_config(options, recipe.optim)

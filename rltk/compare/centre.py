@@ -1,14 +1,9 @@
 """The learning rate that full fine-tuning's sweep is centred on, and the rates around it."""
 
-import json
-from pathlib import Path
-from typing import Any
-
 from rltk.errors import UserError
-from rltk.hub import seek_hub
+from rltk.plan.config import read_config
 from rltk.plan.learning_rate import LORA_OVER_FULL, peak_learning_rate
-from rltk.recipe.locate import EMBEDDED_POLICY
-from rltk.recipe.schema import EMBEDDED, Model, Recipe
+from rltk.recipe.schema import Model, Recipe
 
 DIGITS = 3
 """Significant digits of a learning rate, so that one is spelled alike on every machine."""
@@ -30,29 +25,11 @@ def learning_rate(centre: float, tune: str, place: float) -> float:
 
 def hidden_size(model: Model) -> int:
     """The model's width by its config.json, without loading anything else."""
-    config = read_config(model)
+    try:
+        config = read_config(model)
+    except UserError as error:
+        raise UserError(f"{error} Or set compare.rates.centre to full fine-tuning's likely learning rate.") from error
     size = config.get("text_config", config).get("hidden_size")
     if not isinstance(size, int):
         raise UserError(f"model.path = {model.path}: its config.json has no hidden_size; set compare.rates.centre.")
     return size
-
-
-def read_config(model: Model) -> dict[str, Any]:
-    folder = EMBEDDED_POLICY if model.path.startswith(EMBEDDED) else Path(model.path).expanduser()
-    try:
-        file = folder / "config.json" if folder.is_dir() else hub_config(model)
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"model.path = {model.path}: its config.json could not be read ({first_line}); "
-            "set compare.rates.centre to full fine-tuning's likely learning rate."
-        ) from error
-
-
-def hub_config(model: Model) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    seek_hub()
-
-    return Path(hf_hub_download(model.path, "config.json", revision=model.revision))

@@ -57,12 +57,19 @@ def begun_of(folder: Path, recipe: Recipe) -> Comparison:
 
 
 def supervised(
-    folder: Path, *, steps: int = 8, batch: int = 4, model: str = "embedded/policy", **compare: Any
+    folder: Path,
+    *,
+    steps: int = 8,
+    batch: int = 4,
+    size: int | None = None,
+    model: str = "embedded/policy",
+    **compare: Any,
 ) -> Comparison:
     """Begun, of SFT and judged by the loss, where a run's "accuracy" is its loss and the start's is `START_LOSS`."""
     asked = {"metric": "loss", "confirmation_seeds": 3, "tuning_seeds": 1, **compare}
     values = recipe(folder, **asked).model_dump(mode="json", exclude_unset=True)
     sections = {"algo": {"type": "sft", "batch": batch}, "optim": {"steps": steps}, "model": {"path": model}}
+    sections["data"] = values["data"] | {"size": size}
     return begun_of(folder, Recipe.model_validate(values | sections))
 
 

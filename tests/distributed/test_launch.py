@@ -36,7 +36,7 @@ def test_launch_prints_what_to_type_and_what_deepspeed_is_told(capfd: pytest.Cap
     assert torchrun.startswith("torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint ")
     assert slurm.startswith("srun --nodes 2 --ntasks-per-node 4 --gpus-per-node 4 rltk train gsm8k_grpo ")
     assert deepspeed.startswith("deepspeed --hostfile HOSTS --no_local_rank --module rltk train gsm8k_grpo ")
-    assert all("--print" not in command for command in answer["commands"].values())
+    assert not any(word in command for command in answer["commands"].values() for word in ("--print", "--json"))
     config = answer["deepspeed"]
     assert config["gradient_clipping"] == 0.5
     assert config["zero_optimization"]["stage"] == 3
@@ -45,6 +45,15 @@ def test_launch_prints_what_to_type_and_what_deepspeed_is_told(capfd: pytest.Cap
         "nvme_path": "/fast",
         "pin_memory": True,
     }
+
+
+@pytest.mark.parametrize(("dtype", "is_autocast"), [("bfloat16", True), ("float32", False)])
+def test_what_a_trainer_of_trl_gives_deepspeed_is_shown(
+    dtype: str, is_autocast: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("gsm8k_sft", "hardware={processes: 2, deepspeed: {zero: 2}}", f"model.dtype={dtype}", "--json")
+    config = json.loads(printed(capfd, *argv))["deepspeed"]
+    assert config["torch_autocast"]["enabled"] is is_autocast and config["gradient_clipping"] == "auto"
 
 
 def test_without_zero_there_is_no_deepspeed(capfd: pytest.CaptureFixture[str]) -> None:

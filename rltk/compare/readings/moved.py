@@ -9,13 +9,13 @@ from math import isfinite, log10
 import numpy as np
 from rltk_eval.equivalence.optimum import Optimum
 
-from rltk.compare.centre import read_config
 from rltk.compare.evidence import Evidence
 from rltk.compare.optima import number
 from rltk.compare.outcome import Outcome, Verdict
 from rltk.compare.readings.lines import slopes_S
 from rltk.compare.readings.rates import DRAWS, Curve, apart, curve_of, fit_of, noisy, rank_of, said
 from rltk.errors import UserError
+from rltk.plan.config import read_config
 from rltk.plan.learning_rate import LORA_OVER_FULL, SFT_POWERS, SMALLEST_FITTED, sft_lora
 from rltk.recipe.schema import LoRA
 
