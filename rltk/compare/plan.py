@@ -185,6 +185,8 @@ def refuse_unmeasured(recipe: Recipe, metric: str) -> None:
     what = f"algo.type {recipe.algo.type} on data.kind {recipe.data.kind}"
     if metric == "loss" and (not isinstance(recipe.algo, SFT) or has_pairs):
         raise UserError(f"compare.metric is loss, which is of held-out solutions in SFT, and this is {what}.")
+    if metric != "loss" and recipe.data.kind == "messages":
+        raise UserError(f"compare.metric is {metric}, and {what} has no answers to check; set it to loss.")
     if metric != "loss" and has_pairs != (metric == "pairs"):
         fit = "pairs" if has_pairs else "greedy, sampled or, for SFT, loss"
         raise UserError(f"compare.metric is {metric}, and {what} is scored otherwise; set it to {fit}.")

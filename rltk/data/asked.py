@@ -10,6 +10,11 @@ from rltk.recipe.schema import Data
 
 def load_asked(data: Data, split: str, most: int | None = None) -> list[Problem]:
     """The problems, or conversations, of `train`, `validation` or `test` in a fixed order: all, or the first `most`."""
+    if data.kind == "messages":
+        raise UserError(
+            f"{data.path} has conversations to imitate (data.kind is messages), with nothing to check an answer "
+            "against; name problems, such as --task gsm8k."
+        )
     return conversations(data, split, most) if data.kind == "preferences" else load_problems(data, split, most)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from rltk.data.chats import load_chats
 from rltk.data.preferences import EMBEDDED, EMBEDDED_SIZES, load_split
 from rltk.data.problems import load_solved
 from rltk.data.prompt import PromptRenderer
@@ -28,7 +29,11 @@ class Demonstrations(NamedTuple):
 
 
 def load_demonstrations(data: Data, tokenizer: PreTrainedTokenizerBase, split: str = "train") -> Demonstrations:
-    """Of a split: worked solutions, or of the training split preferred replies, or embedded dialogues' best."""
+    """Of a split: last replies, or worked solutions; of the training split preferred replies, or embedded dialogues'
+    best."""
+    if data.kind == "messages":
+        chats = load_chats(data, split)
+        return Demonstrations([Demonstration(id, chat[:-1], chat[-1].content) for id, chat in chats], None)
     if data.kind != "preferences":
         renderer = PromptRenderer(tokenizer, data)
         solved = load_solved(data, split)

@@ -20,7 +20,7 @@ from rltk.data.transcripts import (
     Message,
     Messages,
     is_transcript,
-    join_repeated,
+    misordered,
     read_transcript,
     write_transcript,
 )
@@ -189,14 +189,8 @@ def fold_last_turns(messages: Messages) -> Messages:
 
 
 def check_order(source: PreferenceSource, row: Row, column: str, messages: Messages) -> None:
-    """A system message or none, then user and assistant by turns; several turns in a row of one role count as one."""
-    roles = [message.role for message in join_repeated(messages)]
-    turns = roles[1:] if roles[0] == "system" else roles
-    if not turns or turns[-1] != "assistant":
-        refuse(source, row, f"{column} does not end with a reply of the assistant")
-    if turns != ["user", "assistant"] * (len(turns) // 2):
-        order = ", ".join(roles[:8])
-        refuse(source, row, f"{column} has its roles out of order ({order}); user and assistant take turns, user first")
+    if (fault := misordered(messages)) is not None:
+        refuse(source, row, f"{column} {fault}")
 
 
 def refuse(source: PreferenceSource, row: Row, what: str) -> NoReturn:

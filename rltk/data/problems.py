@@ -106,7 +106,7 @@ def read_split(data: Data, split: str) -> list[Solved]:
     columns: list[list[Solved]] = []
     unreadable: list[UnreadableGoldError] = []
     for part, prefix in parts(data, split):
-        where, rows = described(part, split), read_rows(part, split)
+        where, rows = described(part, split), read_rows(part, split, columns_of(part))
         columns.append([])
         for index, row in enumerate(rows):
             try:
@@ -130,6 +130,10 @@ def parts(data: Data, split: str) -> list[tuple[Data, str]]:
     if not isinstance(data.config, tuple) or is_file(data):
         return [(data, split)]
     return [(data.model_copy(update={"config": config}), f"{split}/{config}") for config in data.config]
+
+
+def columns_of(data: Data) -> dict[str, str]:
+    return {"data.question": data.question, "data.answer": data.answer}
 
 
 def read_row(data: Data, where: str, name: str, row: Row) -> Solved:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +18,9 @@ class Row(NamedTuple):
     values: dict[str, Any]
 
 
-def read_rows(data: Data, split: str) -> list[Row]:
-    """All rows of one configuration, from a file whatever the split. There is at least one, and the columns exist."""
+def read_rows(data: Data, split: str, needed: Mapping[str, str]) -> list[Row]:
+    """All rows of one configuration, from a file whatever the split. There is at least one, and the columns exist that
+    are needed, by the key of the recipe that names each."""
     wrong = what_is_wrong(data.path, may_be_remote=True)  # a run may be resumed from another folder
     if wrong:
         raise UserError(f"data.path = {data.path} {wrong}")
@@ -28,7 +29,7 @@ def read_rows(data: Data, split: str) -> list[Row]:
     if not rows:
         raise UserError(f"{where} has no rows.")
     columns = {column for row in rows for column in row.values}
-    for key, column in (("data.question", data.question), ("data.answer", data.answer)):
+    for key, column in needed.items():
         if column not in columns:
             raise UserError(
                 f"{where} has no column {column!r}, which {key} names; it has {', '.join(sorted(columns))}."

@@ -115,7 +115,8 @@ def task_data(name: str, recipe_data: Data | None, reading: dict[str, Any]) -> D
     known = known_source(name)
     if known is not None:
         return SOURCES[known].model_copy(update={"path": name} | reading)
-    as_recipe = {} if recipe_data is None or recipe_data.is_embedded else recipe_data.model_dump(include=READING)
+    is_alike = recipe_data is not None and not recipe_data.is_embedded and recipe_data.has_answers
+    as_recipe = recipe_data.model_dump(include=READING) if recipe_data is not None and is_alike else {}
     return Data.model_validate({"path": name} | as_recipe | reading)
 
 

@@ -61,6 +61,18 @@ def join_repeated(messages: Sequence[Message]) -> Messages:
     return tuple(joined)
 
 
+def misordered(messages: Sequence[Message]) -> str | None:
+    """What is wrong with the order of roles, after a verb's subject; None for a system message or none, then user and
+    assistant by turns, the assistant last. Several turns in a row of one role count as one."""
+    roles = [message.role for message in join_repeated(messages)]
+    turns = roles[1:] if roles[0] == "system" else roles
+    if not turns or turns[-1] != "assistant":
+        return "does not end with a reply of the assistant"
+    if turns != ["user", "assistant"] * (len(turns) // 2):
+        return f"has its roles out of order ({', '.join(roles[:8])}); user and assistant take turns, user first"
+    return None
+
+
 def common_turns(one: Sequence[Message], other: Sequence[Message]) -> int:
     """How many whole turns the two conversations have in common before they first differ."""
     alike = (first == second for first, second in zip(one, other, strict=False))

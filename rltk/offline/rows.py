@@ -66,7 +66,7 @@ class Reader:
     def __init__(self, recipe: Recipe, tokenizer: PreTrainedTokenizerBase, context: int | None) -> None:
         assert isinstance(recipe.algo, Offline)
         self.tokenizer, self.most = tokenizer, min(recipe.algo.max_length, context or recipe.algo.max_length)
-        self.plain: Plain = "transcript" if recipe.data.kind == "preferences" else "question"
+        self.plain: Plain = "question" if recipe.data.has_answers else "transcript"
 
     def lesson(self, shown: Demonstration) -> Lesson:
         prompt = prompt_text(shown.prompt, self.tokenizer, plain=self.plain)

@@ -9,6 +9,7 @@ from rltk.models.load import context_length, load_config, load_tokenizer, refuse
 from rltk.plan.config import find_shape
 from rltk.plan.learning_rate import recipe_warning
 from rltk.plan.shape import Shape
+from rltk.preflight.chats import look_at_chats
 from rltk.preflight.disk import check_disk
 from rltk.preflight.found import Found, Looked
 from rltk.preflight.pairs import look_at_pairs
@@ -31,6 +32,9 @@ def look_at_rows(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Looked:
     if recipe.data.kind == "preferences":
         assert isinstance(recipe.algo, Offline)  # the schema lets no other algorithm have preferences
         return look_at_pairs(recipe, tokenizer, recipe.algo.max_length, most=SHOWN)
+    if recipe.data.kind == "messages":
+        assert isinstance(recipe.algo, Offline)
+        return look_at_chats(recipe, tokenizer, recipe.algo.max_length, most=SHOWN)
     return look_at_problems(recipe, tokenizer, context_length(load_config(recipe.model)), most=SHOWN)
 
 

@@ -10,7 +10,7 @@ from rltk_eval.boxes import last_boxes
 from rltk_eval.grading import grade_by_kind
 from transformers import PreTrainedTokenizerBase
 
-from rltk.data.problems import Problem, load_problems, parts
+from rltk.data.problems import Problem, columns_of, load_problems, parts
 from rltk.data.prompt import PromptRenderer, misfit
 from rltk.data.rows import is_file, read_rows
 from rltk.preflight.found import Found, Looked, Shown, of_rows
@@ -93,5 +93,5 @@ def is_readable(gold: Gold, data: Data) -> bool:
 
 def read_golds(data: Data) -> Iterator[Gold]:
     for part, prefix in parts(data, data.train):
-        for index, row in enumerate(read_rows(part, data.train)):
+        for index, row in enumerate(read_rows(part, data.train, columns_of(part))):
             yield Gold(f"{prefix}/{index}", str(row.values[data.answer]))

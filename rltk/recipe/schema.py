@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -136,6 +137,27 @@ class Recipe(Section):
         if size > 1 and self.rollout.engine == "vllm" and isinstance(self.tune, Full):
             must = "moves whole weights from one process alone; use native, or tune.type=lora"
             raise broken_rule(must, "rollout.engine", "hardware.processes", "tune.type")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _conversations_have_a_loss_alone(cls, given: Any) -> Any:
+        """What stands for `heldout` where there are no answers to check."""
+        data, options = (given.get(key, {}) for key in ("data", "eval")) if isinstance(given, dict) else (None, None)
+        if not isinstance(data, dict) or not isinstance(options, dict) or data.get("kind") != "messages":
+            return given
+        return given | {"eval": {"tasks": (LOSS,)} | options}
+
+    @model_validator(mode="after")
+    def _conversations_are_imitated(self) -> Recipe:
+        if self.data.kind != "messages":
+            return self
+        if not isinstance(self.algo, SFT):
+            must = f"is messages, conversations to imitate, and algo.type {self.algo.type} does not imitate; use sft"
+            raise broken_rule(must, "data.kind", "algo.type")
+        if "heldout" in self.eval.tasks:
+            must = f"has no answers to check where data.kind is messages; name {LOSS}, or problems such as gsm8k"
+            raise broken_rule(must, "eval.tasks", "data.kind")
         return self
 
     @model_validator(mode="after")

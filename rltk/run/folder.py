@@ -136,8 +136,8 @@ def refuse_finished(path: Path, manifest: dict[str, Any]) -> None:
 
 
 def can_be_evaluated(kind: str, algo: str) -> bool:
-    """Whether `rltk eval` measures what such a run trained: a policy of preferences has no answers to be graded."""
-    return kind != "preferences" or algo == "reward_model"
+    """Whether `rltk eval` measures what such a run trained: without problems there are no answers to be graded."""
+    return kind in ("number", "math") or algo == "reward_model"
 
 
 def resume_command(path: Path) -> str:

@@ -5,7 +5,6 @@ from collections import Counter
 from fractions import Fraction
 from hashlib import blake2b
 from itertools import islice, pairwise
-from time import process_time
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from sympy.parsing.sympy_parser import implicit_multiplication_application, pars
 
 from rltk.embedded.draw import SPLITS
 from rltk.embedded.equations import KINDS, LEVELS, EquationProblem, equations, stream
+from tests.growth import grows_in_proportion
 
 DIGESTS = {"train": "a10fc537c2bfb669", "validation": "b49698a27ff9741f", "test": "36cd268fc1bb450d"}
 X = sympy.Symbol("x", real=True)
@@ -216,8 +216,5 @@ def test_wrong_calls_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         equations("test", 9_000, levels=(1,))
 
 
-def test_it_is_fast() -> None:
-    """At least 2,000 problems a second, of which it makes many times more."""
-    started = process_time()
-    equations("validation", 1_500)
-    assert process_time() - started < 0.75
+def test_each_costs_as_much_as_the_one_before() -> None:
+    assert grows_in_proportion(lambda size: equations("validation", size), 150, 1_500)

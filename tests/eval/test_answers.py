@@ -1,11 +1,12 @@
 """The contract of `rltk_eval.answers` beyond the corpus: golds, canonical forms, bounds, hostile text."""
 
 import random
-import time
 from fractions import Fraction
 
 import pytest
 from rltk_eval.answers import Grade, Verdict, gold_answer, grade_number, read_number
+
+from tests.growth import grows_in_proportion
 
 NASTY = "0123456789####,,..--++ \n\r\t/\\{}$%()*_^=<>eExor"
 NASTY += "\u2212\u2013\u2014\u200f\u200b\u202e\u0663\u096d\uff17\u00bd\u00b2\u2466"
@@ -97,13 +98,11 @@ def test_every_spelling_of_a_random_value_reads_back_exactly_and_no_neighbour_pa
 
 def test_random_nasty_strings_never_raise():
     rng = random.Random(0)
-    started = time.process_time()
     for _ in range(50_000):
         text = "".join(rng.choices(FRAGMENTS, k=rng.randrange(30)))
         for strict in (False, True):
             value = read_number(text, strict=strict)
             assert value is None or isinstance(value, Fraction)
-    assert time.process_time() - started < 20
 
 
 HOSTILE = [
@@ -147,9 +146,10 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
-def test_hostile_text_of_100k_characters_costs_a_fraction_of_a_second(unit: str):
-    body = (unit * (100_000 // len(unit) + 1))[:100_000]
+def test_hostile_text_of_100k_characters_costs_ten_times_what_10k_cost(unit: str):
     for before in ("", "#### ", "\\boxed{", "The answer is "):
-        started = time.process_time()
-        read_number(before + body + "x")
-        assert time.process_time() - started < 0.2, before
+
+        def read(size: int, before: str = before) -> None:
+            read_number(before + (unit * (size // len(unit) + 1))[:size] + "x")
+
+        assert grows_in_proportion(read, 10_000, 100_000), before

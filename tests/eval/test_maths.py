@@ -2,7 +2,6 @@
 
 import random
 import resource
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from rltk_eval.latex import canonical
 from rltk_eval.maths import quick_match, read_math, same_math
 from rltk_eval.pool import Checker
 from rltk_eval.quick import exact_number
+
+from tests.growth import grows_in_proportion
 
 
 def test_spellings_become_one():
@@ -209,13 +210,14 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
-def test_hostile_text_of_100k_characters_is_read_in_a_fraction_of_a_second(unit: str):
-    body = (unit * (100_000 // len(unit) + 1))[:100_000]
+def test_hostile_text_of_100k_characters_costs_ten_times_what_10k_cost(unit: str):
     for before in ("", r"\boxed{", "The answer is $", "It is $1$ "):
-        started = time.process_time()
-        answer = read_math(before + body + "x")
-        assert answer is None or quick_match(answer, "17") is not True
-        assert time.process_time() - started < 0.3, before
+
+        def read(size: int, before: str = before) -> None:
+            answer = read_math(before + (unit * (size // len(unit) + 1))[:size] + "x")
+            assert answer is None or quick_match(answer, "17") is not True
+
+        assert grows_in_proportion(read, 10_000, 100_000), before
 
 
 ATOMS = [

@@ -218,7 +218,7 @@ RULES = [
     ),
     (
         {"data": "{path: c/d, kind: maths}"},
-        'x.yaml:3: data.kind = maths must be "number", "math" or "preferences"; did you mean math?',
+        'x.yaml:3: data.kind = maths must be "number", "math", "preferences" or "messages"; did you mean math?',
     ),
     (
         {"data": "{path: c/d, config: [a, b, a]}"},

@@ -39,7 +39,7 @@ def crosses(evidence: Sequence[Evidence]) -> Outcome:
     }
     verdict = verdict_of(is_shown=set(judged) == {"reproduced"}, is_refuted="not reproduced" in judged)
     is_there = where.problem is None
-    return Outcome(verdict, summary, where.data if is_there else None, ends(tuple(where.interval)), details)
+    return Outcome(verdict, summary, where.data if is_there else None, ends(where.interval), details)
 
 
 def exponents(evidence: Sequence[Evidence]) -> Outcome:
@@ -59,7 +59,7 @@ def exponents(evidence: Sequence[Evidence]) -> Outcome:
         "laws": {name: fit.law._asdict() for name, fit in laws.items()},
         "crossing": where._asdict() | {"interval": list(where.interval)},
     }
-    return Outcome(verdict, summary, difference, ends(tuple(interval)), details)
+    return Outcome(verdict, summary, difference, ends(interval), details)
 
 
 def fitted(ordered: Sequence[Evidence]) -> dict[str, Fit]:

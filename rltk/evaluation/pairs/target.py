@@ -32,7 +32,7 @@ class RewardTarget(NamedTuple):
     @property
     def plain(self) -> Plain:
         """How text is written for a model without a chat template: as what it was trained on was."""
-        is_of_problems = self.recipe is not None and self.recipe.data.kind != "preferences"
+        is_of_problems = self.recipe is not None and self.recipe.data.has_answers
         return "question" if is_of_problems else "transcript"
 
 

@@ -12,7 +12,7 @@ from rltk_eval.verdicts import Kind
 from rltk.recipe.fields import Count, Fraction, Section, Text, Whole, broken_rule
 from rltk.recipe.sections.embedded import EMBEDDED, refuse_unknown_embedded
 
-DataKind = Literal["number", "math", "preferences"]
+DataKind = Literal["number", "math", "preferences", "messages"]
 EMBEDDED_KINDS: dict[str, DataKind] = {
     "embedded/word-problems": "number",
     "embedded/equations": "math",
@@ -30,6 +30,7 @@ EXTERNAL = (
     "chosen",
     "rejected",
     "margin",
+    "messages",
     "train",
     "test",
     "validation",
@@ -37,11 +38,13 @@ EXTERNAL = (
 """Keys of `data` that say how data from outside is read."""
 PROBLEM_KEYS = ("question", "answer", "subject", "levels", "prompt")
 PREFERENCE_KEYS = ("data_dir", "prompt_column", "chosen", "rejected", "margin", "noise")
-"""Keys of `data` that only problems, or only preferences, have a use for."""
+MESSAGE_KEYS = ("messages",)
+"""Keys of `data` that only problems, only preferences, or only conversations to imitate have a use for."""
 
 
 class Data(Section):
-    """Problems (a question, and an answer that can be checked) or preferences (two replies, one of them preferred)."""
+    """Problems (a question, and an answer that can be checked), preferences (two replies, one of them preferred), or
+    conversations to imitate."""
 
     path: Text
     """A hub id, a local folder, a .jsonl or .parquet file, or one of embedded/word-problems, embedded/equations and
@@ -58,7 +61,8 @@ class Data(Section):
     """Column of the subject, by which accuracy is broken down as it is by the column level; data may have neither."""
     kind: DataKind = "number"
     """What a row is: a problem whose gold answer is a number (72, or a solution with #### 72) or math (LaTeX, or a
-    solution with a box); or preferences, two replies to one prompt. Embedded data is of its own kind."""
+    solution with a box); preferences, two replies to one prompt; or messages, a conversation whose last reply SFT
+    imitates. Embedded data is of its own kind."""
     prompt_column: Text = "prompt"
     """Column of the prompt of preferences; rows may have none, and whole conversations on both sides instead."""
     chosen: Text = "chosen"
@@ -67,6 +71,8 @@ class Data(Section):
     """Column of the other one."""
     margin: Text | None = None
     """Column of how much better the chosen reply is; null where there is none."""
+    messages: Text = "messages"
+    """Column of a conversation: a list of messages with role and content, or with from and value."""
     noise: Annotated[Fraction, Field(lt=0.5)] = 0.0
     """Share of the labels of embedded/dialogues that are flipped on purpose."""
     train: Text = "train"
@@ -90,10 +96,15 @@ class Data(Section):
 
     @property
     def answer_kind(self) -> Kind:
-        """How the answers of problems are read; preferences have none."""
-        if self.kind == "preferences":
-            raise AssertionError("preferences have no answers to read")
+        """How the answers of problems are read; nothing else has any."""
+        if self.kind == "preferences" or self.kind == "messages":
+            raise AssertionError(f"{self.kind} have no answers to read")
         return self.kind
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether rows are problems."""
+        return self.kind in ("number", "math")
 
     @field_validator("prompt")
     @classmethod
@@ -118,7 +129,9 @@ class Data(Section):
             raise broken_rule(f"is for embedded data only, and data.path is {self.path}; remove it", "levels", "path")
         for key in EXTERNAL if self.is_embedded else ():
             self._refuse(key, EMBEDDED_KINDS[self.path] if key == "kind" else None, f"for {self.path}", "path")
-        for key in PROBLEM_KEYS if self.kind == "preferences" else PREFERENCE_KEYS:
+        own = {"preferences": PREFERENCE_KEYS, "messages": MESSAGE_KEYS}
+        used = PROBLEM_KEYS if self.has_answers else own[self.kind]
+        for key in (key for key in (*PROBLEM_KEYS, *PREFERENCE_KEYS, *MESSAGE_KEYS) if key not in used):
             self._refuse(key, None, f"where data.kind is {self.kind}", "kind")
         if self.noise and not self.is_embedded:
             raise broken_rule(f"is for embedded/dialogues only, and data.path is {self.path}", "noise", "path")
