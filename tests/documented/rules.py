@@ -61,6 +61,7 @@ RULES = (
     Rule("rltk train recipes/(hh_dpo|hh_reward_model)", PAIRS),
     Rule("rltk train recipes/gsm8k_dpo", OWN_PAIRS),
     Rule("rltk train recipes/gsm8k_sft", TAUGHT),
+    Rule("rltk train chat_sft.yaml", "optim.steps=2"),
     Rule("rltk train recipes/gsm8k_ppo|rltk train recipes/gsm8k_grpo|rltk train brief.yaml", SAMPLED),
     Rule("rltk compare .*--dry-run"),
     Rule("rltk (compare|scaling run) .*--on", not_run=f"{CLUSTER}; tests/compare/test_cluster.py starts one"),
