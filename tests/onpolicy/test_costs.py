@@ -19,6 +19,7 @@ from rltk.models.adapters import add_lora
 from rltk.models.scoring import CHUNK
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.learner import Learner, Tally
+from rltk.recipe.arithmetic import dtype_here
 from rltk.recipe.schema import LoRA
 from rltk.rollout.sampler import Rollout
 from tests import tiny
@@ -106,7 +107,7 @@ def test_the_count_of_bytes_is_right() -> None:
 def peak(arm: str, *, vocabulary: int, tokens: int) -> int:
     """Bytes that the gradient of eight completions of so many tokens takes, in one micro-batch."""
     sizes = {"hidden_size": 64, "vocab_size": vocabulary, "max_position_embeddings": 4096}
-    made = learner(arm, can_pack=True, tokens=tokens, dtype="bfloat16", tie_word_embeddings=True, **sizes)
+    made = learner(arm, can_pack=True, tokens=tokens, dtype=dtype_here(), tie_word_embeddings=True, **sizes)
     made.model.train()
     rollout = Rollout(torch.arange(tokens) % 500 + 5, torch.full((tokens,), -7.0), is_truncated=False)
     with Allocated() as memory:
