@@ -103,6 +103,7 @@ def test_only_the_last_reply_is_learned(tmp_path: Path) -> None:
         (["algo.type=grpo"], "data.kind = messages is messages, conversations to imitate, and algo.type grpo does not"),
         (["eval.tasks=[heldout]"], "has no answers to check where data.kind is messages; name loss, or problems"),
         (["data.answer=gold"], "data.answer = gold has no meaning where data.kind is messages"),
+        (["data.config=[a, b]"], "is a list, and of problems alone several are joined; name one"),
         (["data.chosen=good"], "data.chosen = good has no meaning where data.kind is messages"),
     ],
 )

@@ -125,6 +125,8 @@ class Data(Section):
         refuse_unknown_embedded(self.path, EMBEDDED_DATA)
         if isinstance(self.config, tuple) and len(set(self.config)) < len(self.config):
             raise broken_rule("names a configuration twice", "config")
+        if isinstance(self.config, tuple) and not self.has_answers:
+            raise broken_rule("is a list, and of problems alone several are joined; name one", "config", "kind")
         if not self.is_embedded and "levels" in self.model_fields_set:
             raise broken_rule(f"is for embedded data only, and data.path is {self.path}; remove it", "levels", "path")
         for key in EXTERNAL if self.is_embedded else ():
