@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.chain import circumstances, train
-from benchmarks.record import RESULTS, write_result
+from benchmarks.record import earlier, write_result
 from rltk.recipe.arithmetic import dtype_here
 from rltk.run.folder import read_metrics
 
@@ -34,18 +34,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/hh"), help="where runs are kept")
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     args = parser.parse_args()
-    rows = {row["run"]: row for row in measured_before()}
+    # Each with the commit that it was made at, so those that are not made now stay.
+    rows = {row["run"]: row for row in earlier("hh")}
     for name in args.only:
         path = train(args.folder / name, *planned(name, args.data, args.folder), profile="none")
         rows[name] = {"run": name} | measured(path) | circumstances(path)
         print(json.dumps(rows[name]), flush=True)
         write_result("hh", {"runs": [rows[name] for name in RECIPES if name in rows]})
-
-
-def measured_before() -> list[dict[str, Any]]:
-    """Each with the commit that it was made at, so those that are not made now stay."""
-    file = RESULTS / "hh.json"
-    return json.loads(file.read_text())["runs"] if file.exists() else []
 
 
 def planned(name: str, data: str, folder: Path) -> tuple[str, list[str]]:

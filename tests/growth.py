@@ -6,8 +6,8 @@ from typing import Any
 
 SLACK = 4.0
 """By how much more than in proportion it may grow: for caches, and for other programs."""
-LEAST = 0.02
-"""Seconds; what is quicker is too quick to be compared."""
+LEAST = 0.005
+"""Seconds; what is quicker is too quick to be compared, so that ten times the work may take a fifth of a second."""
 
 
 def grows_in_proportion(work: Callable[[int], Any], small: int, large: int) -> bool:

@@ -20,7 +20,6 @@ from rltk.recipe.tree import COMMAND_LINE, Node, Where, from_plain, in_profile, 
 
 AUTO, NONE, LAPTOP = "auto", "none", "laptop"
 LAPTOP_NOTE = "no accelerator is visible: profile `laptop` (--profile none runs the recipe as written)"
-
 FLOAT32_NOTE = "this processor does not multiply bfloat16: model.dtype is float32, as the recipe names none"
 
 

@@ -194,7 +194,7 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path):
     begun = time.monotonic()
     with pytest.raises(ServerGoneError, match=rf"http://127.0.0.1:{port} has given no answer for 1 seconds .*refused"):
         list(RemoteScorer(f"http://127.0.0.1:{port}", patience=1).scores(["a"] * 1000))
-    assert time.monotonic() - begun < 30  # a thousand conversations are not waited for one after the other
+    assert time.monotonic() - begun < 3
 
 
 def test_a_server_killed_in_the_middle_is_named(servers: Servers, reward_model: Path):
@@ -271,4 +271,4 @@ def test_a_consumer_that_stops_does_not_wait_for_patience():
 
     with pytest.raises(KeyboardInterrupt):
         list(remote.scores(conversations()))
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 5

@@ -35,7 +35,7 @@ def forgets_less(evidence: Sequence[Evidence]) -> Outcome:
         f"[{100 * low:+.1f}, {100 * high:+.1f}], at {100 * learned:+.1f} points on the task that was trained"
     )
     details = {
-        "second_task": {name: kept_S.tolist() for name, kept_S in kept.items()},
+        "second_task": {name: scores_S.tolist() for name, scores_S in kept.items()},
         "before": start,
         "first_task": [learned, learned_low, learned_high],
         "margin": margin,

@@ -133,8 +133,9 @@ class Data(Section):
             self._refuse(key, EMBEDDED_KINDS[self.path] if key == "kind" else None, f"for {self.path}", "path")
         own = {"preferences": PREFERENCE_KEYS, "messages": MESSAGE_KEYS}
         used = PROBLEM_KEYS if self.has_answers else own[self.kind]
-        for key in (key for key in (*PROBLEM_KEYS, *PREFERENCE_KEYS, *MESSAGE_KEYS) if key not in used):
-            self._refuse(key, None, f"where data.kind is {self.kind}", "kind")
+        for key in (*PROBLEM_KEYS, *PREFERENCE_KEYS, *MESSAGE_KEYS):
+            if key not in used:
+                self._refuse(key, None, f"where data.kind is {self.kind}", "kind")
         if self.noise and not self.is_embedded:
             raise broken_rule(f"is for embedded/dialogues only, and data.path is {self.path}", "noise", "path")
         return self
