@@ -19,8 +19,8 @@ from rltk.run.folder import read_metrics
 
 PAIRS = ["algo.max_length=256", "algo.batch=16"]
 RECIPES = {
-    "reward_model-lora": ("hh_reward_model", [*PAIRS, "optim.lr=1e-3", "optim.steps=453", "eval.every=0"]),
-    "reward_model-full": ("hh_reward_model", [*PAIRS, "optim.lr=1e-4", "optim.steps=453", "eval.every=0"]),
+    "reward_model-lora": ("hh_reward_model", [*PAIRS, "optim.lr=3e-3", "optim.steps=453", "eval.every=0"]),
+    "reward_model-full": ("hh_reward_model", [*PAIRS, "optim.lr=3e-4", "optim.steps=453", "eval.every=0"]),
     "dpo-lora": ("hh_dpo", [*PAIRS, "optim.lr=5e-4", "optim.steps=200", "eval.every=0"]),
     "ppo-lora": ("hh_ppo", ["algo.prompts=16", "optim.lr=6e-4", "optim.steps=40", "eval.every=0"]),
 }
