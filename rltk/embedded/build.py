@@ -1,8 +1,11 @@
-"""Makes `embedded/policy` in three stages. Same commit, seed and machine, same weights.
+"""Makes `embedded/policy` in three stages, and narrower ones in one. Same commit, seed and machine, same weights.
 
     python -m rltk.embedded.build warm-start --out A
     python -m rltk.embedded.build judging --onto A --out B
     python -m rltk.embedded.build practice --onto B
+
+    python -m rltk.embedded.build warm-start --width 64 --steps 1500 --tokenizer rltk/embedded/policy \\
+      --out rltk/embedded/policy-64
 
 What it is trained on is in `rltk.embedded.curriculum`, and from which commit each stage was made in the policy's
 build.json. The warm start in the shipped weights is older than the dialogues that are generated now, so all three
@@ -28,9 +31,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from rltk.embedded import curriculum
+from rltk.recipe.arithmetic import has_bfloat16
 from rltk.run.provenance import commit
 
 VOCABULARY = 1280
+WIDTH, HEAD = 256, 64
+"""Hidden size of the policy, and of one head of its attention."""
 PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -66,6 +72,10 @@ def main() -> None:
     parser.add_argument("stage", choices=list(STAGES))
     parser.add_argument("--onto", type=Path, help="folder of the policy that the stage before made")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "policy")
+    parser.add_argument(
+        "--width", type=int, default=WIDTH, help="hidden size that a warm start makes; a multiple of 64"
+    )
+    parser.add_argument("--tokenizer", type=Path, help="folder whose tokenizer a warm start takes; default: trains one")
     parser.add_argument("--steps", type=int, help="default: the stage's")
     parser.add_argument("--tokens", type=int, default=4096, help="tokens a batch")
     parser.add_argument("--lr", type=float, help="peak learning rate; default: the stage's")
@@ -73,8 +83,15 @@ def main() -> None:
     args = parser.parse_args()
     if (args.onto is None) != (args.stage == "warm-start"):
         parser.error("--onto names the policy that judging and practice go on from; warm-start begins from nothing")
+    if args.width < HEAD or args.width % HEAD:
+        parser.error(f"--width {args.width} is not a multiple of {HEAD}")
     torch.manual_seed(args.seed)
-    tokenizer, model = begin(args.seed) if args.onto is None else load(args.onto)
+    if args.onto is None:
+        given = None if args.tokenizer is None else PreTrainedTokenizerFast.from_pretrained(args.tokenizer)
+        tokenizer = given or train_tokenizer(args.seed)
+        model = make_model(tokenizer, args.width)
+    else:
+        tokenizer, model = load(args.onto)
     before = None if args.onto is None else json.loads((args.onto / "build.json").read_text())
     phases, steps, lr = STAGES[args.stage]
     stage = Stage(phases, args.steps or steps, args.lr or lr)
@@ -85,16 +102,12 @@ def main() -> None:
         "lr": stage.lr,
         "tokens": args.tokens,
         "seed": args.seed,
+        "width": model.config.hidden_size,
         "phases": [phase._asdict() for phase in phases],
         "commit": commit(),
         "onto": before,
     }
     save(model, tokenizer, args.out, made)
-
-
-def begin(seed: int) -> tuple[PreTrainedTokenizerFast, Qwen3ForCausalLM]:
-    tokenizer = train_tokenizer(seed)
-    return tokenizer, make_model(tokenizer)
 
 
 def load(folder: Path) -> tuple[PreTrainedTokenizerFast, Qwen3ForCausalLM]:
@@ -124,17 +137,17 @@ def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:
     )
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+def make_model(tokenizer: PreTrainedTokenizerFast, width: int) -> Qwen3ForCausalLM:
     pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
     assert isinstance(pad, int) and isinstance(end, int)
     config = Qwen3Config(
         vocab_size=len(tokenizer),
-        hidden_size=256,
-        intermediate_size=768,
+        hidden_size=width,
+        intermediate_size=3 * width,
         num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=64,
+        num_attention_heads=width // HEAD,
+        num_key_value_heads=max(1, width // (2 * HEAD)),
+        head_dim=HEAD,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
         eos_token_id=end,
@@ -190,12 +203,13 @@ def collate(rows: list[tuple[list[int], int]]) -> Batch:
 
 
 def train(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, stage: Stage, *, tokens: int, seed: int) -> None:
-    steps = stage.steps
+    steps, arithmetic = stage.steps, torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16())
     optimizer = torch.optim.AdamW(model.parameters(), lr=stage.lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps))
     started, seen, recent = time.monotonic(), 0, 0.0
     for step, batch in zip(range(1, steps + 1), batches(tokenizer, stage, tokens, seed), strict=False):
-        loss = answer_loss(model, batch)
+        with arithmetic:
+            loss = answer_loss(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -219,9 +233,8 @@ def learning_rate_factor(step: int, steps: int) -> float:
 
 def answer_loss(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
     """Mean negative log-likelihood of the answer tokens. Padding is on the right, so causal attention needs no mask."""
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden_NH = model.model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state[batch.answer_BT]
-        logits_NV = model.lm_head(hidden_NH)
+    hidden_NH = model.model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state[batch.answer_BT]
+    logits_NV = model.lm_head(hidden_NH)
     targets_N = batch.ids_BT.roll(-1, dims=1)[batch.answer_BT]
     return F.cross_entropy(logits_NV.float(), targets_N)
 
