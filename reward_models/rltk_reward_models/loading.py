@@ -30,6 +30,8 @@ from rltk_reward_models.quantized import options, steady
 log = logging.getLogger(__name__)
 LOADING = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 ADAPTER = "adapter_model.safetensors"
+ENDLESS = 10**12
+"""Tokenizers whose length nobody gave have one beyond this."""
 
 
 class Origin(NamedTuple):
@@ -100,6 +102,8 @@ class AdapterFiles(NamedTuple):
     """[1, H]."""
     pad: int | None
     """Trainers pad with the tokenizer's token and pool at the last other one; None where the folder does not say it."""
+    most: int | None
+    """Tokens of a conversation that it reads, the last ones; None where the folder does not say it."""
 
 
 def read_adapter(path: str | Path, *, trust_remote_code: bool = False) -> AdapterFiles:
@@ -115,7 +119,15 @@ def read_adapter(path: str | Path, *, trust_remote_code: bool = False) -> Adapte
     others = {key: weight for key, weight in weights.items() if key != heads[0]}
     tokenizer = _own_tokenizer(Origin(str(folder), None, trust_remote_code), folder)
     pad = None if tokenizer is None else tokenizer.pad_token_id
-    return AdapterFiles(config, others, head, pad if isinstance(pad, int) else None)
+    most = None if tokenizer is None else most_read(tokenizer, None)
+    return AdapterFiles(config, others, head, pad if isinstance(pad, int) else None, most)
+
+
+def most_read(tokenizer: PreTrainedTokenizerBase, context: int | None) -> int | None:
+    """Tokens of a conversation that a model reads: as many as its tokenizer was saved with (`model_max_length`), which
+    is what it was trained on, and no more than its context; None where neither sets a limit."""
+    limits = [limit for limit in (tokenizer.model_max_length, context) if limit is not None and limit < ENDLESS]
+    return min(limits, default=None)
 
 
 def model_config(model: nn.Module) -> PretrainedConfig:

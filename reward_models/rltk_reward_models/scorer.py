@@ -26,7 +26,7 @@ from rltk_reward_models.conversations import (
     checked_score,
 )
 from rltk_reward_models.fingerprint import weights_fingerprint
-from rltk_reward_models.loading import load_reward_model, model_config
+from rltk_reward_models.loading import load_reward_model, model_config, most_read
 
 WINDOW = 2048
 
@@ -79,8 +79,9 @@ class Scorer:
         """From a folder that `loading` accepts.
 
         `base` replaces the base that an adapter names, `revision` the branch, tag or commit of it. Python code that
-        comes with a model runs only with `trust_remote_code`. `max_length` is the model's context by default;
-        `batch_tokens` bounds rows times longest row of a batch. `render` turns messages into text; by default the chat
+        comes with a model runs only with `trust_remote_code`. `max_length` is by default what the model was trained
+        to read (its tokenizer's `model_max_length`), within its context; `batch_tokens` bounds rows times longest row
+        of a batch. `render` turns messages into text; by default the chat
         template does, without a generation prompt. Text is read as it stands where there is a chat template, which
         writes all special tokens; without one the tokenizer adds its own.
         """
@@ -92,7 +93,7 @@ class Scorer:
         context = getattr(model_config(loaded.model), "max_position_embeddings", None)
         if max_length is not None and context is not None and max_length > context:
             raise ValueError(f"max_length ({max_length}) exceeds the context of {path}, which is {context}")
-        limit = max_length or context
+        limit = max_length or most_read(loaded.tokenizer, context)
         digest = _identity_hash(loaded.model, loaded.tokenizer, limit)
         name = Path(path).expanduser().resolve().name
         identity = Identity(name, digest, loaded.base, loaded.is_base_verified, limit)

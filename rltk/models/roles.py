@@ -40,6 +40,8 @@ class SavedRole(NamedTuple):
     head_1H: Tensor
     pad: int | None
     """The token that its score is never read at, even where it is the end token; None: what the base pads with."""
+    most: int | None
+    """Tokens that it reads, the last ones; None: all."""
 
 
 def new_head(hidden_size: int, device: torch.device) -> nn.Linear:
@@ -82,7 +84,7 @@ def read_role(folder: Path, *, trust_remote_code: bool = False) -> SavedRole | N
         return None
     if not all("lora_" in name for name in found.weights):
         return None
-    return SavedRole(folder, found.config, found.weights, found.head, found.pad)
+    return SavedRole(folder, found.config, found.weights, found.head, found.pad, found.most)
 
 
 def as_causal(config: LoraConfig) -> LoraConfig:

@@ -1,5 +1,6 @@
 """What a reward model that trains is worth: its scores of held-out pairs, its card, and the check of what is saved."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from rltk.models.modes import evaluating
 from rltk.models.reward import in_float32
 from rltk.models.save import write_model
 from rltk.recipe.resolved import recipe_hash
-from rltk.recipe.schema import LoRA, Recipe
+from rltk.recipe.schema import LoRA, Recipe, RewardModel
 from rltk.run.atomic import new_folder
 
 CHECKED = 32
@@ -32,14 +33,18 @@ CHECKED = 32
 
 
 class Referee:
-    """The model as a scorer: in float32 and without dropout, as any process that loads it has it."""
+    """The model as a scorer: in float32, without dropout and of as many tokens as it is trained on, as any process that
+    loads it has it."""
 
     def __init__(self, recipe: Recipe, model: nn.Module, tokenizer: PreTrainedTokenizerBase, plain: Plain) -> None:
         self.recipe, self.model = recipe, model
         self.plain: Plain = plain
-        limit = context_length(model.config)  # pyright: ignore[reportArgumentType]  # nn.Module's attributes are untyped
-        identity = Identity(recipe.name, "in training", None, True, limit)
-        self.scorer = Scorer(model, tokenizer, identity, None, recipe.optim.micro_tokens)
+        assert isinstance(recipe.algo, RewardModel)
+        context = context_length(model.config)  # pyright: ignore[reportArgumentType]  # nn.Module's attributes are untyped
+        reading = copy.copy(tokenizer)
+        reading.model_max_length = min(recipe.algo.max_length, context or recipe.algo.max_length)
+        identity = Identity(recipe.name, "in training", None, True, reading.model_max_length)
+        self.scorer = Scorer(model, reading, identity, None, recipe.optim.micro_tokens)
 
     def rows(self, task: PairTask, report: Report) -> list[Row]:
         with evaluating(self.model), in_float32(self.model):

@@ -26,13 +26,15 @@ from rltk.rewards.text import scored_text
 
 
 class BaseScorer:
-    """A reward model that shares the policy's base: it reads the very tokens that were sampled."""
+    """A reward model that shares the policy's base: it reads the very tokens that were sampled, the last of them where
+    it was trained on fewer."""
 
     def __init__(self, name: str, policy: nn.Module, saved: SavedRole, dtype: torch.dtype, tokens: int) -> None:
         assert isinstance(policy, PeftModel)
         self.name, self.policy, self.dtype, self.tokens = name, policy, dtype, tokens
         self.role = add_role(policy, f"reward_{name}", saved)
         self.pad = policy.config.get_text_config().pad_token_id if saved.pad is None else saved.pad
+        self.most = saved.most
         self.layers = Layers(policy)
 
     def __call__(self, samples: Sequence[Sample]) -> Scores:
@@ -43,6 +45,7 @@ class BaseScorer:
 
     def finite_scores(self, samples: Sequence[Sample]) -> list[float]:
         rows = [torch.cat([torch.tensor(sample.prompt), sample.rollout.tokens_T.cpu()]) for sample in samples]
+        rows = rows if self.most is None else [row[-self.most :] for row in rows]
         scores = [math.nan] * len(rows)
         for batch in length_batches([len(row) for row in rows], self.tokens):
             for index, score in zip(batch, self.score([rows[i] for i in batch]).tolist(), strict=True):

@@ -98,6 +98,23 @@ def test_of_a_long_conversation_the_last_tokens_are_read_and_it_is_counted(guess
     assert not begun.work.inputs.training.left_out
 
 
+@pytest.mark.parametrize("tune", TUNES)
+def test_it_is_used_on_as_many_tokens_as_it_was_trained_on(guesser: Path, tmp_path: Path, tune: str) -> None:
+    recipe = write_recipe(
+        tmp_path, guesser, "reward_model", tune=TUNES[tune], algo={"max_length": 12}, optim={"steps": 3}
+    )
+    run = tmp_path / "run"
+    assert main(["train", str(recipe), "--run", str(run), "--quiet"]) == 0
+    scorer = Scorer.load(run / "model", base=str(guesser) if tune == "lora" else None)
+    assert scorer.identity.max_length == 12
+    assert runs.read(run / "scores.json")["after"]["train"]["truncated"] == 1.0
+    assert main(["eval", str(run), "--out", str(tmp_path / "again"), "--quiet"]) == 0
+    again = runs.read(tmp_path / "again" / "scores.json")["train"]
+    assert (
+        again["truncated"] == 1.0 and again["accuracy"] == runs.read(run / "scores.json")["after"]["train"]["accuracy"]
+    )
+
+
 @pytest.fixture(scope="module", params=["lora", "full"])
 def run(request: pytest.FixtureRequest, guesser: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)

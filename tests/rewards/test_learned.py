@@ -130,6 +130,25 @@ def test_where_the_end_token_pads_the_score_is_read_before_it(policy: Path, adap
     assert [a == b for a, b in zip(scores[adapter], scores[folder], strict=True)] == [False, False, False, True]
 
 
+def test_an_adapter_that_was_trained_on_few_tokens_reads_the_last_of_them(
+    policy: Path, adapter: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "reward"
+    shutil.copytree(adapter, folder)
+    told = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(told | {"model_max_length": 12}))
+    found = {}
+    for path in (adapter, folder):
+        chosen, model = dialogue_recipe(policy, {"quality": {"type": "model", "path": str(path)}}), with_lora(policy)
+        renderer, reward = PromptRenderer(tiny.tokenizer(), chosen.data), chosen.rewards["quality"]
+        given = samples(renderer, chosen)
+        assert isinstance(reward, ModelReward) and all(len(one.prompt) > 12 for one in given)
+        alone = ModelScorer("quality", reward, path, renderer, CPU, 4096)(given)
+        found[path] = make_scorers(chosen, model, renderer.tokenizer, torch.float32)["quality"](given)
+        assert found[path] == pytest.approx(alone, abs=1e-4)
+    assert found[folder] != pytest.approx(found[adapter], abs=1e-4)
+
+
 def test_a_completion_without_numbers_has_no_score(policy: Path, adapter: Path) -> None:
     chosen, model = dialogue_recipe(policy, {"quality": {"type": "model", "path": str(adapter)}}), with_lora(policy)
     renderer = PromptRenderer(tiny.tokenizer(), chosen.data)

@@ -53,7 +53,8 @@ class RewardModel(Paired):
 
     type: Literal["reward_model"] = "reward_model"
     max_length: Annotated[int, Field(strict=True, ge=2)] = 1024
-    """Tokens of a conversation that training reads, the last ones; how many are longer is said."""
+    """Tokens of a conversation that the model reads, the last ones, in training and in use; how many are longer is
+    said."""
     centring: NonNegative = 0.01
     """Weight of the squared sum of a pair's two rewards, which keeps rewards around zero; 0 leaves them anywhere."""
 
