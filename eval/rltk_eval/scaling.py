@@ -94,6 +94,14 @@ def exponent_difference(fit: Fit, other: Fit, confidence: float = 0.95) -> tuple
 
 def held_out_error(runs: Sequence[ScalingRun], form: Form, *, residual: Residual = Residual.LOSS) -> HeldOut:
     """How well a law extrapolates: fitted without the largest X and the largest D, judged on them."""
+    misses = held_out_misses(runs, form, residual=residual)
+    return HeldOut(float(np.mean([abs(miss) for _, miss in misses])), len(runs) - len(misses), len(misses))
+
+
+def held_out_misses(
+    runs: Sequence[ScalingRun], form: Form, *, residual: Residual = Residual.LOSS
+) -> list[tuple[ScalingRun, float]]:
+    """The runs of the largest X and of the largest D, each with what a law fitted to the others predicts too much."""
     has_size = _check(runs, form)
     if len({run.size for run in runs}) == 2:
         raise ValueError("there are only 2 sizes: without the larger one no law of size can be fitted, so add a size")
@@ -101,8 +109,7 @@ def held_out_error(runs: Sequence[ScalingRun], form: Form, *, residual: Residual
     seen = [run for run in runs if run.data < most_data and (run.size < largest or not has_size)]
     unseen = [run for run in runs if run not in seen]
     law = fit_law(seen, form, residual=residual).law
-    errors = [abs(law.predict(run.size, run.data) - run.loss) for run in unseen]
-    return HeldOut(float(np.mean(errors)), len(seen), len(unseen))
+    return [(run, law.predict(run.size, run.data) - run.loss) for run in unseen]
 
 
 def crossing(arm: Fit, reference: Fit, size: float, *, confidence: float = 0.95) -> Crossing:

@@ -14,7 +14,7 @@ from rltk.data.problems import fingerprint
 from rltk.data.tasks import Task
 from rltk.evaluation.target import Target
 from rltk.recipe.accelerator import is_accelerator_visible
-from rltk.recipe.locate import EMBEDDED_POLICY, expanded
+from rltk.recipe.locate import embedded_folder, expanded
 from rltk.recipe.schema import Model
 
 Settings = dict[str, Any]
@@ -66,7 +66,7 @@ def task_settings(task: Task) -> Settings:
 
 def files_hash(target: Target) -> str | None:
     """Of name, size and time of the files of a local model and adapter; None for a hub id, which `revision` pins."""
-    model = EMBEDDED_POLICY if target.model.path == "embedded/policy" else expanded(target.model.path)
+    model = embedded_folder(target.model.path) or expanded(target.model.path)
     return folders_hash([folder for folder in (model, target.adapter) if folder is not None and folder.is_dir()])
 
 

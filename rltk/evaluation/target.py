@@ -11,9 +11,9 @@ from rltk_reward_models.base_file import read_base
 from rltk.errors import UserError, suggestion
 from rltk.evaluation.adapter_values import refuse_odd_values
 from rltk.recipe.arithmetic import dtype_here
-from rltk.recipe.locate import EMBEDDED_POLICY, near_file
+from rltk.recipe.locate import EMBEDDED_MODELS, embedded_name, near_file
 from rltk.recipe.paths import looks_local
-from rltk.recipe.schema import EMBEDDED, EMBEDDED_MODELS, Data, Eval, Model, RewardModel, Rollout
+from rltk.recipe.schema import EMBEDDED, Data, Eval, Model, RewardModel, Rollout
 from rltk.recipe.sections.rollout import OF_VLLM
 from rltk.run.folder import read_object, resume_command, run_recipe
 
@@ -95,16 +95,11 @@ def adapter_base(path: Path) -> Model:
         raise UserError(f"{file} names no base_model_name_or_path.")
     refuse_unsafe_adapter(path, config)
     return Model(
-        path="embedded/policy" if is_embedded_policy(base) else base,
+        path=embedded_name(base) or base,
         revision=config.get("revision"),
         dtype=dtype_here(),
         quantize=recorded_quantization(path),
     )
-
-
-def is_embedded_policy(base: str) -> bool:
-    """Whether an adapter's base is the embedded policy, wherever rltk was installed when the adapter was saved."""
-    return Path(base).parts[-3:] == EMBEDDED_POLICY.parts[-3:]
 
 
 def recorded_quantization(path: Path) -> Literal["nf4"] | None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from rltk.errors import UserError
 from rltk.evaluation.target import refuse_unsafe_adapter
-from rltk.recipe.locate import EMBEDDED_POLICY, expanded, near_file
+from rltk.recipe.locate import embedded_folder, expanded, near_file
 from rltk.recipe.resolved import recipe_from_resolved
 from rltk.recipe.schema import Recipe
 from rltk.run.folder import read_manifest, read_object, resume_command
@@ -62,7 +62,7 @@ def find_source(name: str) -> Source:
 
 
 def base_location(path: str) -> str:
-    if path == "embedded/policy":
-        return str(EMBEDDED_POLICY)
+    if (embedded := embedded_folder(path)) is not None:
+        return str(embedded)
     local = expanded(path)
     return str(local.resolve()) if os.path.isdir(local) else path

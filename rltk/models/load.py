@@ -26,14 +26,14 @@ from rltk.errors import UserError, tell
 from rltk.hub import seek_hub
 from rltk.models.experts import follow_autocast
 from rltk.models.scoring import has_known_head
-from rltk.recipe.locate import EMBEDDED_POLICY
+from rltk.recipe.locate import embedded_folder
 from rltk.recipe.schema import Model
 
 
 def local_path(path: str) -> str:
-    """Where transformers finds the model: a hub id or folder as given, the embedded policy in this package."""
-    if path == "embedded/policy":
-        return str(EMBEDDED_POLICY)
+    """Where transformers finds the model: a hub id or folder as given, one that comes with rltk in this package."""
+    if (embedded := embedded_folder(path)) is not None:
+        return str(embedded)
     folder = Path(path).expanduser()
     if not folder.exists():
         seek_hub()

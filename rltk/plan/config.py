@@ -8,7 +8,7 @@ from rltk.errors import UserError
 from rltk.hub import seek_hub
 from rltk.plan.known import KNOWN
 from rltk.plan.shape import Shape, shape_of
-from rltk.recipe.locate import EMBEDDED_POLICY, expanded
+from rltk.recipe.locate import embedded_folder, expanded
 from rltk.recipe.schema import Model
 
 
@@ -30,9 +30,7 @@ def read_config(model: Model) -> dict[str, Any]:
 
 def config_at_hand(model: Model) -> dict[str, Any] | None:
     """A folder's goes before that of a known model of its name."""
-    if model.path == "embedded/policy":
-        return read_json(model, EMBEDDED_POLICY / "config.json")
-    folder = expanded(model.path)
+    folder = embedded_folder(model.path) or expanded(model.path)
     if folder.is_dir():
         return read_json(model, folder / "config.json")
     if model.revision is None and model.path in KNOWN:

@@ -10,6 +10,8 @@ from rltk.errors import UserError, nearest, suggestion
 PACKAGE = Path(__file__).resolve().parent.parent
 EMBEDDED_POLICY = PACKAGE / "embedded" / "policy"
 """What `embedded/policy` stands for."""
+EMBEDDED_MODELS = ("embedded/policy", "embedded/policy-128", "embedded/policy-64")
+"""Names of the models that come with rltk, which are places in its package, too."""
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -42,6 +44,17 @@ def shipped_recipe(name: str) -> Path:
         ending = suggestion(name, list(recipes), otherwise="they are")
         raise UserError(f"{name} is neither a file nor one of the recipes that come with rltk; {ending}")
     return recipes[name]
+
+
+def embedded_folder(model: str) -> Path | None:
+    """Of a model that comes with rltk; None for any other."""
+    return PACKAGE / model if model in EMBEDDED_MODELS else None
+
+
+def embedded_name(folder: str) -> str | None:
+    """Of a model that comes with rltk, wherever rltk was when the folder was written down; None for any other."""
+    parts = Path(folder).parts[-3:]
+    return next((name for name in EMBEDDED_MODELS if parts == (PACKAGE.name, *name.split("/"))), None)
 
 
 def expanded(path: str) -> Path:

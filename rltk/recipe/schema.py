@@ -15,7 +15,7 @@ from rltk.recipe.sections.data import Data
 from rltk.recipe.sections.embedded import EMBEDDED
 from rltk.recipe.sections.evaluation import EVAL_BLOCK, EVAL_TASKS, HELDOUT_LIKE, LOSS, PREFERENCE_TASKS, Eval
 from rltk.recipe.sections.hardware import DeepSpeed, Hardware
-from rltk.recipe.sections.model import EMBEDDED_MODELS, Model
+from rltk.recipe.sections.model import Model
 from rltk.recipe.sections.offline import DPO, SFT, Offline, Paired, RewardModel
 from rltk.recipe.sections.onpolicy import GRPO, PPO, RLOO, Critic, OnPolicy
 from rltk.recipe.sections.optim import Optim
@@ -35,7 +35,6 @@ from rltk.recipe.sections.tune import Full, LoRA, Tune
 __all__ = [
     "DPO",
     "EMBEDDED",
-    "EMBEDDED_MODELS",
     "EVAL_BLOCK",
     "EVAL_TASKS",
     "GRPO",

@@ -75,11 +75,12 @@ def fitted(ordered: Sequence[Evidence]) -> dict[str, Fit]:
 
 
 def runs_of(ordered: Sequence[Evidence], arm: str) -> list[ScalingRun]:
-    return [
-        ScalingRun(ONE_SIZE, rows_of(one), float(score if one.comparison.sign < 0 else 1 - score))
-        for one in ordered
-        for score in one.score_S(arm)
-    ]
+    return [ScalingRun(ONE_SIZE, rows_of(one), loss) for one in ordered for loss in as_loss(one, arm)]
+
+
+def as_loss(one: Evidence, arm: str) -> list[float]:
+    """Of each confirmation run the loss, or the share of items that are wrong where accuracy is compared."""
+    return [float(score if one.comparison.sign < 0 else 1 - score) for score in one.score_S(arm)]
 
 
 def rows_of(one: Evidence) -> int:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from rltk.data.transcripts import Plain
 from rltk.errors import UserError
-from rltk.evaluation.target import is_classifier, is_embedded_policy, read_adapter_config
-from rltk.recipe.locate import EMBEDDED_POLICY, expanded
+from rltk.evaluation.target import is_classifier, read_adapter_config
+from rltk.recipe.locate import embedded_folder, embedded_name, expanded
 from rltk.recipe.schema import Recipe
 from rltk.run.folder import read_manifest, resume_command, run_recipe
 
@@ -66,8 +66,8 @@ def find_reward_model(name: str) -> RewardTarget:
 
 
 def embedded_base(path: Path) -> str | None:
-    """The embedded policy where an adapter stands on it; None leaves it to what the folder says."""
+    """A model that comes with rltk where an adapter stands on one; None leaves it to what the folder says."""
     if not (path / "adapter_config.json").exists():
         return None
-    base = read_adapter_config(path).get("base_model_name_or_path")
-    return str(EMBEDDED_POLICY) if base and is_embedded_policy(base) else None
+    name = embedded_name(read_adapter_config(path).get("base_model_name_or_path") or "")
+    return None if name is None else str(embedded_folder(name))

@@ -7,16 +7,16 @@ from typing import Literal
 from pydantic import model_validator
 
 from rltk.recipe.fields import Flag, Section, Text, broken_rule
+from rltk.recipe.locate import EMBEDDED_MODELS
 from rltk.recipe.sections.embedded import EMBEDDED, refuse_unknown_embedded
-
-EMBEDDED_MODELS = ("embedded/policy",)
 
 
 class Model(Section):
     """The language model that is trained."""
 
     path: Text
-    """A hub id, a local folder, or embedded/policy, the small policy that comes with rltk."""
+    """A hub id, a local folder, or embedded/policy, the small policy that comes with rltk; embedded/policy-128 and
+    embedded/policy-64 are narrower ones, which show what depends on size."""
     revision: Text | None = None
     """Branch, tag or commit of a hub model; null is its main branch."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
