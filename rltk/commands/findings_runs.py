@@ -27,7 +27,7 @@ def evidence_of(
     match finding.experiment:
         case ComparisonOf() as experiment:
             asked = wanted(finding.id, experiment, profile)
-            return (forecast if args.dry_run else made)(experiment, asked, profile, args)
+            return (forecast if args.dry_run else made)(asked, profile, args)
         case Reanalysis(of=other):
             experiment = catalogue[other].experiment
             if not isinstance(experiment, ComparisonOf):
@@ -49,9 +49,7 @@ def finished_in(path: Path) -> Evidence | None:
     return evidence if evidence.found.is_complete else None
 
 
-def made(
-    experiment: ComparisonOf, asked: list[Wanted], profile: Profile, args: argparse.Namespace
-) -> list[Evidence] | int:
+def made(asked: list[Wanted], profile: Profile, args: argparse.Namespace) -> list[Evidence] | int:
     """Makes the runs that are missing, one comparison after the other; or the status of one that did not end."""
     found: list[Evidence] = []
     for one in asked:
@@ -59,7 +57,7 @@ def made(
         if evidence is None:
             # What a comparison says on the standard output is not the answer that was asked for.
             with redirect_stdout(sys.stderr) if args.json else nullcontext():
-                if status := compare(compare_args(experiment, one, profile, args)):
+                if status := compare(compare_args(one, profile, args)):
                     return status
             evidence = finished_in(one.comparison.path)
         if evidence is None:
@@ -68,12 +66,10 @@ def made(
     return found
 
 
-def forecast(
-    experiment: ComparisonOf, asked: list[Wanted], profile: Profile, args: argparse.Namespace
-) -> list[Evidence] | int:
+def forecast(asked: list[Wanted], profile: Profile, args: argparse.Namespace) -> list[Evidence] | int:
     """Lists the runs; there is nothing to be read from them."""
     for one in asked:
-        if status := compare(compare_args(experiment, one, profile, args)):
+        if status := compare(compare_args(one, profile, args)):
             return status
     return []
 
@@ -82,14 +78,12 @@ UNFINISHED = 3
 """Exit status where the time ran out; what to go on with has been said."""
 
 
-def compare_args(
-    experiment: ComparisonOf, one: Wanted, profile: Profile, args: argparse.Namespace
-) -> argparse.Namespace:
+def compare_args(one: Wanted, profile: Profile, args: argparse.Namespace) -> argparse.Namespace:
     """As `rltk compare` would have been called."""
     parser = argparse.ArgumentParser()
     compare_arguments(parser)
     name = profile if profile == "laptop" else NONE
-    argv = [experiment.recipe, *one.overrides, "--profile", name, "--out", str(one.comparison.path)]
+    argv = [one.recipe, *one.overrides, "--profile", name, "--out", str(one.comparison.path)]
     found = parser.parse_args(argv)
     found.jobs, found.budget, found.dry_run, found.quiet = args.jobs, args.budget, args.dry_run, args.json or args.quiet
     found.json = args.json and args.dry_run

@@ -41,12 +41,17 @@ class ComparisonOf(Section):
     """Measured by `rltk compare`, from many runs."""
 
     type: Literal["comparison"]
-    recipe: Text
+    recipe: Text | tuple[Text, ...]
+    """Several: a comparison of each."""
     reading: Text
     """Function of rltk.compare.readings that makes a result of them."""
     laptop: Overrides
     gpu: Overrides
     each: Variants = Variants()
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        return (self.recipe,) if isinstance(self.recipe, str) else self.recipe
 
     def overrides(self, profile: Profile) -> Overrides:
         return self.laptop if profile == "laptop" else self.gpu

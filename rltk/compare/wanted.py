@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,18 +18,18 @@ class Wanted(NamedTuple):
     """A comparison as the catalogue asks for it; `comparison.path` is where it is, or where it is going to be."""
 
     comparison: Comparison
+    recipe: str
     overrides: tuple[str, ...]
     is_begun: bool
 
 
 def wanted(id: str, experiment: ComparisonOf, profile: Profile) -> list[Wanted]:
-    """One, or one for each of the experiment's variants."""
-    base, variants = experiment.overrides(profile), experiment.variants(profile)
-    if not variants:
-        return [one_wanted(id, experiment.recipe, base, profile)]
+    """One, or one for each of the experiment's recipes and variants."""
+    base, variants = experiment.overrides(profile), experiment.variants(profile) or ((),)
+    each = list(product(experiment.recipes, variants))
     return [
-        one_wanted(f"{id}/{number}", experiment.recipe, (*base, *variant), profile)
-        for number, variant in enumerate(variants, 1)
+        one_wanted(id if len(each) == 1 else f"{id}/{number}", recipe, (*base, *variant), profile)
+        for number, (recipe, variant) in enumerate(each, 1)
     ]
 
 
@@ -39,7 +40,7 @@ def one_wanted(name: str, recipe: str, overrides: Sequence[str], profile: Profil
     there = begun(folder, new)
     comparison = there or new
     check_comparable(comparison)
-    return Wanted(comparison, tuple(overrides), there is not None)
+    return Wanted(comparison, recipe, tuple(overrides), there is not None)
 
 
 def free(path: Path, recipe: Recipe) -> Comparison:

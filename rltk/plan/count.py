@@ -20,21 +20,39 @@ class Adapted(NamedTuple):
 def adapted(shape: Shape, tune: LoRA) -> Iterator[Adapted]:
     """The matrices that get an adapter, as `rltk.models.adapters` chooses them, with its rank in each."""
     for matrix in shape.matrices:
-        if is_target(matrix, tune):
+        if layers := layers_adapted(shape, matrix, tune):
+            matrix = in_layers(matrix, layers, shape.layers)
             is_divided = tune.expert_rank == "divided" and matrix.is_expert
             yield Adapted(matrix, max(1, tune.rank // (shape.experts_a_token or 1)) if is_divided else tune.rank)
 
 
-def is_target(matrix: Matrix, tune: LoRA) -> bool:
+def layers_adapted(shape: Shape, matrix: Matrix, tune: LoRA) -> int:
+    """In how many layers it gets an adapter: all or none, or as many as names such as `3.self_attn.q_proj` number."""
     match tune.targets:
         case "all-linear":
-            return matrix.place != "router"
+            is_target = matrix.place != "router"
         case "attention":
-            return matrix.place == "attention"
+            is_target = matrix.place == "attention"
         case "mlp":
-            return matrix.place not in ("attention", "router")
+            is_target = matrix.place not in ("attention", "router")
         case names:
-            return any(matrix.name == name or matrix.name.endswith(f".{name}") for name in names)
+            layers = {layer_of(name) for name in names if is_meant(name, matrix)}
+            return shape.layers if None in layers else len(layers)
+    return shape.layers if is_target else 0
+
+
+def is_meant(name: str, matrix: Matrix) -> bool:
+    """Whether one of the two names ends in the other; a module's own is longer by the places that it is in."""
+    return f".{matrix.name}".endswith(f".{name}") or f".{name}".endswith(f".{matrix.name}")
+
+
+def layer_of(name: str) -> int | None:
+    return next((int(part) for part in name.split(".") if part.isdecimal()), None)
+
+
+def in_layers(matrix: Matrix, layers: int, of: int) -> Matrix:
+    """As it occurs in some of the layers."""
+    return matrix._replace(times=matrix.times * layers // of, active=matrix.active * layers / of)
 
 
 def adapter_parameters(shape: Shape, tune: LoRA, *, with_head: bool = False) -> int:

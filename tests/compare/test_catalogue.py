@@ -101,11 +101,13 @@ def test_every_experiment_exists_and_takes_its_settings(profile: str) -> None:
 def test_comparisons_are_of_recipes_with_overrides_that_read() -> None:
     assert len(COMPARISONS) >= 15
     for finding in COMPARISONS:
-        assert isinstance(finding.experiment, ComparisonOf) and finding.experiment.recipe in RECIPES
+        assert isinstance(finding.experiment, ComparisonOf) and set(finding.experiment.recipes) <= set(RECIPES)
         each = (*finding.experiment.each.laptop, *finding.experiment.each.gpu)
         variants = [override for variant in each for override in variant]
         for override in (*finding.experiment.laptop, *finding.experiment.gpu, *variants):
-            assert set(read_override(override).value) <= {"compare", "algo", "optim", "data", "eval"}, finding.id
+            assert set(read_override(override).value) <= {"compare", "model", "algo", "optim", "data", "eval"}, (
+                finding.id
+            )
         assert any("full" in override for override in finding.experiment.laptop), f"{finding.id} has a full arm"
 
 

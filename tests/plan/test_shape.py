@@ -139,3 +139,14 @@ def test_attention_by_hand() -> None:
     assert shape is not None
     assert attention_flops(shape, 10, trains=False) == 2 * 4 * 2 * 8 * 10
     assert attention_flops(shape, 10, trains=True) == 3 * 2 * 4 * 2 * 8 * 10
+
+
+def test_a_target_may_name_a_module_of_one_layer() -> None:
+    """As PEFT reads it: by the end of the module's name."""
+    shape = known("Qwen/Qwen3-0.6B")
+    one = ("27.self_attn.q_proj", "3.self_attn.q_proj", "model.layers.3.self_attn.q_proj")
+    for names, layers in ((one[:1], 1), (one, 2), (("self_attn.q_proj",), 28), (("q_proj", *one), 28)):
+        tune = LoRA(rank=2, targets=names)
+        with torch.device("meta"):
+            covered = coverage(add_lora(built(KNOWN["Qwen/Qwen3-0.6B"]), tune))
+        assert adapter_parameters(shape, tune) == covered.trainable == layers * 2 * (1024 + 2048)

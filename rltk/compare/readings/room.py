@@ -54,20 +54,20 @@ def parameters_a_token(evidence: Sequence[Evidence]) -> Outcome:
     return Outcome(verdict, summary, value if isfinite(value) else None, interval, details)
 
 
-def enough(ratio_A: Array, gap_A: Array) -> float:
-    """Where the gap, made to fall with the ratio, comes down to 1 %: straight lines over log ratio between arms.
+def enough(ratio_A: Array, gap_A: Array, well: float = WELL) -> float:
+    """Where the gap, made to fall with the ratio, comes down to `well`: straight lines over log ratio between arms.
 
     The smallest ratio where it is there already, infinite where it never gets there.
     """
     fitted_A = isotonic_regression(gap_A, increasing=False).x
-    (well,) = np.nonzero(fitted_A <= WELL)
-    if not len(well):
+    (there,) = np.nonzero(fitted_A <= well)
+    if not len(there):
         return inf
-    first = well[0]
+    first = there[0]
     if first == 0:
         return float(ratio_A[0])
     x, y = np.log(ratio_A[first - 1 : first + 1]), fitted_A[first - 1 : first + 1]
-    return float(np.exp(np.interp(-WELL, -y, x)))
+    return float(np.exp(np.interp(-well, -y, x)))
 
 
 def noisy_gaps(gap_AS: Array) -> Array:
