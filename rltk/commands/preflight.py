@@ -47,7 +47,8 @@ def for_people(looked: Looked) -> list[str]:
 
 
 def row_lines(row: Shown) -> list[str]:
-    return [f"  {row.id}, {row.tokens} tokens: {shortened(row.text)}", f"    -> {shortened(row.answer)}"]
+    answer = [f"    -> {shortened(row.answer)}"] if row.answer else []
+    return [f"  {row.id}, {row.tokens} tokens: {shortened(row.text)}", *answer]
 
 
 def shortened(text: str) -> str:

@@ -50,6 +50,7 @@ class Shown(NamedTuple):
     text: str
     tokens: int
     answer: str
+    """Empty where there is none to compare with."""
 
 
 class Looked(NamedTuple):

@@ -13,7 +13,7 @@ from rltk.preflight.chats import look_at_chats
 from rltk.preflight.disk import check_disk
 from rltk.preflight.found import Found, Looked
 from rltk.preflight.pairs import look_at_pairs
-from rltk.preflight.problems import look_at_problems
+from rltk.preflight.prompts import look_at_prompts
 from rltk.preflight.template import check_template, stops_without_weights
 from rltk.recipe.schema import Offline, Recipe
 
@@ -29,13 +29,11 @@ def look(recipe: Recipe) -> Looked:
 
 
 def look_at_rows(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Looked:
-    if recipe.data.kind == "preferences":
-        assert isinstance(recipe.algo, Offline)  # the schema lets no other algorithm have preferences
+    if isinstance(recipe.algo, Offline) and recipe.data.kind == "preferences":
         return look_at_pairs(recipe, tokenizer, recipe.algo.max_length, most=SHOWN)
-    if recipe.data.kind == "messages":
-        assert isinstance(recipe.algo, Offline)
+    if isinstance(recipe.algo, Offline) and recipe.data.kind == "messages":
         return look_at_chats(recipe, tokenizer, recipe.algo.max_length, most=SHOWN)
-    return look_at_problems(recipe, tokenizer, context_length(load_config(recipe.model)), most=SHOWN)
+    return look_at_prompts(recipe, tokenizer, context_length(load_config(recipe.model)), most=SHOWN)
 
 
 def cheap(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, folder: Path | None = None) -> list[Found]:

@@ -10,7 +10,7 @@ from rltk.data.preferences import KINDS, LoadedPreferences, Preference, load_pre
 from rltk.data.rows import is_file
 from rltk.preflight.found import Found, Looked, Shown, of_rows
 from rltk.preflight.repeats import repeats
-from rltk.recipe.schema import Data, Recipe
+from rltk.recipe.schema import Data, Recipe, RewardModel
 
 HARMFUL = ("equal_sides", "different_requests", "empty_reply")
 """Kinds that a person should look at; the others are told."""
@@ -29,11 +29,19 @@ def look_at_pairs(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, max_length
     is_split = not is_file(recipe.data) and recipe.data.train != recipe.data.test
     test = load_preferences(source_of(recipe.data, recipe.data.test)).pairs if is_split else []
     found = [
-        *of_rows("warning", "left_out", f"pairs are longer than algo.max_length ({max_length}): left out", long),
+        *of_long(long, max_length, is_cut=isinstance(recipe.algo, RewardModel)),
         *of_kinds(loaded),
         *repeats(texts(loaded.pairs), texts(test), what="pairs"),
     ]
     return Looked(shown, found, list(lengths.values()))
+
+
+def of_long(ids: Sequence[str], max_length: int, *, is_cut: bool) -> list[Found]:
+    """A reward model reads the last tokens of what is too long; other algorithms do without it."""
+    what = f"pairs are longer than algo.max_length ({max_length})"
+    if is_cut:
+        return of_rows("note", "cut", f"{what}: the last tokens are read", ids)
+    return of_rows("warning", "left_out", f"{what}: left out", ids)
 
 
 def sides_tokens(pair: Preference, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

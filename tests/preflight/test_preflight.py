@@ -16,6 +16,7 @@ from rltk.preflight.found import Found, Looked
 from rltk.preflight.look import cheap, look_at_rows, refuse_unready
 from rltk.preflight.repeats import repeats
 from rltk.preflight.template import check_template
+from rltk.recipe.locate import shipped_recipes
 from rltk.recipe.schema import Recipe
 from tests import files, tiny
 from tests.recipes import FULL, recipe
@@ -164,12 +165,38 @@ def test_rows_are_shown_as_training_sees_them(tmp_path: Path, capsys: pytest.Cap
     assert data in sentence and printed.err.endswith(f"rltk: {sentence}\n")
 
 
-def looked(algo: dict[str, Any], **data: Any) -> Looked:
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_the_data_of_every_recipe_are_looked_at(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", name, "--data", "data.size=64", "--profile", "laptop"]) == 0
+    printed = capsys.readouterr().out
+    assert "64 training rows of" in printed and "left out" not in printed
+    assert ("    -> " in printed) == (name not in ("hh_grpo", "hh_ppo")), "a prompt of theirs has no answer"
+
+
+def test_prompts_of_preferences_are_looked_at_as_they_are_asked(tmp_path: Path) -> None:
+    """Each once, and nobody is told of replies, which no policy reads there."""
+    said = [("Where is the cat?", "a"), ("Where is the cat?", "b"), ("Where is the dog?", "c")]
+    rows = [{"prompt": prompt, "chosen": chosen, "rejected": "no"} for prompt, chosen in said]
+    rewards = {"quality": {"type": "server", "url": "http://127.0.0.1:9"}}
+    found = looked(GRPO, rewards, path=written(tmp_path / "rows.jsonl", rows), kind="preferences")
+    assert [row.text.count("cat") for row in found.rows] == [1, 0] and {row.answer for row in found.rows} == {""}
+    assert not found.found
+
+
+def test_a_reward_model_reads_the_last_tokens_of_long_pairs(tmp_path: Path) -> None:
+    rows = [{"prompt": "Where is it?", "chosen": "There. " * times, "rejected": "no"} for times in (1, 40)]
+    data = {"path": written(tmp_path / "rows.jsonl", rows), "kind": "preferences"}
+    for type, kind in (("reward_model", "cut"), ("dpo", "left_out")):
+        found = by_kind(looked({"type": type, "max_length": 40}, **data).found)
+        assert (found[kind].number, {"cut", "left_out"} & set(found)) == (1, {kind})
+
+
+def looked(algo: dict[str, Any], rewards: dict[str, Any] | None = None, /, **data: Any) -> Looked:
     """At real rows, with the tokenizer and the context of the embedded policy."""
-    chosen = Recipe.model_validate(
-        {"name": "real", "model": {"path": "embedded/policy"}, "data": data, "algo": algo, "tune": {"type": "lora"}}
-    )
-    return look_at_rows(chosen, tiny.tokenizer())
+    sections = {"model": {"path": "embedded/policy"}, "data": data, "algo": algo, "tune": {"type": "lora"}}
+    if rewards is not None:
+        sections["rewards"] = rewards
+    return look_at_rows(Recipe.model_validate({"name": "real", **sections}), tiny.tokenizer())
 
 
 def test_gsm8k_has_commas_and_negatives(shared_data: Path) -> None:

@@ -18,7 +18,7 @@ from rltk.compare.readings.models import shape_of
 from rltk.compare.readings.sizes import as_loss, rows_of
 from rltk.errors import UserError
 
-Cell = tuple[float, float]
+Cell = tuple[int, int]
 """Parameters of the model, and rows."""
 
 
@@ -56,7 +56,7 @@ def shared_arms(evidence: Sequence[Evidence]) -> list[str]:
 
 def errors(cells: dict[Cell, Evidence], arms: Sequence[str], form: Form) -> Array:
     """[C], in the order of cells; of each the mean over arms and seeds."""
-    found: dict[Cell, list[float]] = {}
+    found: dict[tuple[float, float], list[float]] = {}
     for arm in arms:
         runs = [ScalingRun(*cell, loss) for cell, one in cells.items() for loss in as_loss(one, arm)]
         try:

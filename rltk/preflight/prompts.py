@@ -1,4 +1,4 @@
-"""What the problems of a recipe hold: prompts as they will be asked, gold answers, and what is in training and test."""
+"""What a recipe asks: prompts as they will be asked, gold answers of problems, and what is in training and test."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,8 @@ from rltk_eval.boxes import last_boxes
 from rltk_eval.grading import grade_by_kind
 from transformers import PreTrainedTokenizerBase
 
-from rltk.data.problems import Problem, columns_of, load_problems, parts
+from rltk.data.asked import load_asked
+from rltk.data.problems import Problem, columns_of, parts
 from rltk.data.prompt import PromptRenderer, misfit
 from rltk.data.rows import is_file, read_rows
 from rltk.preflight.found import Found, Looked, Shown, of_rows
@@ -22,26 +23,26 @@ GRADED = 500
 COMMA, NEGATIVE = re.compile(r"\d,\d"), re.compile(r"\s*\$?\s*-\s*\$?\s*\d")
 
 
-def look_at_problems(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, context: int | None, *, most: int) -> Looked:
+def look_at_prompts(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, context: int | None, *, most: int) -> Looked:
     """`most` rows are shown; all are read, rendered and counted."""
-    problems = load_problems(recipe.data, "train")
+    problems = load_asked(recipe.data, "train")
     renderer, limit = PromptRenderer(tokenizer, recipe.data), recipe.rollout.max_new_tokens
     prompts = {problem.id: renderer.tokens(problem) for problem in problems}
     shown = [Shown(one.id, renderer.text(one), len(prompts[one.id]), one.answer) for one in problems[:most]]
     long = [id for id, prompt in prompts.items() if misfit(prompt, max_new_tokens=limit, context=context) is not None]
     what = f"prompts are empty, or leave no room for {limit} new tokens in the model's context: left out, none is cut"
-    test = [] if is_file(recipe.data) else load_problems(recipe.data, "test")
+    test = [] if is_file(recipe.data) else load_asked(recipe.data, "test")
     found = [
         *of_rows("warning", "left_out", what, long),
-        *of_answers(recipe.data),
+        *(of_answers(recipe.data) if recipe.data.has_answers else ()),
         *of_levels([*problems, *test]),
-        *repeats(texts(problems), texts(test), what="problems"),
+        *repeats(texts(problems), texts(test), what="problems" if recipe.data.has_answers else "prompts"),
     ]
     return Looked(shown, found, [len(prompt) for prompt in prompts.values()])
 
 
 def texts(problems: Sequence[Problem]) -> list[tuple[str, str]]:
-    return [(problem.id, problem.question) for problem in problems]
+    return [(problem.id, repr(problem.messages) if problem.messages else problem.question) for problem in problems]
 
 
 def of_levels(problems: Sequence[Problem]) -> list[Found]:
