@@ -28,6 +28,7 @@ SCORES = {
     "greedy": "accuracy on the test split",
     "sampled": "accuracy of samples on the test split",
     "pairs": "accuracy on held-out pairs",
+    "reward": "mean reward of samples on the test split",
     "loss": "log-loss of held-out solutions",
 }
 """What is compared, by compare.metric."""

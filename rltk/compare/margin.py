@@ -18,6 +18,7 @@ from rltk.compare.plan import CONTROL, Comparison
 from rltk.compare.tuning import Tuning
 from rltk.errors import UserError
 from rltk.recipe.resolved import digest
+from rltk.recipe.sections.compare import SHARES
 from rltk.run.atomic import write_json
 
 MARGIN, MARGINS = "margin.json", "margins"
@@ -133,7 +134,8 @@ def sweep_says(comparison: Comparison, tuning: Tuning) -> dict[str, Any]:
 
 
 def score_key(comparison: Comparison) -> str:
-    return "loss" if comparison.recipe.compare.metric == "loss" else "accuracy"
+    metric = comparison.recipe.compare.metric
+    return "accuracy" if metric in SHARES else metric
 
 
 def chosen(arm: str, lr: float | None) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rltk.compare.plan import Comparison, Planned
 from rltk.errors import UserError
+from rltk.recipe.sections.compare import SHARES
 from rltk.run.folder import read_jsonl
 
 AGREE = 1e-9
@@ -19,12 +20,13 @@ Rows = list[dict[str, Any]]
 
 
 def item_scores(comparison: Comparison, run: Planned, when: str) -> dict[str, float]:
-    """Of each item of its first task, before or after training: from 0 to 1, or its share of the loss in nats."""
+    """Of each item of its first task, before or after training: from 0 to 1, its reward, or its share of the loss in
+    nats."""
     path, metric = comparison.folder(run), comparison.recipe.compare.metric
     file, task = path / "scores.json", task_of(path, when)
     said = score_said(read_scores(path)[when][task], metric)
     if not isinstance(said, float):
-        name = "loss" if metric == "loss" else f"{metric} accuracy"
+        name = f"{metric} accuracy" if metric in SHARES else metric
         raise UserError(f"{file}: the {name} {when} training is {json.dumps(said)}, no number ({run}).")
     items = path / "items" / f"{when}-{task}.jsonl"
     rows = rows_of(read_jsonl(items), metric)
@@ -36,14 +38,24 @@ def item_scores(comparison: Comparison, run: Planned, when: str) -> dict[str, fl
 
 
 def score_said(score: dict[str, Any], metric: str) -> Any:
-    if metric == "loss":
-        return score.get("loss")
-    return (score.get("sampled", {}) if metric == "sampled" else score).get("accuracy")
+    """Of one task; None where it was not scored so."""
+    match metric:
+        case "loss":
+            return score.get("loss")
+        case "reward":
+            return score.get("sampled", {}).get("reward")
+        case "sampled":
+            return score.get("sampled", {}).get("accuracy")
+        case _:
+            return score.get("accuracy")
 
 
 def rows_of(rows: Rows, metric: str) -> Rows:
     """Those of the decoding that is judged; items that are not sampled have none."""
-    return rows if metric in ("loss", "pairs") else [row for row in rows if row.get("decoding") == metric]
+    if metric in ("loss", "pairs"):
+        return rows
+    decoding = "sampled" if metric == "reward" else metric
+    return [row for row in rows if row.get("decoding") == decoding]
 
 
 def refuse_no_number(rows: Rows, metric: str, file: Path, run: Planned) -> None:
@@ -67,6 +79,8 @@ def measured(row: dict[str, Any], metric: str) -> tuple[str, ...]:
         case "pairs":
             kind = "score" if "chosen_score" in row else "reward"
             return f"chosen_{kind}", f"rejected_{kind}"
+        case "reward":
+            return ("reward",)
         case _:
             return ("correct",)
 
@@ -78,14 +92,17 @@ def by_item(rows: Rows, metric: str) -> dict[str, float]:
             return losses(rows)
         case "pairs":
             return {row["id"]: ranked_right(row) for row in rows}
+        case "reward":
+            return means(rows, "reward")
         case _:
-            return answered(rows)
+            return means(rows, "correct")
 
 
-def answered(rows: Rows) -> dict[str, float]:
+def means(rows: Rows, key: str) -> dict[str, float]:
+    """Over the completions of an item."""
     found: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        found[row["id"]].append(float(row["correct"]))
+        found[row["id"]].append(float(row[key]))
     return {item: fmean(values) for item, values in found.items()}
 
 

@@ -12,7 +12,7 @@ from rltk.compare.arms import arm_recipes, overlaid
 from rltk.compare.centre import full_centre, learning_rate
 from rltk.errors import UserError
 from rltk.recipe.resolved import PLACES, hash_without, recipe_from_resolved, recipe_hash, resolved, without
-from rltk.recipe.schema import HELDOUT_LIKE, LOSS, SFT, Recipe, RewardModel
+from rltk.recipe.schema import HELDOUT_LIKE, LOSS, SFT, OnPolicy, Recipe, RewardModel
 from rltk.run.atomic import write_json
 
 Phase = Literal["tuning", "confirmation", "grid"]
@@ -165,7 +165,7 @@ def check_comparable(comparison: Comparison) -> None:
     if CONTROL in comparison.arms:
         raise UserError(f"compare.arms: {CONTROL} is what the negative control is called; name the arm otherwise.")
     task = comparison.tasks(comparison.reference)[0]
-    if metric in ("greedy", "sampled") and task not in HELDOUT_LIKE:
+    if metric in ("greedy", "sampled", "reward") and task not in HELDOUT_LIKE:
         raise UserError(
             f"eval.tasks begins with {task}, which has no validation split to choose learning rates on; "
             f"let it begin with one of {', '.join(HELDOUT_LIKE)}."
@@ -175,14 +175,18 @@ def check_comparable(comparison: Comparison) -> None:
             "data.validation is 0, and learning rates are chosen on what it holds out; "
             "set it, such as compare.base={data: {validation: 500}}."
         )
-    if metric == "sampled" and not first.eval.samples:
-        raise UserError("compare.metric is sampled and eval.samples is 0; set it to at least 1.")
+    if metric in ("sampled", "reward") and not first.eval.samples:
+        raise UserError(f"compare.metric is {metric} and eval.samples is 0; set it to at least 1.")
 
 
 def refuse_unmeasured(recipe: Recipe, metric: str) -> None:
     """Refuses a metric that runs of this recipe do not have."""
-    has_pairs = recipe.data.kind == "preferences" or isinstance(recipe.algo, RewardModel)
+    is_judged = isinstance(recipe.algo, OnPolicy) and recipe.data.kind == "preferences"
+    has_pairs = not is_judged and (recipe.data.kind == "preferences" or isinstance(recipe.algo, RewardModel))
     what = f"algo.type {recipe.algo.type} on data.kind {recipe.data.kind}"
+    if is_judged != (metric == "reward"):
+        fit = "reward" if is_judged else "greedy" if not has_pairs else "pairs"
+        raise UserError(f"compare.metric is {metric}, and {what} is scored otherwise; set it to {fit}.")
     if metric == "loss" and (not isinstance(recipe.algo, SFT) or has_pairs):
         raise UserError(f"compare.metric is loss, which is of held-out solutions in SFT, and this is {what}.")
     if metric != "loss" and recipe.data.kind == "messages":

@@ -9,6 +9,7 @@ from rich.table import Table
 from rltk.compare.estimate import Pace
 from rltk.compare.plan import CONTROL, Planned
 from rltk.evaluation.tables import say, show
+from rltk.recipe.sections.compare import SHARES
 from rltk.run.progress import duration
 
 Conclusion = dict[str, Any]
@@ -27,32 +28,32 @@ def show_conclusion(found: Conclusion, spent: dict[str, dict[str, Any]]) -> None
 
 
 def arm_table(found: Conclusion, spent: dict[str, dict[str, Any]]) -> Table:
-    is_loss = found["metric"] == "loss"
+    is_share = found["metric"] in SHARES
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("arm")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "verdict" else "right")
     start = list(found["start"].values())
-    table.add_row("start", "", shown(sum(start) / len(start), is_loss=is_loss))
+    table.add_row("start", "", shown(sum(start) / len(start), is_share=is_share))
     for arm, row in found["arms"].items():
         name = f"{CONTROL} ({row['of']})" if arm == CONTROL else arm
-        against = verdict_cells(found["verdicts"].get(arm), is_loss=is_loss)
+        against = verdict_cells(found["verdicts"].get(arm), is_share=is_share)
         cells = [*optimum_cells(found["optima"].get(arm)), *cost_cells(spent.get(arm))]
-        table.add_row(name, f"{row['lr']:g}", shown(row["score"], is_loss=is_loss), *against, *cells)
+        table.add_row(name, f"{row['lr']:g}", shown(row["score"], is_share=is_share), *against, *cells)
     return table
 
 
-def verdict_cells(verdict: dict[str, Any] | None, *, is_loss: bool) -> list[str]:
+def verdict_cells(verdict: dict[str, Any] | None, *, is_share: bool) -> list[str]:
     if verdict is None:
         return ["", "", ""]
     low, high = verdict["interval"]
-    interval = "-" if low is None else f"[{gained(low, is_loss)}, {gained(high, is_loss)}]"
-    return [gained(verdict["difference"], is_loss), interval, verdict["verdict"].replace("_", " ")]
+    interval = "-" if low is None else f"[{gained(low, is_share)}, {gained(high, is_share)}]"
+    return [gained(verdict["difference"], is_share), interval, verdict["verdict"].replace("_", " ")]
 
 
-def gained(difference: float, is_loss: bool) -> str:
-    """In nats, or in points."""
-    return f"{difference:+.4f}" if is_loss else f"{100 * difference:+.1f}"
+def gained(difference: float, is_share: bool) -> str:
+    """In points, or in what the score counts."""
+    return f"{100 * difference:+.1f}" if is_share else f"{difference:+.4f}"
 
 
 def optimum_cells(optimum: dict[str, Any] | None) -> list[str]:
@@ -74,8 +75,8 @@ def cost_cells(spent: dict[str, Any] | None) -> list[str]:
     return [f"{spent['seconds']:.1f}", "-" if memory is None else f"{memory / 2**30:.2f} GiB"]
 
 
-def shown(score: float, *, is_loss: bool) -> str:
-    return f"{score:.4f}" if is_loss else f"{score:.1%}"
+def shown(score: float, *, is_share: bool) -> str:
+    return f"{score:.1%}" if is_share else f"{score:.4f}"
 
 
 def show_plan(rows: list[tuple[Planned, str]], between: int, later: int, pace: Pace, jobs: int, seconds: float) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from rltk_eval.equivalence.curves import difference_band
 from rltk_eval.equivalence.scores import Array
 
+from rltk.recipe.sections.compare import SHARES
 from rltk.report.chart import GREY, Band, Chart, Line, Mark, Rule
 from rltk.report.read import Comparison, Row, Run
 from rltk.run.curves import Curves, curves_of
@@ -40,13 +41,24 @@ def charts(comparison: Comparison, confirmation: list[Run]) -> list[Chart]:
     return [chart for chart in drawn if chart is not None]
 
 
+def metric_of(found: Row) -> str:
+    return found.get("metric", "greedy")
+
+
 def unit_of(found: Row) -> str:
-    """Shares are shown in per cent; a loss is a number."""
-    return "" if found.get("metric") == "loss" else "share"
+    """Shares are shown in per cent; a loss and a reward are numbers."""
+    return "share" if metric_of(found) in SHARES else ""
 
 
 def score_name(found: Row) -> str:
-    return "Loss" if found.get("metric") == "loss" else "Accuracy"
+    return "Accuracy" if metric_of(found) in SHARES else metric_of(found).capitalize()
+
+
+def scale_of(found: Row) -> str:
+    """What differences are counted in."""
+    if metric_of(found) in SHARES:
+        return "points"
+    return "nats of loss" if metric_of(found) == "loss" else "units of reward"
 
 
 def runs_of(name: str, runs: Sequence[Run]) -> list[Run]:
@@ -63,7 +75,7 @@ def difference_chart(comparison: Comparison) -> Chart | None:
         return None
     rules = [Rule("margin", margin), Rule("no difference", 0.0), Rule("margin", -margin)]
     unit = "points" if unit_of(found) == "share" else ""
-    scale = "In points of accuracy" if unit else "In nats of loss, above 0 where the arm's is lower"
+    scale = f"In {scale_of(found)}" + (", above 0 where the arm's is lower" if metric_of(found) == "loss" else "")
     about = f"Large dots with the interval of the verdict: mean over seeds; grey dots: seeds. {scale}."
     title = f"Better than {found['reference']} by"
     room, labels = Line("", [(0.5, None), (len(arms) + 0.6, None)]), list(enumerate(arms, 1))
@@ -73,7 +85,7 @@ def difference_chart(comparison: Comparison) -> Chart | None:
 def differences(found: Row, arm: str, at: int) -> Iterator[Mark]:
     """Of every seed that both have, a little beside the mean with its interval."""
     verdict, reference = found["verdicts"][arm], found["arms"][found["reference"]]["seeds"]
-    sign = -1 if unit_of(found) == "" else 1
+    sign = -1 if metric_of(found) == "loss" else 1
     for seed, value in found["arms"][arm]["seeds"].items():
         if seed in reference:
             yield Mark(f"{arm}, seed {seed}", at + 0.12, sign * (value - reference[seed]), (None, None), GREY)

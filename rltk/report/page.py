@@ -92,7 +92,7 @@ def render_comparison(comparison: Comparison, phases: dict[str, list[Run]], home
         "comparison.html",
         title=f"Comparison {found.get('name', comparison.path.name)}",
         found=found,
-        is_share=evidence.unit_of(found) == "share",
+        scale=evidence.scale_of(found),
         score_name=evidence.score_name(found),
         arms=verdict.arms(comparison),
         names=list(found["arms"]),

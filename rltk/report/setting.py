@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rltk.report.axis import written
-from rltk.report.evidence import unit_of
+from rltk.report.evidence import scale_of, unit_of
 from rltk.report.facts import hardware_words, recipe_yaml, version_words
 from rltk.report.read import Comparison, Run
 
@@ -34,8 +34,8 @@ def margin_words(comparison: Comparison) -> str:
     margin = comparison.found["margin"]
     if margin["value"] is None:
         return ""
-    unit = unit_of(comparison.found)
-    value = f"{100 * margin['value']:.3g} points" if unit == "share" else f"{written(margin['value'])} nats"
+    is_share, scale = unit_of(comparison.found) == "share", scale_of(comparison.found)
+    value = f"{100 * margin['value']:.3g} points" if is_share else f"{written(margin['value'])} {scale}"
     return f"{value}; {margin['rule']}" if margin.get("rule") else value
 
 

@@ -8,7 +8,7 @@ import pytest
 from rltk.compare.arms import arm_recipes, preset
 from rltk.compare.plan import Comparison, check_comparable
 from rltk.errors import UserError
-from rltk.recipe.schema import Data, LoRA
+from rltk.recipe.schema import Data, LoRA, Recipe
 from tests.compare import made
 
 
@@ -86,6 +86,29 @@ def test_arms_that_cannot_be_compared_are_refused_in_a_sentence(
     with pytest.raises(UserError, match=complaint) as refused:
         check_comparable(Comparison(tmp_path, made.recipe(tmp_path, **compare)))
     assert "\n" not in str(refused.value)
+
+
+def test_a_metric_that_runs_of_the_recipe_do_not_have_is_refused(tmp_path: Path) -> None:
+    problems, prompts = made.recipe(tmp_path), {"path": "embedded/dialogues"}
+    judged = problems.model_dump(mode="json", exclude_unset=True) | {"data": prompts}
+    judged["rewards"] = {"quality": {"type": "gold"}}
+
+    def complaint(of: dict[str, Any], **changes: Any) -> str:
+        values = of | {"compare": of["compare"] | changes.pop("compare", {})} | changes
+        with pytest.raises(UserError) as refused:
+            check_comparable(Comparison(tmp_path, Recipe.model_validate(values)))
+        return str(refused.value)
+
+    by_answers = problems.model_dump(mode="json", exclude_unset=True)
+    assert complaint(by_answers, compare={"metric": "reward"}).endswith("is scored otherwise; set it to greedy.")
+    for metric in ("greedy", "sampled", "pairs", "loss"):
+        said = complaint(judged, compare={"metric": metric})
+        assert said == (
+            f"compare.metric is {metric}, and algo.type grpo on data.kind preferences is scored otherwise; "
+            "set it to reward."
+        )
+    said = complaint(judged, compare={"metric": "reward"}, eval={"samples": 0})
+    assert said == "compare.metric is reward and eval.samples is 0; set it to at least 1."
 
 
 def test_data_from_outside_needs_validation_problems(tmp_path: Path) -> None:

@@ -188,3 +188,34 @@ def test_an_arm_that_cannot_be_made_is_named_with_its_own_sentence(recipe: Path,
     assert process.returncode == 2
     assert "rltk: the tuning run of arm odd, learning rate 0.00949, seed 0 failed: tune.targets names 'nowhere'" in err
     assert not list((tmp_path / "odd" / "tuning").glob("*"))
+
+
+def test_policies_that_are_judged_by_a_reward_are_compared_by_it(guesser: Path, tmp_path: Path) -> None:
+    sections = {
+        "data": {"path": "embedded/dialogues", "size": 16},
+        "rewards": {"quality": {"type": "gold"}},
+        "eval": {"tasks": ["heldout"], "limit": 6, "batch": 16},
+        "optim": {"steps": 1, "lr": "auto"},
+    }
+    compare = {
+        "arms": ["lora-2", "full"],
+        "metric": "reward",
+        "rates": {"centre": 0.003, "points": 1, "most": 1},
+        "tuning_seeds": 1,
+        "confirmation_seeds": 2,
+        "margin": {"value": 0.2},
+        "minimum_gain": 0.5,
+    }
+    recipe = runs.write_recipe(tmp_path, guesser, **sections, compare=compare)
+    path = tmp_path / "compared"
+    process = start(str(recipe), "--out", str(path))
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "(mean reward of samples on the test split)" in out and "%" not in out.partition("note:")[0].split("note")[0]
+    found = runs.read(path / COMPARISON)
+    for folder in (path / "confirmation").iterdir():
+        manifest, after = runs.read(folder / "manifest.json"), runs.read(folder / "scores.json")["after"]["dialogues"]
+        arm = folder.name.partition("-lr")[0]
+        assert found["arms"][arm]["seeds"][str(manifest["seed"])] == pytest.approx(after["sampled"]["reward"])
+    page = (path / "report.html").read_text()
+    assert "in units of reward" in page and ">Reward<" in page

@@ -8,6 +8,10 @@ from pydantic import Field, model_validator
 
 from rltk.recipe.fields import AtLeastOne, Count, Flag, Name, Positive, Section, Share, Text, broken_rule
 
+Metric = Literal["greedy", "sampled", "pairs", "reward", "loss"]
+SHARES = ("greedy", "sampled", "pairs")
+"""Metrics that are shares of items; the others are numbers of any size."""
+
 
 class LearningRates(Section):
     """The learning rates that every arm is swept over, half a decade apart; all arms are given equally many."""
@@ -35,7 +39,8 @@ class MarginRule(Section):
     """The largest shortfall that does not matter, as the metric counts: a share of full fine-tuning's gain."""
 
     value: Positive | None = None
-    """The margin itself, 0.02 for two points of accuracy or 0.02 nats of loss; null takes the share below."""
+    """The margin itself, 0.02 for two points of accuracy, 0.02 nats of loss, or so much reward; null takes the share
+    below."""
     share: Annotated[Share, Field(lt=1)] = 0.1
     """0.1 asks that nine tenths of the gain are kept."""
     at_least: Positive = 0.01
@@ -103,9 +108,10 @@ class Compare(Section):
     """The arm that the others are held against."""
     base: Overlay = Field(default={})
     """Laid over the recipe in every arm, such as fewer steps: {optim: {steps: 30}}."""
-    metric: Literal["greedy", "sampled", "pairs", "loss"] = "greedy"
+    metric: Metric = "greedy"
     """Accuracy on the first of eval.tasks, of one greedy completion or of eval.samples sampled ones; pairs: share of
-    held-out pairs that a reward model or DPO ranks right; loss: of SFT, nats a token of held-out solutions."""
+    held-out pairs that a reward model or DPO ranks right; reward: of policies that are trained on prompts of
+    preferences, mean reward of eval.samples sampled completions; loss: of SFT, nats a token of held-out solutions."""
     tuning_seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 2
     """Seeds that learning rates are chosen on, with the validation split: seed, seed + 1, ..."""
     confirmation_seeds: Annotated[int, Field(strict=True, ge=2)] = 8
