@@ -1,0 +1,207 @@
+"""FG-2: whether how far a run moved the model on its own task predicts what it forgot of another.
+
+The distance is KL(base || run) of whole completions, in nats: of completions that the base samples, the KL divergences
+of the next token summed over their tokens and averaged over problems, which is the chain rule of KL. Shenfeld et al.
+2025 (RL's Razor, arXiv 2509.04259) fit a quadratic to it.
+
+Shapes: R runs, N problems, T tokens of a completion, V vocabulary, B bootstrap draws.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import nan
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from rltk_eval.equivalence.scores import Array
+from rltk_eval.metrics import Interval
+from torch import Tensor, nn
+
+from rltk.compare.experiments.finished_runs import ON_POLICY, welch
+from rltk.compare.experiments.finished_runs import Settings as FinishedRuns
+from rltk.compare.outcome import Outcome, ends, verdict_of
+from rltk.data.asked import load_asked
+from rltk.data.prompt import PromptRenderer
+from rltk.errors import UserError
+from rltk.evaluation.target import Target, run_target
+from rltk.models.bases import attach
+from rltk.models.load import compute_dtype, load_tokenizer, load_weights, pad_token, stop_tokens
+from rltk.recipe.fields import Count
+from rltk.recipe.resolved import recipe_from_resolved
+from rltk.recipe.schema import Recipe
+from rltk.rollout.engines import choose_engine, make_sampler
+from rltk.rollout.sampler import Sampling
+from rltk.run.folder import read_object
+
+FEWEST = 6
+"""Runs that a parabola is fitted to: twice its coefficients."""
+PREDICTS = 0.7
+DRAWS = 2_000
+WIDTH_OF_95 = 3.92
+"""Standard errors from end to end of a 95 % interval."""
+
+
+class Settings(FinishedRuns):
+    problems: Count = 64
+    """Held-out problems whose completions the distance is measured on."""
+
+
+class Moved(NamedTuple):
+    """A finished run, and what its scores say of the second task."""
+
+    path: Path
+    recipe: Recipe
+    tasks: tuple[str, str]
+    before: float | None
+    """None where it was not evaluated: then another run of that base was."""
+    after: float
+    error: float
+    """Standard error of the score after training."""
+
+    @property
+    def is_reinforced(self) -> bool:
+        return self.recipe.algo.type in ON_POLICY
+
+    @property
+    def start(self) -> tuple[str, tuple[str, str]]:
+        return self.recipe.model.path, self.tasks
+
+
+def measure(settings: Settings) -> Outcome:
+    runs = comparable(list(found_runs(Path(settings.runs))), settings.runs)
+    kl_R = np.array(distances(runs, settings.problems))
+    start = next(run.before for run in runs if run.before is not None)
+    lost_R = start - np.array([run.after for run in runs])
+    r2, interval = explained(kl_R, lost_R)
+    is_noise = lost_R.std(ddof=1) < 2 * float(np.mean([run.error for run in runs]))
+    verdict = verdict_of(is_shown=interval.low >= PREDICTS, is_refuted=interval.high < PREDICTS)
+    supervised_R, reinforced_R = (kl_R[[run.is_reinforced == kind for run in runs]] for kind in (False, True))
+    moved = moves(supervised_R, reinforced_R)
+    summary = f"R2 {r2:.2f} [{interval.low:.2f}, {interval.high:.2f}] over {len(runs)} runs; {moved}"
+    if is_noise:
+        summary += f"; they forgot no more of {runs[0].tasks[1]} than the noise of its score"
+    rows = {
+        str(run.path): {"algo": run.recipe.algo.type, "tune": run.recipe.tune.type, "kl": kl, "forgotten": lost}
+        for run, kl, lost in zip(runs, kl_R.tolist(), lost_R.tolist(), strict=True)
+    }
+    return Outcome("inconclusive" if is_noise else verdict, summary, r2, ends(interval), {"runs": rows, "start": start})
+
+
+def found_runs(folder: Path) -> Iterator[Moved]:
+    """Policies beneath the folder that are finished and were evaluated on two tasks."""
+    for file in sorted(folder.rglob("scores.json")):
+        path = file.parent
+        scores, manifest = read_object(file), read_object(path / "manifest.json")
+        after = scores.get("after", {})
+        accuracies = [score.get("accuracy") for score in after.values()]
+        if manifest.get("status") != "finished" or len(after) < 2 or not all(map(is_number, accuracies[:2])):
+            continue
+        recipe = recipe_from_resolved(manifest["recipe"], str(path / "manifest.json"))
+        first, second = list(after)[:2]
+        low, high = after[second]["ci95"]
+        before = scores.get("before", {}).get(second, {}).get("accuracy")
+        yield Moved(path, recipe, (first, second), before, accuracies[1], (high - low) / WIDTH_OF_95)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, float)
+
+
+def comparable(runs: list[Moved], folder: str) -> list[Moved]:
+    """UserError unless there are enough, all of one base and of the same two tasks."""
+    if len(runs) < FEWEST:
+        raise UserError(
+            f"{len(runs)} finished runs beneath {folder} were evaluated on two tasks, and {FEWEST} or more are needed; "
+            "train some, by SFT and by GRPO and at several learning rates, with: "
+            "rltk train gsm8k_sft 'eval.tasks=[heldout,equations]' optim.lr=RATE"
+        )
+    odd = next((run for run in runs if run.start != runs[0].start), None)
+    if odd is not None:
+        raise UserError(
+            f"{odd.path} began with {odd.start[0]} and was evaluated on {' and '.join(odd.tasks)}, {runs[0].path} with "
+            f"{runs[0].start[0]} on {' and '.join(runs[0].tasks)}; name a folder of runs that share both with --from."
+        )
+    if all(run.before is None for run in runs):
+        raise UserError(f"no run beneath {folder} was evaluated before training (eval.before), so nothing is known of "
+                        "what it forgot.")  # fmt: skip
+    return runs
+
+
+def distances(runs: Sequence[Moved], problems: int) -> list[float]:
+    """Of each run, on completions that the base samples once, of held-out problems of the first run's recipe."""
+    recipe, device = runs[0].recipe, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tokenizer, base = load_tokenizer(recipe.model), load_weights(recipe.model, device).eval()
+    renderer = PromptRenderer(tokenizer, recipe.data)
+    prompts = [renderer.tokens(problem) for problem in load_asked(recipe.data, recipe.eval.split, problems)]
+    stops, dtype = stop_tokens(base, tokenizer), compute_dtype(recipe.model)
+    engine = choose_engine("auto", base)
+    sampler = make_sampler(engine, base, stops=stops, pad=pad_token(tokenizer, stops), batch=None, dtype=dtype)
+    sampled = sampler.sample(prompts, 1, Sampling(recipe.rollout.max_new_tokens), seed=0)
+    rows = [
+        (torch.tensor([*prompt, *group[0].tokens_T.tolist()], device=device), len(prompt))
+        for prompt, group in zip(prompts, sampled, strict=True)
+    ]
+    return [distance(base, load_run(run_target(run.path), device), rows) for run in runs]
+
+
+def load_run(target: Target, device: torch.device) -> nn.Module:
+    model = load_weights(target.model, device).eval()
+    return model if target.adapter is None else attach(model, target.adapter)
+
+
+@torch.inference_mode()
+def distance(base: nn.Module, model: nn.Module, rows: Sequence[tuple[Tensor, int]]) -> float:
+    """Nats a completion, mean over rows of [prompt and completion], each with the length of its prompt.
+
+    One row at a time, so that no more than two [T, V] tensors exist.
+    """
+    found = [token_kl(logits(base, ids_T, start), logits(model, ids_T, start)).sum().item() for ids_T, start in rows]
+    return float(np.mean(found))
+
+
+def logits(model: nn.Module, ids_T: Tensor, start: int) -> Tensor:
+    """[T, V], of the tokens from `start` on."""
+    return model(input_ids=ids_T[None]).logits[0, start - 1 : -1].float()
+
+
+def token_kl(of_TV: Tensor, to_TV: Tensor) -> Tensor:
+    """[T], KL(of || to) of the softmaxes of logits."""
+    of_TV, to_TV = of_TV.log_softmax(-1), to_TV.log_softmax(-1)
+    return (of_TV.exp() * (of_TV - to_TV)).sum(-1)
+
+
+def explained(x_R: Array, y_R: Array) -> tuple[float, Interval]:
+    """R2 of the least-squares parabola, with its 95 % percentile interval from runs drawn again.
+
+    A draw with fewer than four runs of its own is left out: a parabola goes through any three.
+    """
+    rng = np.random.default_rng(0)
+    drawn_B = [r_squared(x_R[at], y_R[at]) for at in rng.integers(len(x_R), size=(DRAWS, len(x_R)))
+               if len(set(at.tolist())) > 3]  # fmt: skip
+    known_B = [one for one in drawn_B if np.isfinite(one)]
+    value = r_squared(x_R, y_R)
+    if not known_B or not np.isfinite(value):
+        return value, Interval(nan, nan)
+    low, high = np.quantile(known_B, [0.025, 0.975])
+    return value, Interval(float(low), float(high))
+
+
+def r_squared(x_R: Array, y_R: Array) -> float:
+    """nan where all y are the same."""
+    design_R3 = np.vander(x_R / max(float(np.abs(x_R).max()), 1e-12), 3)
+    coefficient_3, *_ = np.linalg.lstsq(design_R3, y_R, rcond=None)
+    total = float(((y_R - y_R.mean()) ** 2).sum())
+    return 1 - float(((y_R - design_R3 @ coefficient_3) ** 2).sum()) / total if total > 0 else nan
+
+
+def moves(supervised_R: Array, reinforced_R: Array) -> str:
+    """How far each way of training moved the model, and by how much more the one did."""
+    if not len(supervised_R) or not len(reinforced_R):
+        kind = "supervised" if len(supervised_R) else "reinforced"
+        return f"all of them {kind}"
+    said = f"moved by {supervised_R.mean():.3g} nats a completion when supervised, {reinforced_R.mean():.3g} reinforced"
+    if min(len(supervised_R), len(reinforced_R)) < 2:
+        return said
+    low, high = welch(supervised_R, reinforced_R)
+    return f"{said}, {supervised_R.mean() - reinforced_R.mean():.3g} more [{low:.3g}, {high:.3g}]"
