@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from rltk.compare.experiments import (
     early_curves,
+    facts,
     finished_runs,
     flops,
     invariance,
@@ -27,6 +28,7 @@ class Experiment(NamedTuple):
 
 EXPERIMENTS = {
     "early_curves": Experiment(early_curves.Settings, early_curves.measure),
+    "facts": Experiment(facts.Settings, facts.measure),
     "factor_norms": Experiment(finished_runs.Settings, finished_runs.factor_norms),
     "flops": Experiment(flops.Settings, flops.measure),
     "intruder_dimensions": Experiment(finished_runs.Settings, finished_runs.intruder_dimensions),
