@@ -7,6 +7,7 @@ of the next token summed over their tokens and averaged over problems, which is 
 Shapes: R runs, N problems, T tokens of a completion, V vocabulary, B bootstrap draws.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from math import nan
 from pathlib import Path
@@ -58,25 +59,24 @@ class Moved(NamedTuple):
     after: float
     error: float
     """Standard error of the score after training."""
+    items: str
+    """What the items of the second task were, so that scores of the same are held together."""
 
     @property
-    def is_reinforced(self) -> bool:
-        return self.recipe.algo.type in ON_POLICY
-
-    @property
-    def start(self) -> tuple[str, tuple[str, str]]:
-        return self.recipe.model.path, self.tasks
+    def start(self) -> tuple[str, str | None, str | None, tuple[str, str]]:
+        model = self.recipe.model
+        return model.path, model.revision, model.quantize, self.tasks
 
 
 def measure(settings: Settings) -> Outcome:
     runs = comparable(list(found_runs(Path(settings.runs))), settings.runs)
     kl_R = np.array(distances(runs, settings.problems))
-    start = next(run.before for run in runs if run.before is not None)
-    lost_R = start - np.array([run.after for run in runs])
+    lost_R = np.array([start_of(run, runs) - run.after for run in runs])
     r2, interval = explained(kl_R, lost_R)
     is_noise = lost_R.std(ddof=1) < 2 * float(np.mean([run.error for run in runs]))
     verdict = verdict_of(is_shown=interval.low >= PREDICTS, is_refuted=interval.high < PREDICTS)
-    supervised_R, reinforced_R = (kl_R[[run.is_reinforced == kind for run in runs]] for kind in (False, True))
+    kinds = [run.recipe.algo.type for run in runs]
+    supervised_R, reinforced_R = kl_R[[kind == "sft" for kind in kinds]], kl_R[[kind in ON_POLICY for kind in kinds]]
     moved = moves(supervised_R, reinforced_R)
     summary = f"R2 {r2:.2f} [{interval.low:.2f}, {interval.high:.2f}] over {len(runs)} runs; {moved}"
     if is_noise:
@@ -85,23 +85,32 @@ def measure(settings: Settings) -> Outcome:
         str(run.path): {"algo": run.recipe.algo.type, "tune": run.recipe.tune.type, "kl": kl, "forgotten": lost}
         for run, kl, lost in zip(runs, kl_R.tolist(), lost_R.tolist(), strict=True)
     }
-    return Outcome("inconclusive" if is_noise else verdict, summary, r2, ends(interval), {"runs": rows, "start": start})
+    return Outcome("inconclusive" if is_noise else verdict, summary, r2, ends(interval), {"runs": rows})
 
 
 def found_runs(folder: Path) -> Iterator[Moved]:
-    """Policies beneath the folder that are finished and were evaluated on two tasks."""
+    """Policies beneath the folder that are finished, still have their model and were evaluated on two tasks; of those
+    with one and the same recipe the first."""
+    seen = set[str]()
     for file in sorted(folder.rglob("scores.json")):
         path = file.parent
         scores, manifest = read_object(file), read_object(path / "manifest.json")
         after = scores.get("after", {})
         accuracies = [score.get("accuracy") for score in after.values()]
-        if manifest.get("status") != "finished" or len(after) < 2 or not all(map(is_number, accuracies[:2])):
+        is_whole = manifest.get("status") == "finished" and (path / "model").is_dir()
+        if not is_whole or len(after) < 2 or not all(map(is_number, accuracies[:2])):
             continue
+        if (recipe_hash := str(manifest.get("recipe_hash"))) in seen:
+            continue
+        seen.add(recipe_hash)
         recipe = recipe_from_resolved(manifest["recipe"], str(path / "manifest.json"))
         first, second = list(after)[:2]
         low, high = after[second]["ci95"]
         before = scores.get("before", {}).get(second, {}).get("accuracy")
-        yield Moved(path, recipe, (first, second), before, accuracies[1], (high - low) / WIDTH_OF_95)
+        items = json.dumps(
+            [manifest.get("task_hashes", {}).get(second), after[second].get("prompt"), after[second]["n"]]
+        )
+        yield Moved(path, recipe, (first, second), before, accuracies[1], (high - low) / WIDTH_OF_95, items)
 
 
 def is_number(value: Any) -> bool:
@@ -116,16 +125,25 @@ def comparable(runs: list[Moved], folder: str) -> list[Moved]:
             "train some, by SFT and by GRPO and at several learning rates, with: "
             "rltk train gsm8k_sft 'eval.tasks=[heldout,equations]' optim.lr=RATE"
         )
-    odd = next((run for run in runs if run.start != runs[0].start), None)
-    if odd is not None:
-        raise UserError(
-            f"{odd.path} began with {odd.start[0]} and was evaluated on {' and '.join(odd.tasks)}, {runs[0].path} with "
-            f"{runs[0].start[0]} on {' and '.join(runs[0].tasks)}; name a folder of runs that share both with --from."
-        )
-    if all(run.before is None for run in runs):
-        raise UserError(f"no run beneath {folder} was evaluated before training (eval.before), so nothing is known of "
-                        "what it forgot.")  # fmt: skip
+    for odd in runs[1:]:
+        if odd.start != runs[0].start:
+            raise UserError(
+                f"{odd.path} began with {odd.start[0]} and was evaluated on {' and '.join(odd.tasks)}, {runs[0].path} "
+                f"with {runs[0].start[0]} on {' and '.join(runs[0].tasks)}; name a folder of runs that share both with "
+                "--from."
+            )
     return runs
+
+
+def start_of(run: Moved, runs: Sequence[Moved]) -> float:
+    """What the base scored on the items that the run was evaluated on: by this run, or by another with the same."""
+    known = [one.before for one in (run, *runs) if one.before is not None and one.items == run.items]
+    if not known:
+        raise UserError(
+            f"what the base of {run.path} scored on {run.tasks[1]} before training is not known: neither it nor "
+            "another run was evaluated on the same items then (eval.before, eval.limit)."
+        )
+    return known[0]
 
 
 def distances(runs: Sequence[Moved], problems: int) -> list[float]:
@@ -157,6 +175,8 @@ def distance(base: nn.Module, model: nn.Module, rows: Sequence[tuple[Tensor, int
     One row at a time, so that no more than two [T, V] tensors exist.
     """
     found = [token_kl(logits(base, ids_T, start), logits(model, ids_T, start)).sum().item() for ids_T, start in rows]
+    if not np.isfinite(found).all():
+        raise UserError("the logits of a run are no numbers, so there is no distance; leave that run out.")
     return float(np.mean(found))
 
 
@@ -172,19 +192,25 @@ def token_kl(of_TV: Tensor, to_TV: Tensor) -> Tensor:
 
 
 def explained(x_R: Array, y_R: Array) -> tuple[float, Interval]:
-    """R2 of the least-squares parabola, with its 95 % percentile interval from runs drawn again.
+    """R2 of the least-squares parabola, with a 95 % percentile interval from runs drawn again.
 
-    A draw with fewer than four runs of its own is left out: a parabola goes through any three.
+    A run that is drawn twice helps the fit, and few runs are fitted well by anything, so each draw's R2 is adjusted for
+    its different runs, of which a draw with fewer than four is left out: a parabola goes through any three.
     """
     rng = np.random.default_rng(0)
-    drawn_B = [r_squared(x_R[at], y_R[at]) for at in rng.integers(len(x_R), size=(DRAWS, len(x_R)))
-               if len(set(at.tolist())) > 3]  # fmt: skip
+    drawn_B = [adjusted(r_squared(x_R[at], y_R[at]), len(set(at.tolist())))
+               for at in rng.integers(len(x_R), size=(DRAWS, len(x_R)))]  # fmt: skip
     known_B = [one for one in drawn_B if np.isfinite(one)]
     value = r_squared(x_R, y_R)
     if not known_B or not np.isfinite(value):
         return value, Interval(nan, nan)
     low, high = np.quantile(known_B, [0.025, 0.975])
     return value, Interval(float(low), float(high))
+
+
+def adjusted(r2: float, different: int) -> float:
+    """For the two coefficients beside the constant; nan with three runs or fewer."""
+    return 1 - (1 - r2) * (different - 1) / (different - 3) if different > 3 else nan
 
 
 def r_squared(x_R: Array, y_R: Array) -> float:
