@@ -2,22 +2,25 @@
 
 import json
 from argparse import Namespace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from rltk.cli import main
 from rltk.data.problems import load_problems
 from rltk.data.prompt import PromptRenderer
 from rltk.embedded.curriculum import NO, YES
 from rltk.embedded.judgements import judgements
-from rltk.recipe.locate import EMBEDDED_POLICY
+from rltk.embedded.word_problems import WordProblem, word_problems
+from rltk.recipe.locate import EMBEDDED_POLICY, embedded_folder
 from rltk.recipe.schema import Data
 
 MIB = 2**20
+WIDTHS = {"embedded/policy": 256, "embedded/policy-128": 128, "embedded/policy-64": 64}
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +97,26 @@ def test_it_learns(tune: str, steps: int, tmp_path: Path) -> None:
     before, after = (Namespace(**scores[when]["word-problems"]) for when in ("before", "after"))
     assert after.accuracy - before.accuracy > 0.2
     assert after.sampled["accuracy"] - before.sampled["accuracy"] > 0.2
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_policies_of_all_widths_read_alike_and_have_learned_something(name: str) -> None:
+    """One tokenizer, so that losses can be compared; a careful solution costs the widest 0.1 nats a token."""
+    folder = embedded_folder(name)
+    assert folder is not None
+    config = AutoConfig.from_pretrained(folder)
+    assert config.hidden_size == WIDTHS[name]
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).float()
+    assert json.loads(tokenizer.backend_tokenizer.to_str()) == json.loads(
+        AutoTokenizer.from_pretrained(EMBEDDED_POLICY).backend_tokenizer.to_str()
+    )
+    losses = [solution_loss(model, tokenizer, problem) for problem in islice(word_problems("test", 20), 20)]
+    assert sum(losses) / len(losses) < 1.0
+
+
+def solution_loss(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, problem: WordProblem) -> float:
+    prompt = tokenizer.encode(f"<|user|>{problem.question}<|assistant|>")
+    ids = torch.tensor(prompt + tokenizer.encode(f"{problem.solution}<|end|>"))
+    with torch.no_grad():
+        logits = model(ids[None]).logits[0, len(prompt) - 1 : -1]
+    return torch.nn.functional.cross_entropy(logits, ids[len(prompt) :]).item()
