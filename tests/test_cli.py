@@ -172,7 +172,7 @@ def test_findings_are_quiet_down_to_the_comparisons_that_they_make() -> None:
     assert isinstance(finding.experiment, ComparisonOf)
     one = wanted(finding.id, finding.experiment, "laptop")[0]
     for words, is_quiet in ([], False), (["--quiet"], True):
-        assert compare_args(finding.experiment, one, "laptop", parse("findings", words)).quiet is is_quiet
+        assert compare_args(one, "laptop", parse("findings", words)).quiet is is_quiet
 
 
 CHECKED = """\
