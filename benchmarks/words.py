@@ -3,7 +3,7 @@
     python -m benchmarks.words FOLDER         in HH-RLHF's layout, with a training and a test split
 
 A logistic regression on the counts of words (or of words and pairs of neighbors) in the last reply, in Bradley and
-Terry's form: the log-odds that a side is preferred is the difference of the sides' scores. And always the longer reply.
+Terry's form: the log-odds that a side is preferred is the difference of the sides' scores. Held against length alone.
 What a model that has read no English ranks right beyond this, it has from elsewhere.
 
 Shapes: P pairs, W words.
@@ -15,12 +15,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from rltk_eval.metrics import wilson
+from rltk_reward_models.accuracy import length_baseline, pair_accuracy
+from rltk_reward_models.pairs import ScoredPair
 from torch import Tensor
 
 from benchmarks.record import write_result
@@ -40,43 +40,46 @@ def main() -> None:
     args = parser.parse_args()
     data = Data(path=args.data, kind="preferences")
     train, test = (load_split(data, split).pairs for split in ("train", "test"))
-    rules = [told("always the longer", prefers_longer(test))]
-    rules += [told(row.name, row.right_P) for row in regressions(train, test)]
+    best = length_baseline([scored(pair, 0.0) for pair in test])
+    baseline = {"prefers": best.prefers, "accuracy": best.accuracy.accuracy, "ci95": best.accuracy.interval}
+    rules = [told(*rule) for rule in regressions(train, test)]
     for rule in rules:
-        low, high = rule["ci95"]
-        print(f"{rule['rule']:40} {rule['accuracy']:.1%} [{low:.1%}, {high:.1%}]")
-    write_result("words", {"train": len(train), "test": len(test), "rules": rules})
+        low, high, lead, least, most = (100 * number for number in (*rule["ci95"], rule["lead"], *rule["lead_ci95"]))
+        accuracy = f"{rule['accuracy']:.1%} [{low:.1f}, {high:.1f}]"
+        print(f"{rule['rule']:32} {accuracy}, over length {lead:+.1f} [{least:+.1f}, {most:+.1f}]")
+    write_result("words", {"train": len(train), "test": len(test), "length_baseline": baseline, "rules": rules})
 
 
-def told(name: str, right_P: Tensor) -> dict[str, Any]:
-    """A tie is half right."""
-    return {"rule": name, "accuracy": right_P.mean().item(), "ci95": wilson(round(right_P.sum().item()), len(right_P))}
-
-
-def prefers_longer(pairs: Sequence[Preference]) -> Tensor:
-    return torch.tensor([right(length(pair)) for pair in pairs])
-
-
-def length(pair: Preference) -> int:
-    return len(pair.chosen) - len(pair.rejected)
-
-
-def right(difference: float) -> float:
-    return 0.5 + 0.5 * float(np.sign(difference))
-
-
-class Regression(NamedTuple):
-    name: str
-    right_P: Tensor
-
-
-def regressions(train: Sequence[Preference], test: Sequence[Preference]) -> Iterator[Regression]:
+def regressions(train: Sequence[Preference], test: Sequence[Preference]) -> Iterator[tuple[str, list[ScoredPair]]]:
+    """A rule's name, and the held-out pairs as it scores them."""
     for name, has_neighbors in (("words", False), ("words and neighbors", True)):
         words = known(train, has_neighbors)
         seen_PW, unseen_PW = (differences(pairs, words, has_neighbors) for pairs in (train, test))
         for penalty in PENALTIES:
-            scores_P = torch.sparse.mm(unseen_PW, fitted(seen_PW, penalty))[:, 0]
-            yield Regression(f"{name}, penalty {penalty}", 0.5 + 0.5 * scores_P.sign())
+            lead_P = torch.sparse.mm(unseen_PW, fitted(seen_PW, penalty))[:, 0]
+            yield f"{name}, penalty {penalty}", list(map(scored, test, lead_P.tolist()))
+
+
+def scored(pair: Preference, lead: float) -> ScoredPair:
+    return ScoredPair(
+        prompt=repr(pair.prompt),
+        chosen=lead,
+        rejected=0.0,
+        chosen_length=len(pair.chosen),
+        rejected_length=len(pair.rejected),
+    )
+
+
+def told(name: str, pairs: Sequence[ScoredPair]) -> dict[str, Any]:
+    """Accuracy, and by how much it is above that of length alone on the same pairs."""
+    found, lead = pair_accuracy(pairs), length_baseline(pairs).lead
+    return {
+        "rule": name,
+        "accuracy": found.accuracy,
+        "ci95": found.interval,
+        "lead": lead.difference,
+        "lead_ci95": lead.interval,
+    }
 
 
 Word = str | tuple[str, str]

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 from rltk_eval.equivalence.assay import Margin, margin_of_gain
 
 from rltk.compare.looks import read_looks, write_looks
-from rltk.compare.measures import item_scores
+from rltk.compare.measures import item_scores, score_key
 from rltk.compare.plan import CONTROL, Comparison
 from rltk.compare.tuning import Tuning
 from rltk.errors import UserError
 from rltk.recipe.resolved import digest
-from rltk.recipe.sections.compare import SHARES
 from rltk.run.atomic import write_json
 
 MARGIN, MARGINS = "margin.json", "margins"
@@ -126,16 +125,11 @@ def sweep_says(comparison: Comparison, tuning: Tuning) -> dict[str, Any]:
         "looks": compare.looks,
         "rates": rates | {CONTROL: float(f"{rates[comparison.control] / compare.control.divisor:.3g}")},
         "tuning": {
-            run.id: {score_key(comparison): score.value, "failure": score.failure}
+            run.id: {score_key(compare.metric): score.value, "failure": score.failure}
             for sweep in tuning.sweeps.values()
             for run, score, _ in sweep.tried
         },
     }
-
-
-def score_key(comparison: Comparison) -> str:
-    metric = comparison.recipe.compare.metric
-    return "accuracy" if metric in SHARES else metric
 
 
 def chosen(arm: str, lr: float | None) -> float:

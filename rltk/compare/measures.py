@@ -11,7 +11,7 @@ from typing import Any
 
 from rltk.compare.plan import Comparison, Planned
 from rltk.errors import UserError
-from rltk.recipe.sections.compare import SHARES
+from rltk.recipe.sections.compare import SAMPLED, SHARES
 from rltk.run.folder import read_jsonl
 
 AGREE = 1e-9
@@ -39,22 +39,19 @@ def item_scores(comparison: Comparison, run: Planned, when: str) -> dict[str, fl
 
 def score_said(score: dict[str, Any], metric: str) -> Any:
     """Of one task; None where it was not scored so."""
-    match metric:
-        case "loss":
-            return score.get("loss")
-        case "reward":
-            return score.get("sampled", {}).get("reward")
-        case "sampled":
-            return score.get("sampled", {}).get("accuracy")
-        case _:
-            return score.get("accuracy")
+    return (score.get("sampled", {}) if metric in SAMPLED else score).get(score_key(metric))
+
+
+def score_key(metric: str) -> str:
+    """What the number is called in scores.json."""
+    return "accuracy" if metric in SHARES else metric
 
 
 def rows_of(rows: Rows, metric: str) -> Rows:
     """Those of the decoding that is judged; items that are not sampled have none."""
     if metric in ("loss", "pairs"):
         return rows
-    decoding = "sampled" if metric == "reward" else metric
+    decoding = "sampled" if metric in SAMPLED else metric
     return [row for row in rows if row.get("decoding") == decoding]
 
 

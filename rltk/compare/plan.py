@@ -13,6 +13,7 @@ from rltk.compare.centre import full_centre, learning_rate
 from rltk.errors import UserError
 from rltk.recipe.resolved import PLACES, hash_without, recipe_from_resolved, recipe_hash, resolved, without
 from rltk.recipe.schema import HELDOUT_LIKE, LOSS, SFT, OnPolicy, Recipe, RewardModel
+from rltk.recipe.sections.compare import SAMPLED
 from rltk.run.atomic import write_json
 
 Phase = Literal["tuning", "confirmation", "grid"]
@@ -165,7 +166,7 @@ def check_comparable(comparison: Comparison) -> None:
     if CONTROL in comparison.arms:
         raise UserError(f"compare.arms: {CONTROL} is what the negative control is called; name the arm otherwise.")
     task = comparison.tasks(comparison.reference)[0]
-    if metric in ("greedy", "sampled", "reward") and task not in HELDOUT_LIKE:
+    if metric in ("greedy", *SAMPLED) and task not in HELDOUT_LIKE:
         raise UserError(
             f"eval.tasks begins with {task}, which has no validation split to choose learning rates on; "
             f"let it begin with one of {', '.join(HELDOUT_LIKE)}."
@@ -175,7 +176,7 @@ def check_comparable(comparison: Comparison) -> None:
             "data.validation is 0, and learning rates are chosen on what it holds out; "
             "set it, such as compare.base={data: {validation: 500}}."
         )
-    if metric in ("sampled", "reward") and not first.eval.samples:
+    if metric in SAMPLED and not first.eval.samples:
         raise UserError(f"compare.metric is {metric} and eval.samples is 0; set it to at least 1.")
 
 

@@ -87,8 +87,8 @@ def main() -> None:
         parser.error(f"--width {args.width} is not a multiple of {HEAD}")
     torch.manual_seed(args.seed)
     if args.onto is None:
-        given = None if args.tokenizer is None else PreTrainedTokenizerFast.from_pretrained(args.tokenizer)
-        tokenizer = given or train_tokenizer(args.seed)
+        has_one = args.tokenizer is not None
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(args.tokenizer) if has_one else train_tokenizer(args.seed)
         model = make_model(tokenizer, args.width)
     else:
         tokenizer, model = load(args.onto)

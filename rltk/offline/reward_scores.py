@@ -10,7 +10,6 @@ from rltk_reward_models.card import Card, measure, write_card
 from rltk_reward_models.rescore import TOLERANCE, rescore, worst_difference
 from rltk_reward_models.scorer import Identity, Scorer
 from torch import nn
-from transformers import PreTrainedTokenizerBase
 
 from rltk.data.preference_text import preference_text
 from rltk.data.preferences import Preference
@@ -20,12 +19,13 @@ from rltk.evaluation.items import Items, Row
 from rltk.evaluation.pairs.measure import Report, score_task
 from rltk.evaluation.pairs.rows import scored_pair
 from rltk.evaluation.pairs.tasks import PairTask
-from rltk.models.load import context_length, local_path
+from rltk.models.load import local_path
 from rltk.models.modes import evaluating
 from rltk.models.reward import in_float32
 from rltk.models.save import write_model
+from rltk.offline.rows import Reader
 from rltk.recipe.resolved import recipe_hash
-from rltk.recipe.schema import LoRA, Recipe, RewardModel
+from rltk.recipe.schema import LoRA, Recipe
 from rltk.run.atomic import new_folder
 
 CHECKED = 32
@@ -36,15 +36,13 @@ class Referee:
     """The model as a scorer: in float32, without dropout and of as many tokens as it is trained on, as any process that
     loads it has it."""
 
-    def __init__(self, recipe: Recipe, model: nn.Module, tokenizer: PreTrainedTokenizerBase, plain: Plain) -> None:
+    def __init__(self, recipe: Recipe, model: nn.Module, reader: Reader) -> None:
         self.recipe, self.model = recipe, model
-        self.plain: Plain = plain
-        assert isinstance(recipe.algo, RewardModel)
-        context = context_length(model.config)  # pyright: ignore[reportArgumentType]  # nn.Module's attributes are untyped
-        reading = copy.copy(tokenizer)
-        reading.model_max_length = min(recipe.algo.max_length, context or recipe.algo.max_length)
-        identity = Identity(recipe.name, "in training", None, True, reading.model_max_length)
-        self.scorer = Scorer(model, reading, identity, None, recipe.optim.micro_tokens)
+        self.plain: Plain = reader.plain
+        tokenizer = copy.copy(reader.tokenizer)
+        tokenizer.model_max_length = reader.most
+        identity = Identity(recipe.name, "in training", None, True, reader.most)
+        self.scorer = Scorer(model, tokenizer, identity, None, recipe.optim.micro_tokens)
 
     def rows(self, task: PairTask, report: Report) -> list[Row]:
         with evaluating(self.model), in_float32(self.model):

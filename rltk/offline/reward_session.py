@@ -73,7 +73,7 @@ class RewardWork:
         text = self.inputs.config.get_text_config()
         self.lr = peak_learning_rate(recipe, text.hidden_size, text.model_type)
         self.optimizer = make_optimizer(recipe, self.model, self.lr)
-        self.referee = Referee(recipe, self.model, tokenizer, self.inputs.reader.plain)
+        self.referee = Referee(recipe, self.model, self.inputs.reader)
 
     def resume(self, checkpoint: Path) -> Progress:
         return load_checkpoint(checkpoint, self.model, self.optimizer)

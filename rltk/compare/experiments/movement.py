@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from math import nan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from rltk.compare.experiments.finished_runs import ON_POLICY, welch
 from rltk.compare.experiments.finished_runs import Settings as FinishedRuns
+from rltk.compare.experiments.small import device
 from rltk.compare.outcome import Outcome, ends, verdict_of
 from rltk.data.asked import load_asked
 from rltk.data.prompt import PromptRenderer
@@ -98,7 +99,7 @@ def found_runs(folder: Path) -> Iterator[Moved]:
         after = scores.get("after", {})
         accuracies = [score.get("accuracy") for score in after.values()]
         is_whole = manifest.get("status") == "finished" and (path / "model").is_dir()
-        if not is_whole or len(after) < 2 or not all(map(is_number, accuracies[:2])):
+        if not is_whole or len(after) < 2 or not all(isinstance(one, float) for one in accuracies[:2]):
             continue
         if (recipe_hash := str(manifest.get("recipe_hash"))) in seen:
             continue
@@ -111,10 +112,6 @@ def found_runs(folder: Path) -> Iterator[Moved]:
             [manifest.get("task_hashes", {}).get(second), after[second].get("prompt"), after[second]["n"]]
         )
         yield Moved(path, recipe, (first, second), before, accuracies[1], (high - low) / WIDTH_OF_95, items)
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, float)
 
 
 def comparable(runs: list[Moved], folder: str) -> list[Moved]:
@@ -148,8 +145,8 @@ def start_of(run: Moved, runs: Sequence[Moved]) -> float:
 
 def distances(runs: Sequence[Moved], problems: int) -> list[float]:
     """Of each run, on completions that the base samples once, of held-out problems of the first run's recipe."""
-    recipe, device = runs[0].recipe, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer, base = load_tokenizer(recipe.model), load_weights(recipe.model, device).eval()
+    recipe, where = runs[0].recipe, device()
+    tokenizer, base = load_tokenizer(recipe.model), load_weights(recipe.model, where).eval()
     renderer = PromptRenderer(tokenizer, recipe.data)
     prompts = [renderer.tokens(problem) for problem in load_asked(recipe.data, recipe.eval.split, problems)]
     stops, dtype = stop_tokens(base, tokenizer), compute_dtype(recipe.model)
@@ -157,14 +154,14 @@ def distances(runs: Sequence[Moved], problems: int) -> list[float]:
     sampler = make_sampler(engine, base, stops=stops, pad=pad_token(tokenizer, stops), batch=None, dtype=dtype)
     sampled = sampler.sample(prompts, 1, Sampling(recipe.rollout.max_new_tokens), seed=0)
     rows = [
-        (torch.tensor([*prompt, *group[0].tokens_T.tolist()], device=device), len(prompt))
+        (torch.tensor([*prompt, *group[0].tokens_T.tolist()], device=where), len(prompt))
         for prompt, group in zip(prompts, sampled, strict=True)
     ]
-    return [distance(base, load_run(run_target(run.path), device), rows) for run in runs]
+    return [distance(base, load_run(run_target(run.path), where), rows) for run in runs]
 
 
-def load_run(target: Target, device: torch.device) -> nn.Module:
-    model = load_weights(target.model, device).eval()
+def load_run(target: Target, where: torch.device) -> nn.Module:
+    model = load_weights(target.model, where).eval()
     return model if target.adapter is None else attach(model, target.adapter)
 
 

@@ -15,7 +15,7 @@ from rltk_eval.scaling_law import ScalingRun
 from rltk.compare.evidence import Evidence, mean_interval
 from rltk.compare.outcome import Outcome, ends, verdict_of
 from rltk.compare.readings.models import shape_of
-from rltk.compare.readings.sizes import as_loss, rows_of
+from rltk.compare.readings.sizes import as_loss, rows_of, shared_arms
 from rltk.errors import UserError
 
 Cell = tuple[int, int]
@@ -42,16 +42,6 @@ def extrapolates(evidence: Sequence[Evidence]) -> Outcome:
     )
     details = {"errors": {form.value: found_C.tolist() for form, found_C in error_C.items()}, "arms": arms}
     return Outcome(verdict, summary, value, ends((low, high)), details)
-
-
-def shared_arms(evidence: Sequence[Evidence]) -> list[str]:
-    """Of the first comparison, the reference last; UserError where another has others."""
-    first = evidence[0]
-    arms = [*first.others, first.reference]
-    for one in evidence[1:]:
-        if [*one.others, one.reference] != arms:
-            raise UserError(f"{one.comparison.path} has other arms than {first.comparison.path}.")
-    return arms
 
 
 def errors(cells: dict[Cell, Evidence], arms: Sequence[str], form: Form) -> Array:

@@ -64,14 +64,21 @@ def exponents(evidence: Sequence[Evidence]) -> Outcome:
 
 def fitted(ordered: Sequence[Evidence]) -> dict[str, Fit]:
     """A law for each arm that all comparisons have, the reference among them."""
-    arms = [*ordered[0].others, ordered[0].reference]
-    for one in ordered[1:]:
-        if [*one.others, one.reference] != arms:
-            raise UserError(f"{one.comparison.path} has other arms than {ordered[0].comparison.path}.")
+    arms = shared_arms(ordered)
     try:
         return {arm: fit_law(runs_of(ordered, arm), draws=DRAWS) for arm in arms}
     except ValueError as error:
         raise UserError(f"no law of the data can be fitted: {error}.") from error
+
+
+def shared_arms(evidence: Sequence[Evidence]) -> list[str]:
+    """Of the first comparison, the reference last; UserError where another has others."""
+    first = evidence[0]
+    arms = [*first.others, first.reference]
+    for one in evidence[1:]:
+        if [*one.others, one.reference] != arms:
+            raise UserError(f"{one.comparison.path} has other arms than {first.comparison.path}.")
+    return arms
 
 
 def runs_of(ordered: Sequence[Evidence], arm: str) -> list[ScalingRun]:

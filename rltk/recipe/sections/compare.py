@@ -11,6 +11,8 @@ from rltk.recipe.fields import AtLeastOne, Count, Flag, Name, Positive, Section,
 Metric = Literal["greedy", "sampled", "pairs", "reward", "loss"]
 SHARES = ("greedy", "sampled", "pairs")
 """Metrics that are shares of items; the others are numbers of any size."""
+SAMPLED = ("sampled", "reward")
+"""Metrics of sampled completions."""
 
 
 class LearningRates(Section):
