@@ -46,7 +46,7 @@ def main() -> None:
     for rule in rules:
         low, high, lead, least, most = (100 * number for number in (*rule["ci95"], rule["lead"], *rule["lead_ci95"]))
         accuracy = f"{rule['accuracy']:.1%} [{low:.1f}, {high:.1f}]"
-        print(f"{rule['rule']:32} {accuracy}, over length {lead:+.1f} [{least:+.1f}, {most:+.1f}]")
+        print(f"{rule['rule']:36} {accuracy}, over length {lead:+.1f} [{least:+.1f}, {most:+.1f}]")
     write_result("words", {"train": len(train), "test": len(test), "length_baseline": baseline, "rules": rules})
 
 
