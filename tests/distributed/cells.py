@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from rltk.run.checkpoint import list_checkpoints
 from tests import runs, tiny
 from tests.offline import made
 
@@ -16,7 +17,7 @@ ALGORITHMS = ("sft", "reward_model", "dpo", "grpo", "ppo")
 TUNES: dict[str, dict[str, Any]] = {"lora": {"type": "lora", "rank": 4}, "full": {"type": "full"}}
 RATES = {"lora": 0.001, "full": 0.0003}
 LOSS, GRADIENT, WEIGHTS = 1e-4, 1e-3, 1e-3
-"""By how much losses may differ, and, relative to their size, norms of gradients and all trained weights together."""
+"""By how much losses may differ, and, relative to their size, gradients and all trained weights together."""
 
 
 def policy(path: Path) -> Path:
@@ -57,18 +58,25 @@ def assert_same(run: Path, alone: Path) -> None:
         assert abs(row["loss"] - other["loss"]) <= LOSS, (row, other)
         assert abs(row["grad_norm"] - other["grad_norm"]) <= GRADIENT * other["grad_norm"], (row, other)
     assert any(row["grad_norm"] for row in rows)
-    assert relative_difference(run, alone) <= WEIGHTS
+    assert relative_difference(trained(run), trained(alone)) <= WEIGHTS
+    for checkpoint, other in zip(*(list_checkpoints(path / "checkpoints") for path in (run, alone)), strict=True):
+        assert relative_difference(gradients(checkpoint), gradients(other)) <= GRADIENT, checkpoint
     assert runs.read(run / "manifest.json")["status"] == "finished"
 
 
-def relative_difference(run: Path, alone: Path) -> float:
-    """The length of the difference of all trained weights, in lengths of what training has done to them at most."""
-    found, expected = trained(run), trained(alone)
+def relative_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """The length of the difference of all tensors together, in lengths of what is expected."""
     assert found.keys() == expected.keys() and found
     differences = [(found[name] - expected[name]).double().square().sum() for name in found]
-    return float((sum(differences) / sum(weight.double().square().sum() for weight in expected.values())) ** 0.5)
+    return float((sum(differences) / sum(tensor.double().square().sum() for tensor in expected.values())) ** 0.5)
 
 
 def trained(run: Path) -> dict[str, Tensor]:
     (file,) = [path for path in (run / "model").glob("*.safetensors") if path.stem in ("adapter_model", "model")]
     return load_file(file)
+
+
+def gradients(checkpoint: Path) -> dict[str, Tensor]:
+    """Of every weight, as Adam averages them over the steps so far."""
+    state = load_file(checkpoint / "optimizer.safetensors")
+    return {name: tensor for name, tensor in state.items() if name.endswith("/exp_avg")}
