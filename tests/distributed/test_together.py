@@ -47,11 +47,12 @@ class Runs(NamedTuple):
             assert done.code == 0, done.err
         return run
 
-    def together(self, algorithm: str, tune: str, zero: int) -> Path:
+    def together(self, algorithm: str, tune: str, zero: int, offload: str = "none") -> Path:
         """The run of two processes; made once."""
-        run = self.folder / f"{algorithm}-{tune}" / f"zero-{zero}"
+        run = self.folder / f"{algorithm}-{tune}" / f"zero-{zero}-{offload}"
         if not run.exists():
-            argv = ("train", str(self.recipe(algorithm, tune)), "--run", str(run), f"hardware.deepspeed.zero={zero}")
+            deepspeed = f"hardware.deepspeed={{zero: {zero}, offload: {offload}}}"
+            argv = ("train", str(self.recipe(algorithm, tune)), "--run", str(run), deepspeed)
             first, second = self.forks.together(2, *argv)
             assert (first.code, second.code) == (0, 0), first.err + second.err
             assert second.out == "" and second.err == "", "the first process speaks for all"
@@ -70,6 +71,14 @@ def test_two_processes_give_the_numbers_of_one(algorithm: str, tune: str, zero: 
     cells.assert_same(run, alone)
     assert [path.name for path in run.iterdir() if path.name.endswith(".writing")] == []
     assert runs.names(run) == runs.names(alone)
+
+
+@needs_deepspeed
+@pytest.mark.slow
+@pytest.mark.parametrize(("algorithm", "tune", "zero"), [("grpo", "full", 2), ("sft", "lora", 3)])
+def test_what_is_offloaded_trains_alike(algorithm: str, tune: str, zero: int, made: Runs) -> None:
+    """DeepSpeed goes other ways then, also where memory of CPUs is all there is."""
+    cells.assert_same(made.together(algorithm, tune, zero, "cpu"), made.alone(algorithm, tune))
 
 
 OWN = """
