@@ -1,20 +1,16 @@
 """Conversations to imitate, each to its last reply: rows with a list of messages (`data.kind: messages`).
 
-A message has a role (system, user or assistant) and content, or, as ShareGPT's form writes it, `from` (system, human or
-gpt) and `value`. A conversation may begin with a system message; then user and assistant take turns, and the
-assistant has the last one.
+A message has a role (system, user or assistant) and content, or ShareGPT's `from` and `value`. A conversation may begin
+with a system message; then user and assistant take turns, and the assistant has the last one.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from rltk.data.problems import FEW, of_training_split
 from rltk.data.rows import Row, described, read_rows
-from rltk.data.transcripts import ROLES, Message, Messages, join_repeated, misordered
+from rltk.data.transcripts import Message, Messages, as_message, join_repeated, misordered
 from rltk.errors import UserError, tell
 from rltk.recipe.schema import Data
-
-SHAREGPT = {"system": "system", "human": "user", "gpt": "assistant"}
 
 
 def load_chats(data: Data, split: str) -> list[tuple[str, Messages]]:
@@ -57,12 +53,3 @@ def read_chat(row: Row, column: str) -> Messages | str:
     if not joined[-1].content.strip():
         return "ends with an empty message"
     return misordered(joined) or joined
-
-
-def as_message(item: Any) -> Message | None:
-    if not isinstance(item, dict):
-        return None
-    role, content = item.get("role"), item.get("content")
-    if role is None and "from" in item:
-        role, content = SHAREGPT.get(str(item["from"])), item.get("value")
-    return Message(role, content) if role in ROLES and isinstance(content, str) else None

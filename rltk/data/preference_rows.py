@@ -4,6 +4,7 @@ Each side is text or a list of messages, and is the whole conversation or, where
 
 - text: a transcript as HH-RLHF writes it is a conversation; any other text is a reply.
 - messages: a list that begins with the assistant is a reply; any other is a conversation, which the prompt must begin.
+  ShareGPT's `from` and `value` are read, too.
 - the prompt: a transcript, a list of messages, or any other text, which is then the user's one message.
 """
 
@@ -19,6 +20,7 @@ from rltk.data.transcripts import (
     ROLES,
     Message,
     Messages,
+    as_message,
     is_transcript,
     misordered,
     read_transcript,
@@ -169,11 +171,10 @@ def read_messages(source: PreferenceSource, row: Row, column: str, items: list[A
 
 
 def read_message(source: PreferenceSource, row: Row, column: str, index: int, item: Any) -> Message:
-    role, content = (item.get("role"), item.get("content")) if isinstance(item, dict) else (None, None)
-    if role not in ROLES or not isinstance(content, str):
+    if (message := as_message(item)) is None:
         expected = f"an object with a role ({', '.join(ROLES)}) and content in words was expected"
         refuse(source, row, f"message {index} of {column} is {shown(item)}; {expected}")
-    return Message(role, content)
+    return message
 
 
 def fold_last_turns(messages: Messages) -> Messages:

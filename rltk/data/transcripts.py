@@ -8,11 +8,12 @@ What comes before the first turn is a system message (HH has none).
 
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 ROLES = ("system", "user", "assistant")
 SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 MARKERS = {role: f"\n\n{speaker}:" for speaker, role in SPEAKERS.items()}
+SHAREGPT = {"system": "system", "human": "user", "gpt": "assistant"}
 _MARKER = re.compile(r"\n\n(Human|Assistant):")
 
 
@@ -25,6 +26,17 @@ class Message(NamedTuple):
 Messages = tuple[Message, ...]
 Plain = Literal["transcript", "question"]
 """How a conversation is written for a model without a chat template; see `rltk.data.preference_text`."""
+
+
+def as_message(item: Any) -> Message | None:
+    """What a row's list holds for one message: a role and content, or, as ShareGPT's form writes it, `from` (system,
+    human or gpt) and `value`."""
+    if not isinstance(item, dict):
+        return None
+    role, content = item.get("role"), item.get("content")
+    if role is None and "from" in item:
+        role, content = SHAREGPT.get(str(item["from"])), item.get("value")
+    return Message(role, content) if role in ROLES and isinstance(content, str) else None
 
 
 def is_transcript(text: str) -> bool:

@@ -8,8 +8,6 @@ from pathlib import Path
 from rltk.errors import UserError, nearest, suggestion
 
 PACKAGE = Path(__file__).resolve().parent.parent
-EMBEDDED_POLICY = PACKAGE / "embedded" / "policy"
-"""What `embedded/policy` stands for."""
 EMBEDDED_MODELS = ("embedded/policy", "embedded/policy-128", "embedded/policy-64")
 """Names of the models that come with rltk, which are places in its package, too."""
 SUFFIXES = (".yaml", ".yml")

@@ -13,7 +13,7 @@ from rltk.compare.plan import CONTROL, Planned
 from rltk.compare.readings import grid, models
 from rltk.errors import UserError
 from rltk.plan.config import find_shape
-from rltk.recipe.locate import EMBEDDED_POLICY
+from rltk.recipe.locate import PACKAGE
 from rltk.recipe.schema import Model
 from tests.compare import made
 
@@ -23,7 +23,7 @@ RATES = {"centre": 1e-3, "points": 5, "most": 5}
 
 def model(folder: Path, width: int) -> str:
     """A folder with the config of the embedded policy at another width, which is all that a reading looks at."""
-    config = json.loads((EMBEDDED_POLICY / "config.json").read_text())
+    config = json.loads((PACKAGE / "embedded/policy/config.json").read_text())
     path = folder / f"w{width}"
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(config | {"hidden_size": width, "intermediate_size": 3 * width}))

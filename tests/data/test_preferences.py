@@ -34,9 +34,14 @@ def replied(prompt: Messages, reply: str) -> list[dict[str, str]]:
     return messages(*prompt, Message("assistant", reply))
 
 
+SPEAKER = {"system": "system", "user": "human", "assistant": "gpt"}
 WAYS = {
     "transcripts": PAIR,
     "messages": {"chosen": replied(PROMPT, "Bye!"), "rejected": replied(PROMPT, "No.")},
+    "ShareGPT's messages": {
+        side: [{"from": SPEAKER[one["role"]], "value": one["content"]} for one in replied(PROMPT, reply)]
+        for side, reply in (("chosen", "Bye!"), ("rejected", "No."))
+    },
     "prompt and replies": {"prompt": messages(*PROMPT), "chosen": "Bye!", "rejected": "No."},
     "prompt and reply messages": {
         "prompt": messages(*PROMPT),

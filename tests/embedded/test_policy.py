@@ -16,10 +16,11 @@ from rltk.data.prompt import PromptRenderer
 from rltk.embedded.curriculum import NO, YES
 from rltk.embedded.judgements import judgements
 from rltk.embedded.word_problems import WordProblem, word_problems
-from rltk.recipe.locate import EMBEDDED_POLICY, embedded_folder
+from rltk.recipe.locate import PACKAGE, embedded_folder
 from rltk.recipe.schema import Data
 
 MIB = 2**20
+EMBEDDED_POLICY = PACKAGE / "embedded" / "policy"
 WIDTHS = {"embedded/policy": 256, "embedded/policy-128": 128, "embedded/policy-64": 64}
 
 
