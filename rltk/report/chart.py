@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from math import inf, isinf
 from typing import NamedTuple
 
 from rltk.report.axis import GIB, Axis, make_axis, tick_label, ticks, written
@@ -68,6 +69,8 @@ class Chart(NamedTuple):
     bands: Sequence[Band] = ()
     has_legend: bool = False
     """Whether its lines are named below it: they are not the runs or arms that the page has colours for."""
+    limits: tuple[float, float] = (-inf, inf)
+    """Values between which it is drawn; what lies beyond runs off it."""
 
 
 def is_empty(chart: Chart) -> bool:
@@ -77,12 +80,12 @@ def is_empty(chart: Chart) -> bool:
 def draw(chart: Chart) -> str:
     """The chart as an SVG element; its classes are those of page.css."""
     x, y = axes(chart)
-    parts = [
-        *frame(chart, x, y),
+    drawn = [
         *(draw_band(band, x, y) for band in chart.bands),
         *(segment for line in chart.lines for segment in draw_line(line, x, y)),
         *(part for mark in chart.marks for part in draw_mark(mark, x, y, chart.unit)),
     ]
+    parts = [*frame(chart, x, y), *(within_frame(drawn) if runs_off(chart) else drawn)]
     label = escape(in_words(chart), quote=True)
     scale = f'data-x="{x.low} {x.high}" data-y="{y.low} {y.high}" data-unit="{chart.unit}"'
     kind = ' data-log="1"' if chart.is_log_x else ' data-whole="1"' if chart.x_title == "step" else ""
@@ -91,12 +94,26 @@ def draw(chart: Chart) -> str:
     )
 
 
+def runs_off(chart: Chart) -> bool:
+    return not all(map(isinf, chart.limits))
+
+
+def within_frame(parts: Sequence[str]) -> Iterator[str]:
+    """An SVG in an SVG shows nothing outside of it."""
+    width, height = WIDTH - RIGHT - LEFT, HEIGHT - BOTTOM - TOP
+    place = f'x="{LEFT}" y="{TOP}" width="{width}" height="{height}" viewBox="{LEFT} {TOP} {width} {height}"'
+    yield f"<svg {place}>"
+    yield from parts
+    yield "</svg>"
+
+
 def axes(chart: Chart) -> tuple[Axis, Axis]:
     defined = [(x, y) for line in chart.lines for x, y in line.points if y is not None]
     bounds = [bound for mark in chart.marks for bound in (mark.y, *mark.interval) if bound is not None]
     xs = [*(x for line in chart.lines for x, _ in line.points), *(mark.x for mark in chart.marks)]
     bounds += [bound for band in chart.bands for _, *both in band.points for bound in both]
-    ys = [*(y for _, y in defined), *bounds, *(rule.y for rule in chart.rules)]
+    lowest, highest = chart.limits
+    ys = [min(max(y, lowest), highest) for y in (*(y for _, y in defined), *bounds, *(rule.y for rule in chart.rules))]
     return (
         make_axis(xs, LEFT, WIDTH - RIGHT, is_log=chart.is_log_x),
         make_axis(with_room(ys) if chart.marks or chart.rules else ys, HEIGHT - BOTTOM, TOP),

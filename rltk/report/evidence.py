@@ -22,6 +22,9 @@ from rltk.run.folder import read_object
 CONFIDENCE = 0.95
 APART = 0.035
 """Decades by which arms stand apart at one learning rate, so that their intervals can be told from each other."""
+FEWEST = 3
+"""Seeds that bands are drawn from: from two, Student's t gives bands that reach everywhere."""
+TOO_FEW = "too few for bands"
 SHARE = 0.8
 """Of the way to the next learning rate, which all arms together take up at most."""
 
@@ -108,8 +111,18 @@ def rate_chart(comparison: Comparison) -> Chart | None:
     many = f"Means over {seeds} seeds, on the tuning split; bars reach from the lowest seed to the highest."
     about = many if seeds > 1 else "One seed, on the tuning split."
     title = f"{score_name(comparison.found)} over learning rates"
-    unit = unit_of(comparison.found)
-    return Chart("rates", title, lines, marks, unit=unit, x_title="learning rate", about=about, is_log_x=True)
+    drawn = Chart("rates", title, lines, marks, unit=unit_of(comparison.found), x_title="learning rate", is_log_x=True)
+    start = before_training(comparison.found)
+    if start is None or not any(mark.y > start for mark in marks) or not any(mark.y < start for mark in marks):
+        return drawn._replace(about=about)
+    about = f"{about} What ended worse than it began runs off the chart."
+    return drawn._replace(about=about, rules=[Rule("before training", start)], limits=(-inf, start))
+
+
+def before_training(found: Row) -> float | None:
+    """The mean loss on the test split that the runs began with; None of other metrics, which do not run away."""
+    losses = [loss for loss in (found.get("start") or {}).values() if loss is not None]
+    return fmean(losses) if losses and metric_of(found) == "loss" else None
 
 
 def finest(kept: dict[str, list[Row]]) -> float:
@@ -152,9 +165,11 @@ def curve_chart(metric: str, curves: dict[str, Curves | None]) -> Chart | None:
     for (number, name), found in known.items():
         band = difference_band(found.step_T, found.value_ST, np.zeros_like(found.value_ST), confidence=CONFIDENCE)
         lines.append(Line(name, points(found.step_T, band.mean_T), number))
-        bands.append(Band(name, room(found.step_T, band.low_T, band.high_T), number))
-    about = f"Mean over {len(next(iter(known.values())).seeds)} seeds; bands hold the whole mean curve at 95 %."
-    return Chart("curves", f"{metric.capitalize()} of the confirmation runs", lines, about=about, bands=bands)
+        bands.append(Band(name, room(found, band.low_T, band.high_T), number))
+    seeds = len(next(iter(known.values())).seeds)
+    about = f"Mean over {seeds} seeds; {'bands hold the whole mean curve at 95 %' if seeds >= FEWEST else TOO_FEW}."
+    title = f"{metric.capitalize()} of the confirmation runs"
+    return framed(Chart("curves", title, lines, about=about, bands=bands))
 
 
 def apart_chart(metric: str, curves: dict[str, Curves | None], reference: str) -> Chart | None:
@@ -166,12 +181,30 @@ def apart_chart(metric: str, curves: dict[str, Curves | None], reference: str) -
             continue
         band = difference_band(found.step_T, found.value_ST, base.value_ST)
         lines.append(Line(name, points(found.step_T, band.mean_T), number))
-        bands.append(Band(name, room(found.step_T, band.low_T, band.high_T), number))
-    if not lines:
+        bands.append(Band(name, room(found, band.low_T, band.high_T), number))
+    if base is None or not lines:
         return None
-    about = "Paired by seed, which share their problems; simultaneous 90 % bands."
+    width = "simultaneous 90 % bands" if len(base.seeds) >= FEWEST else TOO_FEW
+    about = f"Paired by seed, which share their problems; {width}."
     rules = [Rule("no difference", 0.0)]
-    return Chart("apart", f"{metric.capitalize()} less that of {reference}", lines, (), rules, about=about, bands=bands)
+    title = f"{metric.capitalize()} less that of {reference}"
+    return framed(Chart("apart", title, lines, (), rules, about=about, bands=bands))
+
+
+def framed(chart: Chart) -> Chart:
+    """So that its curves can be read: bands over two or three seeds may reach further than all of them."""
+    low, high = around(chart.lines)
+    is_wider = any(below < low or above > high for band in chart.bands for _, below, above in band.points)
+    return (
+        chart._replace(limits=(low, high), about=f"{chart.about} They reach beyond the chart.") if is_wider else chart
+    )
+
+
+def around(lines: Sequence[Line]) -> tuple[float, float]:
+    """Where curves lie, and as much again above and below."""
+    values = [value for line in lines for _, value in line.points if value is not None]
+    low, high = min(values), max(values)
+    return (2 * low - high, 2 * high - low) if high > low else (-inf, inf)
 
 
 def is_paired(one: Curves, other: Curves) -> bool:
@@ -182,11 +215,11 @@ def points(step_T: Array, value_T: Array) -> list[tuple[float, float | None]]:
     return list(zip(step_T.tolist(), value_T.tolist(), strict=True))
 
 
-def room(step_T: Array, low_T: Array, high_T: Array) -> list[tuple[float, float, float]]:
-    """Empty where there is no spread to judge from."""
-    if not (np.isfinite(low_T).all() and np.isfinite(high_T).all()):
+def room(found: Curves, low_T: Array, high_T: Array) -> list[tuple[float, float, float]]:
+    """Empty where there is too little to judge a spread from."""
+    if len(found.seeds) < FEWEST or not (np.isfinite(low_T).all() and np.isfinite(high_T).all()):
         return []
-    return list(zip(step_T.tolist(), low_T.tolist(), high_T.tolist(), strict=True))
+    return list(zip(found.step_T.tolist(), low_T.tolist(), high_T.tolist(), strict=True))
 
 
 def spectrum_chart(names: list[str], runs: Sequence[Run]) -> Chart | None:

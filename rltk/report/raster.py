@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from rltk.report.axis import tick_label
-from rltk.report.chart import GREY, Chart, axes, named_rules, unbroken, x_ticks, y_ticks
+from rltk.report.chart import GREY, Chart, axes, named_rules, runs_off, unbroken, x_ticks, y_ticks
 from rltk.report.legend import entries, rows_of
 from rltk.run.atomic import write_bytes
 
@@ -70,11 +70,12 @@ def line_style(colour: int, strokes: Sequence[Stroke]) -> dict[str, Any]:
 
 
 def draw_marks(place: Axes, chart: Chart, strokes: Sequence[Stroke]) -> None:
+    is_cut = runs_off(chart)  # otherwise a dot on the frame is whole
     for mark in chart.marks:
         color, (low, high) = strokes[mark.colour % len(strokes)].colour, mark.interval
         if low is not None and high is not None:
-            place.plot([mark.x, mark.x], [low, high], color=color, linewidth=THICK, clip_on=False)
-        place.plot([mark.x], [mark.y], "o", color=color, markersize=3 if mark.colour == GREY else 5, clip_on=False)
+            place.plot([mark.x, mark.x], [low, high], color=color, linewidth=THICK, clip_on=is_cut)
+        place.plot([mark.x], [mark.y], "o", color=color, markersize=3 if mark.colour == GREY else 5, clip_on=is_cut)
 
 
 def draw_rules(place: Axes, chart: Chart) -> None:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rltk.report.axis import make_axis, ticks, written
-from rltk.report.chart import Chart, Line, Mark, Rule, draw, with_room
+from rltk.report.chart import Band, Chart, Line, Mark, Rule, axes, draw, with_room
 from rltk.report.curves import moving_mean, thinned
 from rltk.report.spark import spark
 
@@ -56,6 +56,17 @@ def test_an_undefined_value_is_a_gap_and_not_a_zero():
     lines = re.findall(r'<polyline [^>]*points="([^"]*)"', drawn)
     assert [len(line.split()) for line in lines] == [2, 2]
     assert drawn.count("<circle") == 1  # the last point has no neighbour to be joined to
+
+
+def test_what_lies_beyond_the_limits_runs_off_the_chart():
+    whole = Chart("k", "Loss", [Line("a", [(1, 0.1), (2, 0.2), (3, 9.0)])], bands=[Band("a", [(1, -9.0, 9.0)])])
+    cut = whole._replace(limits=(0.0, 0.3))
+    assert [axes(chart)[1][:2] for chart in (whole, cut)] == [(-9.0, 9.0), (0.0, 0.3)]
+    outer, inner = ElementTree.fromstring(draw(whole)), ElementTree.fromstring(draw(cut)).find("svg")
+    assert outer.find("svg") is None and inner is not None
+    assert inner.attrib["viewBox"] == " ".join(inner.attrib[key] for key in ("x", "y", "width", "height"))
+    line = inner.find("polyline")
+    assert line is not None and float(line.attrib["points"].split(",")[-1]) < 0, "it goes on as steeply as it is"
 
 
 def test_what_a_chart_shows_is_said_in_words():

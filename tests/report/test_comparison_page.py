@@ -4,6 +4,7 @@ import html
 import json
 import re
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from rltk.cli import main
 from rltk.compare.plan import Comparison, read_plan
 from rltk.recipe.load import load_recipe
-from rltk.report.evidence import charts, rate_means, spectrum_chart
+from rltk.report.chart import Band, Chart, Line
+from rltk.report.evidence import around, charts, framed, rate_chart, rate_means, spectrum_chart
 from rltk.report.figures import write_figures
 from rltk.report.page import report_comparison, runs_under
 from rltk.report.read import read_comparison
@@ -54,6 +56,37 @@ def comparison(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("metric", "scores", "limits"),
+    [
+        ("loss", [0.5, 0.4, 7.0], (-inf, 0.6)),
+        ("loss", [0.5, 0.4, 0.55], (-inf, inf)),
+        ("loss", [7.0, 8.0, 9.0], (-inf, inf)),
+        ("greedy", [0.5, 0.7, 0.1], (-inf, inf)),
+    ],
+)
+def test_a_loss_that_ran_away_does_not_flatten_the_others(
+    metric: str, scores: list[float], limits: tuple[float, float], tmp_path: Path
+) -> None:
+    sweep = [{"lr": 10.0**place, "seed": 0, "steps": 8, "score": score} for place, score in enumerate(scores)]
+    found = FOUND | {"metric": metric, "start": {"1": 0.5, "2": 0.7}, "sweep": {"lora": sweep}}
+    folder = comparison(tmp_path / "c")
+    (folder / "comparison.json").write_text(json.dumps(found))
+    chart = rate_chart(read_comparison(folder))
+    assert chart is not None and chart.limits == limits
+    assert [rule.label for rule in chart.rules] == (["before training"] if limits[1] < inf else [])
+    assert ("runs off the chart" in chart.about) == (limits[1] < inf)
+
+
+def test_curves_can_be_read_however_wide_their_bands_are() -> None:
+    lines = [Line("a", [(1, 0.5), (2, None), (3, 0.3)]), Line("b", [(1, 0.4)])]
+    chart = Chart("k", "Loss", lines, about="Two seeds.", bands=[Band("a", [(1, 0.2, 0.6)])])
+    assert framed(chart) == chart
+    wide = framed(chart._replace(bands=[*chart.bands, Band("b", [(1, -9.0, 0.5)])]))
+    assert wide.limits == pytest.approx((0.1, 0.7)) and wide.about == "Two seeds. They reach beyond the chart."
+    assert around([Line("a", [(1, 0.5), (2, 0.5)])]) == (-inf, inf)
+
+
 def test_the_verdict_comes_first(tmp_path: Path):
     folder = comparison(tmp_path / "c")
     assert main(["report", str(folder)]) == 0
@@ -81,17 +114,22 @@ def run_with(path: Path, rewards: list[float], seed: int) -> Path:
 
 def test_curves_are_means_in_bands_and_differences_are_paired(tmp_path: Path):
     folder = comparison(tmp_path / "c")
-    for seed, shift in ((1, 0.0), (2, 0.2)):  # seeds differ, and so does by how much the arms do
+    for seed, shift in ((1, 0.0), (2, 0.2), (3, 0.1)):  # seeds differ, and so does by how much the arms do
         run_with(folder / "confirmation" / f"lora-lr0.0001-seed{seed}-ab", [0.3 + shift, 0.5 + shift], seed)
         run_with(folder / "confirmation" / f"full-lr1e-05-seed{seed}-cd", [0.2 + shift, 0.4 + shift / 2], seed)
-    drawn = {chart.key: chart for chart in charts(read_comparison(folder), runs_under(folder / "confirmation"))}
+    runs = runs_under(folder / "confirmation")
+    of_two = [run for run in runs if run.manifest["recipe"]["seed"] < 3]
+    few, drawn = ({one.key: one for one in charts(read_comparison(folder), chosen)} for chosen in (of_two, runs))
+    for key in ("curves", "apart"):
+        assert not any(band.points for band in few[key].bands) and few[key].about.endswith("too few for bands.")
+        assert all(band.points for band in drawn[key].bands)
     mean = {line.label: [y for _, y in line.points] for line in drawn["curves"].lines}
     assert mean["lora"] == pytest.approx([0.4, 0.6]) and mean["full"] == pytest.approx([0.3, 0.45])
     (apart,) = drawn["apart"].lines
     assert apart.label == "lora" and [y for _, y in apart.points] == pytest.approx([0.1, 0.15])
     (band,) = drawn["apart"].bands
     (_, low, high), (_, lower, higher) = band.points
-    assert (low + high) / 2 == pytest.approx(0.1) and low < 0.1, "both seeds differ by the same there, by chance"
+    assert (low + high) / 2 == pytest.approx(0.1) and low < 0.1, "all seeds differ by the same there, by chance"
     assert lower < 0.15 < higher and higher - 0.15 == pytest.approx(0.15 - lower)
 
 
