@@ -27,18 +27,21 @@ def launch(args: Namespace) -> int:
 
 
 def start_commands(hardware: Hardware, argv: list[str]) -> dict[str, str]:
-    """What to type, by where it is typed. All of them start the same processes, which find each other."""
+    """What to type, by where it is typed. All of them start the same processes, which find each other.
+
+    What stands behind `--` torchrun takes for the program's own; it would read `--run` as one of its options.
+    """
     rltk = ["rltk", "train", *argv]
     if hardware.nodes == 1:
         counts = ["--nproc-per-node", str(hardware.processes)]
-        return {"here": join(rltk), "or under torchrun": join(["torchrun", *counts, "-m", *rltk])}
+        return {"here": join(rltk), "or under torchrun": join(["torchrun", *counts, "-m", "--", *rltk])}
     counts = ["--nnodes", str(hardware.nodes), "--nproc-per-node", str(hardware.processes)]
     meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "FIRST_NODE:29400"]
     slurm = ["srun", "--nodes", str(hardware.nodes), "--ntasks-per-node", str(hardware.processes)]
     slurm += ["--gpus-per-node", str(hardware.processes)]
     deepspeed = ["deepspeed", "--hostfile", "HOSTS", "--no_local_rank", "--module"]
     return {
-        "on every node": join(["torchrun", *counts, *meeting, "-m", *rltk]),
+        "on every node": join(["torchrun", *counts, *meeting, "-m", "--", *rltk]),
         "or once, under Slurm": join([*slurm, *rltk]),
         "or once, by DeepSpeed's launcher": join([*deepspeed, *rltk]),
     }

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -59,9 +60,21 @@ def test_what_a_trainer_of_trl_gives_deepspeed_is_shown(
 def test_without_zero_there_is_no_deepspeed(capfd: pytest.CaptureFixture[str]) -> None:
     assert printed(capfd, "gsm8k_grpo", "hardware.processes=2") == (
         "# here\nrltk train gsm8k_grpo hardware.processes=2\n"
-        "# or under torchrun\ntorchrun --nproc-per-node 2 -m rltk train gsm8k_grpo hardware.processes=2\n"
+        "# or under torchrun\ntorchrun --nproc-per-node 2 -m -- rltk train gsm8k_grpo hardware.processes=2\n"
         "# without DeepSpeed: hardware.deepspeed.zero is 0\n"
     )
+
+
+@pytest.mark.slow
+def test_what_is_printed_for_torchrun_starts_the_run(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    recipe, run = cells.write(tmp_path, cells.policy(tmp_path / "model"), "grpo", "lora"), tmp_path / "run"
+    argv = (str(recipe), "hardware.processes=2", "--run", str(run), "--quiet", "--json")
+    torchrun, *words = shlex.split(json.loads(printed(capfd, *argv))["commands"]["or under torchrun"])
+    done = subprocess.run([Path(sys.executable).with_name(torchrun), *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1, "the first process speaks for all"
+    manifest = runs.read(run / "manifest.json")
+    assert manifest["status"] == "finished" and manifest["recipe"]["hardware"]["processes"] == 2
 
 
 @pytest.mark.parametrize(
