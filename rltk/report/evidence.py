@@ -192,17 +192,17 @@ def apart_chart(metric: str, curves: dict[str, Curves | None], reference: str) -
 
 
 def framed(chart: Chart) -> Chart:
-    """So that its curves can be read: bands over two or three seeds may reach further than all of them."""
-    low, high = around(chart.lines)
+    """So that its curves can be read: bands over few seeds may reach further than all of them."""
+    low, high = around(chart)
     is_wider = any(below < low or above > high for band in chart.bands for _, below, above in band.points)
-    return (
-        chart._replace(limits=(low, high), about=f"{chart.about} They reach beyond the chart.") if is_wider else chart
-    )
+    about = f"{chart.about} They reach beyond the chart."
+    return chart._replace(limits=(low, high), about=about) if is_wider else chart
 
 
-def around(lines: Sequence[Line]) -> tuple[float, float]:
-    """Where curves lie, and as much again above and below."""
-    values = [value for line in lines for _, value in line.points if value is not None]
+def around(chart: Chart) -> tuple[float, float]:
+    """Where its lines and rules lie, and as much again above and below."""
+    values = [value for line in chart.lines for _, value in line.points if value is not None]
+    values += [rule.y for rule in chart.rules]
     low, high = min(values), max(values)
     return (2 * low - high, 2 * high - low) if high > low else (-inf, inf)
 

@@ -12,7 +12,7 @@ import pytest
 from rltk.cli import main
 from rltk.compare.plan import Comparison, read_plan
 from rltk.recipe.load import load_recipe
-from rltk.report.chart import Band, Chart, Line
+from rltk.report.chart import Band, Chart, Line, Rule
 from rltk.report.evidence import around, charts, framed, rate_chart, rate_means, spectrum_chart
 from rltk.report.figures import write_figures
 from rltk.report.page import report_comparison, runs_under
@@ -84,7 +84,8 @@ def test_curves_can_be_read_however_wide_their_bands_are() -> None:
     assert framed(chart) == chart
     wide = framed(chart._replace(bands=[*chart.bands, Band("b", [(1, -9.0, 0.5)])]))
     assert wide.limits == pytest.approx((0.1, 0.7)) and wide.about == "Two seeds. They reach beyond the chart."
-    assert around([Line("a", [(1, 0.5), (2, 0.5)])]) == (-inf, inf)
+    assert around(chart._replace(rules=[Rule("no difference", 0.0)])) == (-0.5, 1.0), "the rule is on the chart"
+    assert around(chart._replace(lines=[Line("a", [(1, 0.5), (2, 0.5)])])) == (-inf, inf)
 
 
 def test_the_verdict_comes_first(tmp_path: Path):
