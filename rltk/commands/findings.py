@@ -8,15 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rltk.compare.catalogue import (
-    Finding,
-    Function,
-    Profile,
-    Reanalysis,
-    Unavailable,
-    choose,
-    load_catalogue,
-)
+from rltk.compare.catalogue import Finding, Function, Profile, Reanalysis, choose, load_catalogue
 from rltk.compare.results import PUBLISHED, read_result, write_result
 from rltk.errors import UserError
 from rltk.recipe.accelerator import is_accelerator_visible
@@ -70,8 +62,6 @@ def tell_rows(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
 def refuse_unmeasurable(finding: Finding, profile: Profile, sources: Sequence[str]) -> None:
     """Says what is missing, before anything slow; runs from elsewhere that are named (`sources`) can be read here."""
     match finding.experiment:
-        case Unavailable(needs=needs):
-            raise UserError(f"{finding.id} cannot be measured here: it needs {needs}.")
         case Reanalysis(not_on_laptop=str(reason)) if profile == "laptop" and not sources:
             raise UserError(f"{finding.id} cannot be measured on a laptop: {reason}.")
         case _:

@@ -70,14 +70,6 @@ class Reanalysis(Section):
     """Where only a GPU's runs can be read: why, and what it takes, as the end of a sentence."""
 
 
-class Unavailable(Section):
-    """Not to be measured with what rltk has."""
-
-    type: Literal["unavailable"]
-    needs: Text
-    """What is missing, as the end of a sentence."""
-
-
 class Finding(Section):
     id: Annotated[str, Field(pattern=r"^[A-Z]+-\d+$")]
     tier: Literal[0, 1, 2]
@@ -94,7 +86,7 @@ class Finding(Section):
     """What is measured, and by which statistic."""
     rule: Text
     """When it counts as reproduced."""
-    experiment: Annotated[Function | ComparisonOf | Reanalysis | Unavailable, Field(discriminator="type")]
+    experiment: Annotated[Function | ComparisonOf | Reanalysis, Field(discriminator="type")]
 
 
 def load_catalogue() -> dict[str, Finding]:

@@ -8,7 +8,7 @@ from rltk.evaluation.tables import say, show
 
 Row = dict[str, Any]
 NOT_MEASURED = "not measured here"
-HOW = {"comparison": "a comparison", "reanalysis": "from the runs of", "unavailable": "not yet"}
+HOW = {"comparison": "a comparison", "reanalysis": "from the runs of"}
 
 
 def show_catalogue(rows: list[Row]) -> None:
@@ -36,7 +36,9 @@ def markdown(rows: list[Row]) -> str:
     lines = [f"{len(measured)} of {len(rows)} findings measured.", "", head, *map(markdown_row, measured)]
     if others:
         lines += ["", "## Not measured yet", "", "| finding | claim | documented | how |", "|---|---|---|---|"]
-        lines += [table_row(row["id"], row["claim"], row["reference"], way(row)) for row in others]
+        lines += [
+            table_row(row["id"], row["claim"], row["reference"], f"`rltk findings {row['id']}`") for row in others
+        ]
     commands = [f"- {row['id']}: `{(row['here'] or row['published'])['command']}`" for row in measured]
     return "\n".join([*lines, "", "## Commands", "", *commands])
 
@@ -48,13 +50,6 @@ def markdown_row(row: Row) -> str:
 
 def table_row(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def way(row: Row) -> str:
-    experiment = row["experiment"]
-    if experiment["type"] == "unavailable":
-        return f"needs {experiment['needs']}"
-    return f"`rltk findings {row['id']}`"
 
 
 def columns(*names: str) -> Table:

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rltk.data.chats import load_chats
 from rltk.data.preferences import EMBEDDED, EMBEDDED_SIZES, load_split
-from rltk.data.problems import load_solved
+from rltk.data.problems import load_problems
 from rltk.data.prompt import PromptRenderer
 from rltk.data.transcripts import Messages
 from rltk.embedded.dialogues import demonstrations
@@ -36,8 +36,8 @@ def load_demonstrations(data: Data, tokenizer: PreTrainedTokenizerBase, split: s
         return Demonstrations([Demonstration(id, chat[:-1], chat[-1].content) for id, chat in chats], None)
     if data.kind != "preferences":
         renderer = PromptRenderer(tokenizer, data)
-        solved = load_solved(data, split)
-        return Demonstrations([Demonstration(p.id, renderer.messages(p), solution) for p, solution in solved], None)
+        problems = load_problems(data, split)
+        return Demonstrations([Demonstration(p.id, renderer.messages(p), p.solution) for p in problems], None)
     assert split == "train"
     if data.path == EMBEDDED:
         return Demonstrations(best_dialogues(data), None)

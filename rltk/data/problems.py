@@ -36,21 +36,12 @@ class Problem(NamedTuple):
     subject: str | None = None
     messages: Messages = ()
     """The whole conversation where the prompt is more than a question; it has no answer, only rewards."""
-
-
-class Solved(NamedTuple):
-    problem: Problem
-    solution: str
+    solution: str = ""
     """What the gold answer was read from: a worked solution, where the data has any, or the answer alone."""
 
 
 def load_problems(data: Data, split: str, most: int | None = None) -> list[Problem]:
     """The problems of one split, `train`, `validation` or `test`, in a fixed order: all, or the first `most`."""
-    return [solved.problem for solved in load_solved(data, split, most)]
-
-
-def load_solved(data: Data, split: str, most: int | None = None) -> list[Solved]:
-    """The same problems with their solutions."""
     if data.is_embedded:
         return embedded_problems(data, split, most)
     if split == "test":
@@ -68,16 +59,16 @@ def of_training_split(data: Data, problems: list[T], split: str) -> list[T]:
     return rest[: data.size]
 
 
-def embedded_problems(data: Data, split: str, most: int | None) -> list[Solved]:
+def embedded_problems(data: Data, split: str, most: int | None) -> list[Problem]:
     size = embedded_size(data, split, most)
     try:
         if data.path == "embedded/equations":
             made = equations(split, size, levels=data.levels)
             return [
-                Solved(Problem(p.id, p.question, p.answer, str(p.level), "math", p.subject), p.solution) for p in made
+                Problem(p.id, p.question, p.answer, str(p.level), "math", p.subject, solution=p.solution) for p in made
             ]
         worded = word_problems(split, size, levels=data.levels)
-        return [Solved(Problem(p.id, p.question, str(p.answer), str(p.level)), p.solution) for p in worded]
+        return [Problem(p.id, p.question, str(p.answer), str(p.level), solution=p.solution) for p in worded]
     except ValueError as error:
         raise UserError(f"data.size = {size}: {error}.") from error
 
@@ -97,13 +88,13 @@ def hold_out(rows: Sequence[T], count: int) -> tuple[list[T], list[T]]:
     return held_out, [row for index, row in enumerate(rows) if index not in chosen]
 
 
-def read_split(data: Data, split: str) -> list[Solved]:
+def read_split(data: Data, split: str) -> list[Problem]:
     """Ids count the rows of a split; where configurations are joined, those of each: `test/algebra/0`.
 
     Configurations take turns, so that the first problems are of all of them. Rows whose gold answer cannot be read are
     left out and said, if they are few; otherwise the first is refused.
     """
-    columns: list[list[Solved]] = []
+    columns: list[list[Problem]] = []
     unreadable: list[UnreadableGoldError] = []
     for part, prefix in parts(data, split):
         where, rows = described(part, split), read_rows(part, split, columns_of(part))
@@ -113,7 +104,7 @@ def read_split(data: Data, split: str) -> list[Solved]:
                 columns[-1].append(read_row(part, where, f"{prefix}/{index}", row))
             except UnreadableGoldError as error:
                 unreadable.append(error)
-    problems = [solved for turn in zip_longest(*columns) for solved in turn if solved is not None]
+    problems = [problem for turn in zip_longest(*columns) for problem in turn if problem is not None]
     if len(unreadable) > FEW * len(problems):
         raise unreadable[0]
     if unreadable:
@@ -136,7 +127,7 @@ def columns_of(data: Data) -> dict[str, str]:
     return {"data.question": data.question, "data.answer": data.answer}
 
 
-def read_row(data: Data, where: str, name: str, row: Row) -> Solved:
+def read_row(data: Data, where: str, name: str, row: Row) -> Problem:
     question, answer = row.values.get(data.question), row.values.get(data.answer)
     if not isinstance(question, str) or not question.strip():
         given = "missing" if question is None else repr(question)
@@ -149,7 +140,7 @@ def read_row(data: Data, where: str, name: str, row: Row) -> Solved:
         raise UnreadableGoldError(f"{where}, {row.place}: {data.answer} has {error}.") from error
     level, subject = short_level(row.values.get("level")), row.values.get(data.subject)
     named = None if subject is None else str(subject)
-    return Solved(Problem(name, question, gold, level, data.answer_kind, named), str(answer))
+    return Problem(name, question, gold, level, data.answer_kind, named, solution=str(answer))
 
 
 def short_level(level: object) -> str | None:

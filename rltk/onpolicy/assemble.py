@@ -33,6 +33,7 @@ from rltk.recipe.schema import PPO, OnPolicy, Recipe
 from rltk.rewards.judge import Judge
 from rltk.rewards.look import look_at_rewards
 from rltk.rewards.scorers import make_scorers
+from rltk.rewards.solution import refuse_unsolved
 from rltk.rollout.engines import choose_engine, make_sampler
 from rltk.rollout.evaluate import Evaluator
 from rltk.rollout.servers.fleet import Fleet
@@ -74,6 +75,7 @@ def load_inputs(recipe: Recipe) -> Inputs:
     tokenizer, config = load_tokenizer(recipe.model), load_config(recipe.model)
     context = context_length(config)
     kept = askable(recipe, load_asked(recipe.data, "train"), tokenizer, context)
+    refuse_unsolved(recipe, kept.rows)
     options = recipe.eval
     tasks = load_tasks(options.tasks, recipe.data, split=options.split, limit=options.limit, root=options.data_root)
     not_evaluated: dict[str, str] = {}

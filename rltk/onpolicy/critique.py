@@ -29,7 +29,7 @@ def criticised(algo: PPO, episodes: Sequence[Episode], values: Sequence[Tensor],
     trains_BT = mask_BT & trains_B[:, None]
     scores_B = torch.tensor([worth(algo, episode) for episode in episodes], device=device)
     kl_BT = log_ratios(episodes) if algo.kl_in == "reward" and algo.kl > 0 else None
-    rewards_BT = token_rewards(scores_B, mask_BT, kl_BT, kl)
+    rewards_BT = token_rewards(scores_B, mask_BT, kl_BT, kl, rewards_within(episodes, device))
     if algo.whiten_rewards:
         rewards_BT = whitened(rewards_BT, trains_BT, keep_mean=True)
     advantages_BT, returns_BT = generalized_advantages(rewards_BT, values_BT, mask_BT, gamma=algo.gamma, lam=algo.lam)
@@ -55,6 +55,12 @@ def worth(algo: PPO, episode: Episode) -> float:
     bound = float("inf") if algo.reward_clip is None else algo.reward_clip
     penalty = algo.missing_stop_penalty if episode.rollout.is_truncated else 0.0
     return min(max(episode.reward, -bound), bound) - penalty
+
+
+def rewards_within(episodes: Sequence[Episode], device: torch.device) -> Tensor | None:
+    """[B, T], what is due at each token; None where it is all at the end."""
+    rows = [episode.rewards_T for episode in episodes if episode.rewards_T is not None]
+    return pad(rows).to(device) if rows else None
 
 
 def log_ratios(episodes: Sequence[Episode]) -> Tensor:

@@ -31,13 +31,17 @@ class Episode(NamedTuple):
     rollout: Rollout
     reward: float
     advantage: float
-    """The same for all its tokens; 0 where a critic gives each its own."""
+    """The same for all its tokens; 0 where each has its own."""
     is_masked: bool
     """Nothing is learned from it: it was truncated, and the recipe says so; or it could not be sampled or judged."""
     old_logprobs_T: Tensor | None = None
     """The policy's before the first of several optimizer steps; with a single one the policy is still the old one."""
     reference_logprobs_T: Tensor | None = None
     critique: Critique | None = None
+    rewards_T: Tensor | None = None
+    """What of the reward is due at each token; None where it is all at the last."""
+    advantages_T: Tensor | None = None
+    """Of its tokens, where rewards are due within completions and no critic judges them."""
 
     @property
     def tokens_T(self) -> Tensor:
@@ -52,6 +56,18 @@ class Episode(NamedTuple):
     def is_whole(self) -> bool:
         """Whether it has tokens to score, whose logits were numbers."""
         return len(self.rollout.tokens_T) > 0 and not self.rollout.is_broken
+
+    @property
+    def own_advantages_T(self) -> Tensor | None:
+        """Token by token, where they are not all the same."""
+        return self.advantages_T if self.critique is None else self.critique.advantages_T
+
+    @property
+    def says_something(self) -> bool:
+        """Whether any of its tokens has an advantage; where a critic judges them, they all may."""
+        if self.critique is not None:
+            return True
+        return self.advantage != 0 if self.advantages_T is None else bool(self.advantages_T.any())
 
     @property
     def trained_tokens(self) -> int:

@@ -26,11 +26,17 @@ class ValueLoss(NamedTuple):
     """Count of tokens whose value moved too far for the gradient to go on."""
 
 
-def token_rewards(scores_B: Tensor, mask_BT: Tensor, kl_BT: Tensor | None, kl: float) -> Tensor:
-    """[B, T]: the score on a completion's last token, less `kl` times the log-ratio to the reference on every token."""
-    rewards_BT = torch.zeros_like(mask_BT, dtype=scores_B.dtype)
+def token_rewards(
+    scores_B: Tensor, mask_BT: Tensor, kl_BT: Tensor | None, kl: float, within_BT: Tensor | None = None
+) -> Tensor:
+    """[B, T]: the score on a completion's last token, less `kl` times the log-ratio to the reference on every token.
+
+    Of the score `within_BT` is due earlier, and the last token has the rest.
+    """
+    rewards_BT = torch.zeros_like(mask_BT, dtype=scores_B.dtype) if within_BT is None else within_BT
     last_B1 = mask_BT.sum(1, keepdim=True).long() - 1
-    rewards_BT.scatter_(1, last_B1.clamp(min=0), scores_B[:, None])
+    rest_B1 = (scores_B - rewards_BT.sum(1))[:, None]
+    rewards_BT = rewards_BT.scatter_add(1, last_B1.clamp(min=0), rest_B1)
     if kl_BT is not None:
         rewards_BT = rewards_BT - kl * kl_BT
     return rewards_BT * mask_BT

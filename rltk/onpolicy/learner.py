@@ -228,7 +228,7 @@ class Learner:
 
     def teaches(self, episode: Episode) -> bool:
         """Without advantage, critic or KL penalty an episode's gradient is zero, so it need not be computed."""
-        return not episode.is_masked and (episode.advantage != 0 or episode.critique is not None or self.algo.kl > 0)
+        return not episode.is_masked and (episode.says_something or self.algo.kl > 0)
 
     def objective(self, episodes: Sequence[Episode], batch: Batch, tally: Tally) -> Objective:
         shared = self.critic.head if self.critic is not None and self.critic.shares_trunk else None
@@ -254,10 +254,10 @@ class Learner:
         return objective._replace(loss=objective.loss + self.value_objective(scores.values_BT, episodes, batch, tally))
 
     def advantages(self, episodes: Sequence[Episode]) -> Tensor:
-        """[B, T] where a critic gave them, otherwise [B, 1]."""
-        critiques = [episode.critique for episode in episodes if episode.critique is not None]
-        if critiques:
-            return self.forward.pad([critique.advantages_T for critique in critiques])
+        """[B, T] where each token has its own, otherwise [B, 1]."""
+        own_BT = self.forward.pad_optional([episode.own_advantages_T for episode in episodes])
+        if own_BT is not None:
+            return own_BT
         return torch.tensor([[episode.advantage] for episode in episodes], device=self.device)
 
     def value_objective(self, values_BT: Tensor, episodes: Sequence[Episode], batch: Batch, tally: Tally) -> Tensor:

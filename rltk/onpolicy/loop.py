@@ -24,14 +24,18 @@ from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.identity import check_sampler
 from rltk.onpolicy.latest import keep_latest
 from rltk.onpolicy.learner import Learner, Tally
+from rltk.onpolicy.within import spread_rewards
 from rltk.recipe.schema import GRPO, PPO, RLOO, Recipe
-from rltk.rewards.judge import Judge, Sample, Scores
+from rltk.rewards.judge import Judge, Sample
 from rltk.rollout.sampler import Rollout, Sampler, Sampling
 from rltk.run.checkpoint import Progress
 from rltk.run.folder import Metrics, RunFolder
 from rltk.run.interrupt import GraceOverError
 from rltk.run.unusable import refuse_unusable
 from rltk.seeds import derive
+
+Show = Callable[[list[Sample], Sequence[float | None]], None]
+"""Is given a step's completions and their rewards."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,8 @@ def train(
     return progress
 
 
-def train_step(trainer: Trainer, step: int, show: Callable[[list[Sample], Scores], None] | None = None) -> Metrics:
-    """One step, counted from 0: sample, judge, learn. Every random draw is a function of the seed and the step.
-
-    `show` is given the completions and their rewards.
-    """
+def train_step(trainer: Trainer, step: int, show: Show | None = None) -> Metrics:
+    """One step, counted from 0: sample, judge, learn. Every random draw is a function of the seed and the step."""
     recipe, algo, rollout = trainer.recipe, trainer.learner.algo, trainer.recipe.rollout
     torch.manual_seed(derive(recipe.seed, "dropout", step, *own_stream()))
     started = time.monotonic()
@@ -127,6 +128,9 @@ def train_step(trainer: Trainer, step: int, show: Callable[[list[Sample], Scores
         for p, (prompt, group) in enumerate(zip(prompts, groups, strict=True))
         for g, completion in enumerate(group)
     ]
+    due = trainer.judge.due(judgement, made)
+    if due is not None:
+        episodes = spread_rewards(algo, episodes, due, rewards_PG)
     check = partial(check_sampler, trainer.learner, episodes, step + 1, engine=rollout.engine)
     tally = trainer.learner.learn(episodes, step, check)
     seconds = (sampled - started, time.monotonic() - sampled)

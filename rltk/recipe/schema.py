@@ -27,6 +27,7 @@ from rltk.recipe.sections.rewards import (
     PythonReward,
     Reward,
     ServerReward,
+    SolutionReward,
 )
 from rltk.recipe.sections.rollout import Rollout
 from rltk.recipe.sections.run import Run
@@ -68,6 +69,7 @@ __all__ = [
     "Rollout",
     "Run",
     "ServerReward",
+    "SolutionReward",
     "Tune",
 ]
 
@@ -188,6 +190,9 @@ class Recipe(Section):
                 raise broken_rule(f"has a name, {name!r}, that is more than letters, digits, '_' and '-'", "rewards")
             if reward.type == "answer" and self.data.kind == "preferences":
                 must = "needs problems with answers, and data.kind is preferences; use model, server, python or gold"
+                raise broken_rule(must, f"rewards.{name}.type", "data.kind")
+            if reward.type == "solution" and self.data.kind != "number":
+                must = f"follows solutions of problems with numbers, and data.kind is {self.data.kind}; leave it out"
                 raise broken_rule(must, f"rewards.{name}.type", "data.kind")
             if reward.type == "gold" and not self.knows_gold:
                 must = "is known for embedded/dialogues alone; use model, server or python"

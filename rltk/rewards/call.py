@@ -1,4 +1,5 @@
-"""Calls a function of the user's own and takes nothing from it that is not a number a completion, or None."""
+"""Calls a function of the user's own and takes nothing from it that is no reward: a number a completion, several with
+where they are due, or None."""
 
 import asyncio
 import math
@@ -6,13 +7,18 @@ import sys
 import weakref
 from collections.abc import Coroutine, Sequence
 from contextlib import redirect_stdout
-from numbers import Real
+from numbers import Integral, Real
+from reprlib import repr as short
 from typing import Any
 
 from rltk.data.problems import Problem
 from rltk.errors import OwnRewardError
 from rltk.rewards.blame import Blaming
+from rltk.rewards.dense import Mark
 from rltk.rewards.own import ALL, Own
+
+Value = float | list[Mark] | None
+"""Of a completion; the marks in the order in which they were given."""
 
 
 class OwnScorer:
@@ -23,11 +29,14 @@ class OwnScorer:
         if self.loop is not None:
             weakref.finalize(self, self.loop.close)
 
-    def __call__(self, problems: Sequence[Problem], completions: Sequence[str]) -> list[float | None]:
+    def __call__(self, problems: Sequence[Problem], completions: Sequence[str]) -> list[Value]:
         """In order; what it prints goes to stderr, because stdout may be read by a program."""
         with redirect_stdout(sys.stderr):
             values = self.values(problems, completions)
-        return [self.number(row, value, problems) for row, value in enumerate(values)]
+        return [
+            self.value(value, len(text), place(row, problems))
+            for row, (value, text) in enumerate(zip(values, completions, strict=True))
+        ]
 
     def values(self, problems: Sequence[Problem], completions: Sequence[str]) -> Sequence[object]:
         if self.own.parameters == ALL:
@@ -66,10 +75,30 @@ class OwnScorer:
     def blaming(self, where: str) -> Blaming:
         return Blaming(f"rewards.{self.own.name}", self.own.path, where)
 
-    def number(self, row: int, value: object, problems: Sequence[Problem]) -> float | None:
-        if value is None:
+    def value(self, given: object, length: int, where: str) -> Value:
+        """Of a completion of so many characters."""
+        if given is None:
             return None
-        where = place(row, problems)
+        if isinstance(given, (list, tuple)):
+            return [self.mark(pair, length, where) for pair in given]
+        return self.number(given, where)
+
+    def mark(self, pair: object, length: int, where: str) -> Mark:
+        match pair:
+            case (Integral() as end, reward) if 1 <= int(end) <= length:
+                return Mark(int(end), self.number(reward, where))
+            case (Integral() as end, _):
+                raise OwnRewardError(
+                    f"{self.own.called} gave a reward after {end} characters at {where}, which has {length}; "
+                    "from 1 to that was expected."
+                )
+            case _:
+                raise OwnRewardError(
+                    f"{self.own.called} gave a list with {short(pair)} in it at {where}; pairs (end, reward) were "
+                    "expected, end counting characters."
+                )
+
+    def number(self, value: object, where: str) -> float:
         if not isinstance(value, Real):
             raise OwnRewardError(f"{self.own.called} gave {kind(value)} where a number was expected at {where}.")
         if not math.isfinite(value):

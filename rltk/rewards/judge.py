@@ -15,6 +15,7 @@ from rltk.distributed import world
 from rltk.distributed.deal import collected, deal
 from rltk.embedded.gold import gold_reward
 from rltk.recipe.schema import AnswerReward, Recipe, Reward
+from rltk.rewards.dense import Dense, Score, amount, weighted
 from rltk.rewards.verifiable import grade, unusable
 from rltk.rewards.verifiable import reward as reward_of
 from rltk.rollout.sampler import Rollout
@@ -32,8 +33,8 @@ class Sample(NamedTuple):
     """The completion without special tokens."""
 
 
-Scores = Sequence[float | None]
-"""None where a completion could not be judged."""
+Scores = Sequence[Score]
+"""Of samples, in order."""
 Scorer = Callable[[Sequence[Sample]], Scores]
 
 
@@ -60,8 +61,9 @@ class Judgement(NamedTuple):
 
     def metrics(self) -> dict[str, float]:
         """Means, for `metrics.jsonl`; a single reward of weight 1 has its mean under `reward` already."""
-        named = {f"reward/{name}": mean_of_judged(values) for name, values in self.by_name.items()}
-        is_told = len(named) == 1 and self.totals == list(next(iter(self.by_name.values())))
+        amounts = {name: [amount(score) for score in scores] for name, scores in self.by_name.items()}
+        named = {f"reward/{name}": mean_of_judged(values) for name, values in amounts.items()}
+        is_told = len(named) == 1 and self.totals == next(iter(amounts.values()))
         gold = {} if self.gold is None else {"gold_reward": fmean(self.gold)}
         unjudged = {"unjudged": self.totals.count(None) / len(self.totals)} if None in self.totals else {}
         return ({} if is_told else named) | gold | unjudged | (unusable(self.grades) if self.grades else {})
@@ -82,6 +84,20 @@ class Judge:
         mine = dealt[world.rank()]
         told = {name: [values[place] for place in mine] for name, values in self.compared(samples).items()}
         return joined(dealt, world.share(lambda: self.judge_here([samples[place] for place in mine], told)))
+
+    def due(self, judgement: Judgement, samples: Sequence[Sample]) -> dict[str, list[Dense]] | None:
+        """By the name of each reward what is due at which token of each sample, with the weights; None where every
+        reward is of a whole completion."""
+        if not any(isinstance(score, tuple) for scores in judgement.by_name.values() for score in scores):
+            return None
+        lengths = [len(sample.rollout.tokens_T) for sample in samples]
+        return {
+            name: [
+                weighted(score, self.rewards[name].weight, length)
+                for score, length in zip(scores, lengths, strict=True)
+            ]
+            for name, scores in judgement.by_name.items()
+        }
 
     def compared(self, samples: Sequence[Sample]) -> dict[str, Scores]:
         """By the names of the rewards that take all of a step together."""
@@ -121,13 +137,13 @@ def joined(dealt: Sequence[Sequence[int]], shares: Sequence[Judgement]) -> Judge
 
 def total(weights: Sequence[float], values: Scores) -> float | None:
     """The weighted sum; None with a part of it unknown, because a sum without that part would be another reward."""
-    known = [value for value in values if value is not None]
+    known = [value for value in map(amount, values) if value is not None]
     if len(known) < len(values):
         return None
     return sum((weight * value for weight, value in zip(weights, known, strict=True)), 0.0)
 
 
-def mean_of_judged(values: Scores) -> float:
+def mean_of_judged(values: Sequence[float | None]) -> float:
     known = [value for value in values if value is not None]
     return fmean(known) if known else nan
 

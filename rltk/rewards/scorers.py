@@ -9,20 +9,30 @@ from transformers import PreTrainedTokenizerBase
 from rltk.data.prompt import PromptRenderer
 from rltk.errors import UserError
 from rltk.models.roles import fits, read_role
-from rltk.recipe.schema import AnswerReward, GoldReward, ModelReward, PythonReward, Recipe, ServerReward
+from rltk.recipe.schema import (
+    AnswerReward,
+    GoldReward,
+    ModelReward,
+    PythonReward,
+    Recipe,
+    ServerReward,
+    SolutionReward,
+)
 from rltk.rewards.call import OwnScorer
+from rltk.rewards.dense import Mark, Places, Score
 from rltk.rewards.folder import reward_folder
 from rltk.rewards.judge import OfStep, Sample, Scorer, Scores, gold_rewards
 from rltk.rewards.learned import BaseScorer, ModelScorer
 from rltk.rewards.own import ALL, Own, load_own
 from rltk.rewards.remote import ServerScorer
+from rltk.rewards.solution import solution_marks
 
 
 def make_scorers(
     recipe: Recipe, policy: nn.Module, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype
 ) -> dict[str, Scorer]:
     """By the names of the recipe's rewards; those for the answer are not among them."""
-    renderer = PromptRenderer(tokenizer, recipe.data)
+    renderer, places = PromptRenderer(tokenizer, recipe.data), Places(tokenizer)
     scorers: dict[str, Scorer] = {}
     for name, reward in recipe.rewards.items():
         match reward:
@@ -31,7 +41,9 @@ def make_scorers(
             case ServerReward():
                 scorers[name] = ServerScorer(name, reward, renderer)
             case PythonReward():
-                scorers[name] = own_scorer(load_own(name, reward))
+                scorers[name] = own_scorer(load_own(name, reward), places)
+            case SolutionReward():
+                scorers[name] = solution_scorer(reward, places)
             case GoldReward():
                 scorers[name] = gold_rewards
             case AnswerReward():
@@ -39,13 +51,25 @@ def make_scorers(
     return scorers
 
 
-def own_scorer(own: Own) -> Scorer:
+def own_scorer(own: Own, places: Places) -> Scorer:
     call = OwnScorer(own)
 
     def score(samples: Sequence[Sample]) -> Scores:
-        return call([sample.problem for sample in samples], [sample.text for sample in samples])
+        values = call([sample.problem for sample in samples], [sample.text for sample in samples])
+        return [score_of(value, sample, places) for value, sample in zip(values, samples, strict=True)]
 
     return OfStep(score) if own.parameters == ALL else score
+
+
+def solution_scorer(reward: SolutionReward, places: Places) -> Scorer:
+    def score(samples: Sequence[Sample]) -> Scores:
+        return [score_of(solution_marks(s.problem, s.text, reward.by), s, places) for s in samples]
+
+    return score
+
+
+def score_of(value: float | list[Mark] | None, sample: Sample, places: Places) -> Score:
+    return places.due(sample.rollout, sample.text, value) if isinstance(value, list) else value
 
 
 def model_scorer(

@@ -15,6 +15,7 @@ from rltk.data.problems import Problem
 from rltk.data.prompt import completion_text
 from rltk.evaluation.blocks import Block
 from rltk.evaluation.items import Row
+from rltk.rewards.dense import amount
 from rltk.rewards.judge import Judge, Sample
 from rltk.rollout.sampler import Rollout
 
@@ -42,7 +43,7 @@ def rewarded_rows(
             "prompt": shown[sample.problem],
             "completion": sample.text,
             "reward": judgement.totals[index],
-            "rewards": {name: values[index] for name, values in judgement.by_name.items()},
+            "rewards": {name: amount(scores[index]) for name, scores in judgement.by_name.items()},
             "gold_reward": None if judgement.gold is None else judgement.gold[index],
             "tokens": len(sample.rollout.tokens_T),
             "truncated": sample.rollout.is_truncated,

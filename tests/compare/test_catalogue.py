@@ -105,16 +105,22 @@ def test_comparisons_are_of_recipes_with_overrides_that_read() -> None:
         each = (*finding.experiment.each.laptop, *finding.experiment.each.gpu)
         variants = [override for variant in each for override in variant]
         for override in (*finding.experiment.laptop, *finding.experiment.gpu, *variants):
-            assert set(read_override(override).value) <= {"compare", "model", "algo", "optim", "data", "eval"}, (
-                finding.id
-            )
+            assert set(read_override(override).value) <= {
+                "compare",
+                "model",
+                "algo",
+                "optim",
+                "data",
+                "eval",
+                "rewards",
+            }, finding.id
         assert any("full" in override for override in finding.experiment.laptop), f"{finding.id} has a full arm"
 
 
 def test_what_is_read_from_other_runs_names_a_finding_that_makes_some() -> None:
     read = [finding.experiment.of for finding in CATALOGUE.values() if isinstance(finding.experiment, Reanalysis)]
     assert len(read) >= 8
-    assert all(CATALOGUE[of].experiment.type in ("comparison", "unavailable") for of in read)
+    assert all(CATALOGUE[of].experiment.type == "comparison" for of in read)
 
 
 def test_choosing_by_id_and_tier_takes_each_once() -> None:

@@ -32,7 +32,6 @@ def test_without_an_id_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str
             "LR-6",
             "LR-6 cannot be measured on a laptop: the formula is for Qwen and Llama models from 1,024 wide on, and",
         ),
-        ("RL-10", "RL-10 cannot be measured here: it needs rewards for steps and for tokens.\n"),
         ("RL-11", "there is no finding RL-11; did you mean RL-1"),
     ],
 )

@@ -21,9 +21,9 @@ ROWS = [
     {"question": "Below zero?", "answer": "-3", "level": 4},
 ]
 EXPECTED = [
-    Problem("train/0", "What is 2 and 5?", "7"),
-    Problem("train/1", "How many grams?", "1000"),
-    Problem("train/2", "Below zero?", "-3", "4"),
+    Problem("train/0", "What is 2 and 5?", "7", solution="2 + 5 = 7\n#### 7"),
+    Problem("train/1", "How many grams?", "1000", solution="#### 1,000"),
+    Problem("train/2", "Below zero?", "-3", "4", solution="-3"),
 ]
 
 
@@ -115,10 +115,10 @@ def test_configurations_take_turns_and_a_message_names_the_one_at_fault(
     (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
     data = Data(path=str(folder), config=("sums", "products"), subject="type")
     assert load_problems(data, "test") == [
-        Problem("test/sums/0", "sums?", "7", "3", subject="sums"),
-        Problem("test/products/0", "products?", "6", "3", subject="products"),
-        Problem("test/sums/1", "sums?", "7", "3", subject="sums"),
-        Problem("test/sums/2", "sums?", "7", "3", subject="sums"),
+        Problem("test/sums/0", "sums?", "7", "3", subject="sums", solution="7"),
+        Problem("test/products/0", "products?", "6", "3", subject="products", solution="6"),
+        Problem("test/sums/1", "sums?", "7", "3", subject="sums", solution="7"),
+        Problem("test/sums/2", "sums?", "7", "3", subject="sums", solution="7"),
     ]
     with pytest.raises(UserError, match=r"set \(words, test\), row 0: answer has no gold answer in 'about'"):
         load_problems(data.model_copy(update={"config": ("sums", "words")}), "test")
@@ -137,7 +137,7 @@ def test_other_columns_and_a_size_are_as_the_recipe_says(tmp_path: Path) -> None
     rows = [{"q": f"q{i}?", "a": i} for i in range(10)]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     data = Data(path=str(tmp_path / "a.jsonl"), question="q", answer="a", size=4)
-    assert load_problems(data, "train") == [Problem(f"train/{i}", f"q{i}?", str(i)) for i in range(4)]
+    assert load_problems(data, "train") == [Problem(f"train/{i}", f"q{i}?", str(i), solution=str(i)) for i in range(4)]
 
 
 # Held out

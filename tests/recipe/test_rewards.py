@@ -13,11 +13,20 @@ from rltk.recipe.schema import GoldReward, ModelReward, PythonReward
 ROWS = [
     (
         "rewards.quality.type=gld",
-        'rewards.quality.type = gld must be "answer", "model", "server", "gold" or "python"; did you mean gold?',
+        'rewards.quality.type = gld must be "answer", "model", "server", "gold", "solution" or "python"; did you mean '
+        "gold?",
     ),
     ("rewards.quality.wight=2", "rewards.quality.wight = 2 is not a key of rewards.quality; did you mean weight?"),
     ("rewards.quality.weight=much", "rewards.quality.weight = much must be a number."),
-    ("rewards.b.weight=2", 'rewards.b.type is missing; it must be "answer", "model", "server", "gold" or "python".'),
+    (
+        "rewards.b.weight=2",
+        'rewards.b.type is missing; it must be "answer", "model", "server", "gold", "solution" or "python".',
+    ),
+    (
+        "rewards.quality={type: solution}",
+        "rewards.quality.type = solution follows solutions of problems with numbers, and data.kind is "
+        "preferences; leave it out.",
+    ),
     (
         "rewards.quality={type: answer}",
         "rewards.quality.type = answer needs problems with answers, and data.kind is preferences; use model, server, "

@@ -216,7 +216,7 @@ def test_rewards_add_up_with_their_weights(policy: Path, adapter: Path) -> None:
     renderer = PromptRenderer(tiny.tokenizer(), chosen.data)
     judge = Judge(chosen, make_scorers(chosen, model, renderer.tokenizer, torch.float32))
     found = judge.judge(samples(renderer, chosen))
-    a, b = ([value for value in found.by_name[name] if value is not None] for name in ("a", "b"))
+    a, b = ([score for score in found.by_name[name] if isinstance(score, float)] for name in ("a", "b"))
     assert len(a) == len(b) == 4
     assert found.totals == [0.5 * x - 2.0 * y for x, y in zip(a, b, strict=True)]
     assert found.gold == b and not found.grades

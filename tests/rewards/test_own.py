@@ -11,13 +11,13 @@ from rltk.cli import main
 from rltk.data.problems import Problem
 from rltk.errors import UserError
 from rltk.recipe.schema import PythonReward
-from rltk.rewards.call import OwnScorer
+from rltk.rewards.call import OwnScorer, Value
 from rltk.rewards.own import load_own
 from tests import runs
 
 PROBLEMS = [Problem(f"train/{row}", f"What is {row}?", str(row)) for row in (3, 5, 8)]
 COMPLETIONS = ["3", "a b", "8 it is"]
-Score = Callable[..., list[float | None]]
+Score = Callable[..., list[Value]]
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
     """What the function `mine` of a file with these lines gives the three completions."""
     monkeypatch.chdir(tmp_path)
 
-    def score(source: str, **keys: Any) -> list[float | None]:
+    def score(source: str, **keys: Any) -> list[Value]:
         Path("mine.py").write_text(source, encoding="utf-8")
         return OwnScorer(load_own("mine", PythonReward(path="mine.py", **keys)))(PROBLEMS, COMPLETIONS)
 

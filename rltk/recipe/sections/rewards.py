@@ -60,6 +60,17 @@ class GoldReward(Section):
     """Factor of this reward in the sum."""
 
 
+class SolutionReward(Section):
+    """Up to 1 for following the worked solution from its start: a share at each of its steps, or words, until the first
+    that differs. PPO and GRPO give what is due at a token to it and those before, not to the whole completion."""
+
+    type: Literal["solution"] = "solution"
+    by: Literal["steps", "words"] = "steps"
+    """Steps are told by what their equations come to, such as the 72 of 48 + 24 = 72."""
+    weight: Number = 1.0
+    """Factor of this reward in the sum."""
+
+
 class PythonReward(Section):
     """What a function of your own gives: it takes (problem, completion), or all of a step's (problems, completions)."""
 
@@ -74,4 +85,6 @@ class PythonReward(Section):
     """Factor of this reward in the sum."""
 
 
-Reward = Annotated[AnswerReward | ModelReward | ServerReward | GoldReward | PythonReward, Field(discriminator="type")]
+Reward = Annotated[
+    AnswerReward | ModelReward | ServerReward | GoldReward | SolutionReward | PythonReward, Field(discriminator="type")
+]
