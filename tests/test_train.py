@@ -23,6 +23,7 @@ METRICS = {
     *(
         "step",
         "reward",
+        "reward_std",
         "loss",
         "grad_norm",
         "lr",

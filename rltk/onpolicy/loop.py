@@ -19,7 +19,7 @@ from rltk.distributed.world import own_stream
 from rltk.errors import GoneError, OwnRewardError, UserError
 from rltk.models import diagnostics
 from rltk.models.capacity import outcome_bits
-from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, zero_variance
+from rltk.onpolicy.advantages import grpo_advantages, rloo_advantages, std_of_judged, zero_variance
 from rltk.onpolicy.episodes import Episode
 from rltk.onpolicy.identity import check_sampler
 from rltk.onpolicy.latest import keep_latest
@@ -197,6 +197,7 @@ def step_metrics(
     tokens = sum(len(episode.tokens_T) for episode in episodes)
     return {
         "reward": rewards_PG.nanmean().item(),
+        "reward_std": std_of_judged(rewards_PG).item(),
         "loss": tally.loss_of(tally.loss),
         "grad_norm": tally.grad_norms[-1] if tally.grad_norms else math.nan,
         "lr": learner.optimizer.param_groups[0]["lr"],

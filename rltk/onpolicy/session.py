@@ -16,7 +16,9 @@ from rltk.models.save import save_model
 from rltk.onpolicy.assemble import Assembled, assemble, load_inputs
 from rltk.onpolicy.critic import save_critic
 from rltk.onpolicy.identity import doubt
+from rltk.onpolicy.learner import Learner
 from rltk.onpolicy.loop import train
+from rltk.onpolicy.penalties import outweighed
 from rltk.recipe.schema import Rollout
 from rltk.recipe.sections.rollout import OF_ALL
 from rltk.rewards.look import code_hashes
@@ -86,7 +88,7 @@ class OnPolicyWork:
                 desk.folder,
                 progress,
                 evaluate=lambda step: self.curve(step, desk),
-                watch=lambda metrics: show(metrics, desk, self.parts.trainer.learner.forward.dtype),
+                watch=lambda metrics: show(metrics, desk, self.parts.trainer.learner),
                 is_stopping=desk.is_stopping,
             )
         if has_turned(desk.folder):
@@ -134,10 +136,12 @@ def truncation_note(rollout: Rollout) -> list[str]:
     ]
 
 
-def show(metrics: Metrics, desk: Desk, dtype: torch.dtype) -> None:
+def show(metrics: Metrics, desk: Desk, learner: Learner) -> None:
     desk.show(metrics)
-    if (said := doubt(desk.folder.metrics, dtype)) is not None:
-        desk.watch.say(said)
+    history = desk.folder.metrics
+    for said in (doubt(history, learner.forward.dtype), outweighed(history, learner.algo)):
+        if said is not None:
+            desk.watch.say(said)
     if "broken_problems" in metrics:
         broken = ", ".join(metrics["broken_problems"])
         desk.watch.say(f"step {metrics['step']}: the model's logits are not numbers on {broken}; left out")

@@ -44,6 +44,7 @@ HEALTH = {
     "lr": Metric("Learning rate"),
     "skipped_updates": Metric("Skipped updates", "Steps whose gradient was not finite."),
     "updates": Metric("Optimizer updates a step"),
+    "reward_std": Metric("Spread of rewards", "Standard deviation over the completions of a step."),
     "reward_max": Metric("Highest reward", "Of the replies of a step."),
     "reward_mean": Metric("Mean reward", "Of the replies of a step, chosen and rejected."),
     "reward_min": Metric("Lowest reward", "Of the replies of a step."),
