@@ -92,7 +92,7 @@ def sampled(path: Path, when: str) -> Iterator[dict[str, Any]]:
 
 def circumstances(path: Path) -> dict[str, Any]:
     manifest = read_manifest(path)
-    return {key: manifest[key] for key in ("recipe_hash", "commit", "lr", "started", "finished")}
+    return {key: manifest[key] for key in ("recipe_hash", "commit", "lr", "started", "finished", "hardware")}
 
 
 def describe_ranking(row: dict[str, Any]) -> str:

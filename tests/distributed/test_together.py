@@ -81,18 +81,24 @@ def test_what_is_offloaded_trains_alike(algorithm: str, tune: str, zero: int, ma
     cells.assert_same(made.together(algorithm, tune, zero, "cpu"), made.alone(algorithm, tune))
 
 
-OWN = """
+OWN = '''
 def rank(problems, completions):
     assert [problem.id for problem in problems[::4]] == [problem.id for problem in problems[3::4]], "a group is split"
     order = sorted(range(len(completions)), key=lambda row: (completions[row], row))
     return [order.index(row) / len(order) for row in range(len(order))]
-"""
 
 
-def test_a_reward_that_compares_gets_all_of_a_step_in_one_process(made: Runs, tmp_path: Path) -> None:
-    """Ranks among half of the completions would be others, and so would be what is learned."""
+def within(problem, completion):
+    """A share of the completions, and so perhaps all that a process judges, gets one number."""
+    return [(place + 1, ord(character) / 100) for place, character in enumerate(completion)][:2] or 0.1
+'''
+
+
+@pytest.mark.parametrize("name", ["rank", "within"])
+def test_rewards_of_ones_own_are_those_of_one_process(name: str, made: Runs, tmp_path: Path) -> None:
+    """Ranks among half of the completions would be others; rewards within them must reach the tokens they are for."""
     (tmp_path / "own.py").write_text(OWN)
-    argv = ["train", str(made.recipe("grpo", "lora")), "--quiet", f"rewards.rank={{path: {tmp_path / 'own.py'}}}"]
+    argv = ["train", str(made.recipe("grpo", "lora")), "--quiet", f"rewards.{name}={{path: {tmp_path / 'own.py'}}}"]
     alone = made.forks.run(*argv, "--run", str(tmp_path / "alone"))
     assert alone.code == 0, alone.err
     first, second = made.forks.together(2, *argv, "--run", str(tmp_path / "two"))
