@@ -24,7 +24,9 @@ def spread_rewards(
         rows = [token_by_token([row[i] for row in due.values()], episode) for i, episode in enumerate(episodes)]
         return [episode._replace(rewards_T=row_T) for episode, row_T in zip(episodes, rows, strict=True)]
     advantages = token_advantages(algo, episodes, due, rewards_PG)
-    return [episode._replace(advantages_T=row_T) for episode, row_T in zip(episodes, advantages, strict=True)]
+    return [
+        episode._replace(advantage=0.0, advantages_T=row_T) for episode, row_T in zip(episodes, advantages, strict=True)
+    ]
 
 
 def token_by_token(rewards: Sequence[Dense], episode: Episode) -> Tensor:
