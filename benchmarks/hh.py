@@ -50,10 +50,13 @@ STAGES = {
     "reward_model_after_sft-lora": Stage(
         "hh_reward_model", "lora", [*PAIRS, *ONE_PASS, "optim.lr=3e-3"], start="sft-full"
     ),
+    "reward_model_after_sft-full": Stage(
+        "hh_reward_model", "full", [*PAIRS, *ONE_PASS, "optim.lr=3e-4"], start="sft-full"
+    ),
     "ppo_after_sft-lora": Stage(
         "hh_ppo",
         "lora",
-        [*PROMPTS, *SHORT, "optim.steps=100"],
+        [*PROMPTS, *SHORT, "optim.steps=60"],
         start="sft-full",
         referee="reward_model_after_sft-lora",
     ),
