@@ -56,7 +56,7 @@ STAGES = {
     "ppo_after_sft-lora": Stage(
         "hh_ppo",
         "lora",
-        [*PROMPTS, *SHORT, "optim.steps=60"],
+        [*PROMPTS, *SHORT, "optim.steps=60", "algo.kl=0.2"],
         start="sft-full",
         referee="reward_model_after_sft-lora",
     ),
