@@ -30,8 +30,7 @@ def evidence_of(
             return (forecast if args.dry_run else made)(asked, profile, args)
         case Reanalysis(of=other):
             experiment = catalogue[other].experiment
-            if not isinstance(experiment, ComparisonOf):
-                raise UserError(f"{finding.id} is read from the runs that measure {other}, which cannot be made here.")
+            assert isinstance(experiment, ComparisonOf)
             found = [finished(one) for one in wanted(other, experiment, profile)]
             if None in found:
                 raise UserError(f"{finding.id} is read from the runs that measure {other}; measure {other} first.")
