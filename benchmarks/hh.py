@@ -1,6 +1,6 @@
 """The chain on conversations that people had: reward models, then PPO and DPO, from a folder in HH-RLHF's layout.
 
-    python -m benchmarks.hh FOLDER            from the embedded policy, cut down to what two cores can do in an hour
+    python -m benchmarks.hh FOLDER            from the embedded policy, cut down to what two cores can do in some hours
     python -m benchmarks.hh FOLDER --only sft-full reward_model_after_sft-lora ppo_after_sft-lora
 
 The embedded policy knows no English, and its tokenizer makes long texts of it, so what comes out says that the chain

@@ -11,10 +11,13 @@ OUTWEIGHS = 3
 
 
 def outweighed(history: Sequence[Metrics], algo: OnPolicy) -> str | None:
-    """What to say of the last step of `history`, the first at which the penalty is all that a policy would hear."""
+    """What to say of the last step of `history`, the first at which the penalty is all that a policy would hear.
+
+    Rows that an earlier version logged have no spread.
+    """
     if not isinstance(algo, PPO) or not algo.missing_stop_penalty:
         return None
-    *before, last = (spread_of_penalty(row, algo) > OUTWEIGHS * (row["reward_std"] or math.inf) for row in history)
+    *before, last = (spread_of_penalty(row, algo) > OUTWEIGHS * (row.get("reward_std") or math.inf) for row in history)
     if not last or any(before):
         return None
     row = history[-1]

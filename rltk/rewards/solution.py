@@ -6,7 +6,10 @@ but goes another way earns nothing here, so this belongs beside the reward for t
 
 import re
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Literal
+
+from rltk_eval.numbers import read_bare
 
 from rltk.data.problems import Problem
 from rltk.errors import UserError
@@ -25,7 +28,7 @@ def solution_marks(problem: Problem, completion: str, by: By) -> list[Mark]:
     wanted = [unit for unit, _ in units(problem.solution, by)]
     marks: list[Mark] = []
     for expected, (unit, end) in zip(wanted, units(completion, by), strict=False):
-        if unit != expected:
+        if unit is None or unit != expected:
             break
         marks.append(Mark(end, 1 / len(wanted)))
     return marks
@@ -42,14 +45,7 @@ def refuse_unsolved(recipe: Recipe, problems: Sequence[Problem]) -> None:
         )
 
 
-def units(text: str, by: By) -> Iterator[tuple[str, int]]:
-    """Steps' results as plain numbers, or words, each with the place where it ends."""
+def units(text: str, by: By) -> Iterator[tuple[Fraction | str | None, int]]:
+    """Steps' results, None where the answer reader makes no number of one, or words; each with where it ends."""
     for found in (RESULT if by == "steps" else WORD).finditer(text):
-        yield (found[1] if by == "words" else plain(found[1])), found.end(1)
-
-
-def plain(number: str) -> str:
-    """`1000` for `1,000.00`."""
-    whole, _, decimals = number.replace(",", "").partition(".")
-    decimals = decimals.rstrip("0")
-    return f"{int(whole)}.{decimals}" if decimals else str(int(whole))
+        yield (found[1] if by == "words" else read_bare(found[1])), found.end(1)

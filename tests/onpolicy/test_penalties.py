@@ -23,6 +23,7 @@ def test_a_penalty_that_says_more_than_the_rewards_is_told_once() -> None:
     assert said is not None and said.startswith("step 1: rewards differ by 0.1 (their standard deviation), and the 50%")
     assert outweighed([row(1, 0.2, 0.5), row(2, 0.1, 0.5)], FINED) is not None
     assert outweighed([loud, row(2, 0.1, 0.5)], FINED) is None
+    assert outweighed([{"step": 1, "truncated": 0.5}, row(2, 0.1, 0.5)], FINED) is not None
 
 
 @pytest.mark.parametrize(

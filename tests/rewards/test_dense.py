@@ -73,6 +73,8 @@ SOLUTION = "Tom buys 48/2 = <<48/2=24>>24 clips.\nThat makes 48 + 24 = $1,072.50
         ("steps", "48 / 2 = 25 and 48 + 24 = 1,072.50", []),  # the second result is no second step
         ("steps", "= 24 = 25 = 1072.5", ["24"]),
         ("steps", "It is 24.", []),
+        ("steps", "48 / 2 = -24", []),
+        ("steps", f"48 / 2 = {'9' * 5000}", []),
         ("words", "Tom buys 48/2 is", ["Tom", "buys", "48/2"]),
         ("words", "tom buys", []),
         ("words", "", []),
@@ -84,6 +86,11 @@ def test_a_solution_is_followed_from_its_start_to_where_it_is_left(by: By, compl
     assert [completion[: mark.end].endswith(end) for mark, end in zip(marks, ends, strict=True)] == [True] * len(ends)
     share = {"steps": 1 / 2, "words": 1 / len(SOLUTION.split())}[by]
     assert [mark.reward for mark in marks] == [share] * len(ends)
+
+
+def test_a_sign_counts_before_a_fraction_too() -> None:
+    problem = Problem("a", "?", "-0.5", solution="1 - 1.5 = -0.5\n#### -0.5")
+    assert [len(solution_marks(problem, text, "steps")) for text in ("= -0.50", "= 0.5")] == [1, 0]
 
 
 def test_all_of_a_solution_is_worth_one() -> None:
